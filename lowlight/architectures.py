@@ -1,0 +1,157 @@
+"""One builder per architecture: photo in, photo out, as Functional-API graphs of any image size.
+
+Inputs go by name, as a dict: `photo` (B, H, W, 3) in [0, 1] and, where the graph wants it, `gain` (B, 1, 1, 1)
+from `lowlight.exposure.gain` of the whole photo. H and W are multiples of `STRIDE`. The output (B, H, W, 3) is
+float32 and not clipped.
+"""
+
+import keras
+from keras import layers
+
+from lowlight.blocks import conv, conv_norm, down, residuals, up
+from lowlight.errors import UserError
+
+STRIDE = 16
+"""Sides of what goes in are multiples of this, so that every level of the deepest graph has whole pixels."""
+
+
+def build(name: str, **settings) -> keras.Model:
+    """Build an architecture with fresh weights.
+
+    Parameters
+    ----------
+    name : str
+        A key of `BUILDERS`.
+    **settings
+        Arguments of the builder, such as widths or the dropout rate.
+
+    Raises
+    ------
+    UserError
+        If no architecture has that name.
+    """
+    if name not in BUILDERS:
+        raise UserError(f"There is no architecture of that name. Received: {name}. Known: {', '.join(BUILDERS)}.")
+    return BUILDERS[name](**settings)
+
+
+def plain() -> keras.Model:
+    """3x3 convolutions at full resolution; their output is added to the photo."""
+    photo = _photo()
+    x = photo
+    for index, filters in enumerate((32, 64, 64, 32), 1):
+        x = conv(x, filters, f"conv_{index}")
+    x = layers.Conv2D(3, 3, padding="same", name="correction")(x)
+    return _model(photo, _sum(photo, x))
+
+
+def dilated() -> keras.Model:
+    """`plain` with batch normalisation, and two dilated convolutions in the middle (Yu & Koltun 2016)."""
+    photo = _photo()
+    x = photo
+    for index, (filters, dilation) in enumerate(((32, 1), (64, 2), (64, 4), (32, 1)), 1):
+        x = conv_norm(x, filters, f"block_{index}", dilation)
+    x = layers.Conv2D(3, 3, padding="same", name="correction")(x)
+    return _model(photo, _sum(photo, x))
+
+
+def sigmoid(dropout: float = 0.1, skips: bool = False) -> keras.Model:
+    """`dilated` with dropout (Srivastava et al. 2014) in the middle and a sigmoid in place of the sum.
+
+    With `skips`, the first features join the last ones, and the second the third.
+    """
+    photo = _photo()
+    first = conv_norm(photo, 32, "block_1")
+    second = conv_norm(first, 64, "block_2", dilation=2)
+    x = layers.Dropout(dropout, name="dropout")(second)
+    x = conv_norm(x, 64, "block_3", dilation=4)
+    if skips:
+        x = layers.Add(name="skip_2")([x, second])
+    x = conv_norm(x, 32, "block_4")
+    if skips:
+        x = layers.Add(name="skip_1")([x, first])
+    return _model(photo, _sigmoid(x))
+
+
+def unet(widths=(24, 48, 96), dropout: float = 0.1, normalised: bool = False) -> keras.Model:
+    """Encoder-decoder (Ronneberger et al. 2015): two convolutions a level, the first level at half resolution.
+
+    With `normalised`, the photo times `gain` is a second input, and the output is a correction of it.
+    """
+    photo = _photo()
+    gain = _gain() if normalised else None
+    bright = _brightened(photo, gain) if normalised else None
+    x = layers.Concatenate(name="photos")([photo, bright]) if normalised else photo
+    skips = []
+    for level, width in enumerate(widths, 1):
+        x = conv_norm(x, width, f"down_{level}", strides=2)
+        x = conv_norm(x, width, f"encoder_{level}")
+        skips.append(x)
+    x = layers.Dropout(dropout, name="dropout")(skips.pop())
+    for level in range(len(skips), 0, -1):
+        x = up(x, widths[level - 1], f"up_{level}")
+        x = layers.Concatenate(name=f"skip_{level}")([x, skips[level - 1]])
+        x = conv_norm(x, widths[level - 1], f"decoder_{level}")
+    x = up(x, widths[0] // 2, "up_0")
+    if not normalised:
+        return _model(photo, _sigmoid(x))
+    return _model(photo, _sum(bright, layers.Conv2D(3, 3, padding="same", name="correction")(x)), gain)
+
+
+def residual_unet(widths=(24, 48, 64, 96), blocks=(1, 1, 2, 2)) -> keras.Model:
+    """U-Net of residual blocks, from half resolution down, that corrects the photo times `gain`.
+
+    No batch normalisation: a crop of a dark wall has other statistics than the photo. The last layer starts at
+    zero, so training starts from the brightened photo itself.
+    """
+    photo, gain = _photo(), _gain()
+    bright = _brightened(photo, gain)
+    x = layers.Concatenate(name="photos")([photo, bright])
+    x = layers.Conv2D(widths[0], 3, strides=2, padding="same", name="stem")(x)
+    skips = []
+    for level, (width, count) in enumerate(zip(widths, blocks, strict=True), 1):
+        x = x if level == 1 else down(x, width, f"down_{level}")
+        x = residuals(x, width, count, f"encoder_{level}")
+        skips.append(x)
+    skips.pop()
+    for level in range(len(skips), 0, -1):
+        x = up(x, widths[level - 1], f"up_{level}")
+        x = layers.Add(name=f"skip_{level}")([x, skips[level - 1]])
+        x = residuals(x, widths[level - 1], blocks[level - 1], f"decoder_{level}")
+    x = layers.Conv2DTranspose(3, 2, strides=2, kernel_initializer="zeros", name="correction")(x)
+    return _model(photo, _sum(bright, x), gain)
+
+
+BUILDERS = {
+    "plain": plain,
+    "dilated": dilated,
+    "sigmoid": sigmoid,
+    "unet": unet,
+    "residual_unet": residual_unet,
+}
+
+
+def _photo():
+    return keras.Input((None, None, 3), name="photo")
+
+
+def _gain():
+    return keras.Input((1, 1, 1), name="gain")
+
+
+def _brightened(photo, gain):
+    """The photo at the set brightness; what would be brighter than white is white."""
+    return layers.ReLU(max_value=1.0, name="brightened")(layers.Multiply(name="photo_times_gain")([photo, gain]))
+
+
+def _sum(base, correction):
+    return layers.Add(name="output", dtype="float32")([base, correction])
+
+
+def _sigmoid(x):
+    x = layers.Conv2D(3, 3, padding="same", name="logits")(x)
+    return layers.Activation("sigmoid", name="output", dtype="float32")(x)
+
+
+def _model(photo, output, gain=None):
+    return keras.Model({"photo": photo} if gain is None else {"photo": photo, "gain": gain}, output)

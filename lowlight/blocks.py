@@ -1,0 +1,47 @@
+"""Layer blocks: functions that take a tensor (B, H, W, channels) and return one."""
+
+from keras import layers
+
+
+def conv(x, filters, name, dilation=1):
+    """3x3 convolution and ReLU; (B, H, W, C) to (B, H, W, filters)."""
+    return layers.Conv2D(
+        filters, 3, padding="same", dilation_rate=dilation, activation="relu", name=name
+    )(x)  # fmt: skip
+
+
+def conv_norm(x, filters, name, dilation=1, strides=1):
+    """3x3 convolution, batch normalisation (Ioffe & Szegedy 2015), ReLU; strides of 2 halve height and width."""
+    x = layers.Conv2D(
+        filters, 3, strides, "same", dilation_rate=dilation, use_bias=False, name=f"{name}_conv"
+    )(x)  # fmt: skip
+    x = layers.BatchNormalization(name=f"{name}_norm")(x)
+    return layers.ReLU(name=name)(x)
+
+
+def residual(x, filters, name):
+    """Two 3x3 convolutions around a shortcut, without normalisation (He et al. 2016; Lim et al. 2017, EDSR)."""
+    y = conv(x, filters, f"{name}_1")
+    y = layers.Conv2D(filters, 3, padding="same", name=f"{name}_2")(y)
+    return layers.Add(name=name)([x, y])
+
+
+def residuals(x, filters, count, name):
+    """`count` residual blocks in a row; shape in = shape out."""
+    for index in range(count):
+        x = residual(x, filters, f"{name}_{index + 1}")
+    return x
+
+
+def down(x, filters, name):
+    """2x2 convolution with a stride of 2; (B, H, W, C) to (B, H/2, W/2, filters)."""
+    return layers.Conv2D(filters, 2, strides=2, name=name)(x)
+
+
+def up(x, filters, name):
+    """2x2 transposed convolution with a stride of 2; (B, H, W, C) to (B, 2H, 2W, filters).
+
+    Its windows do not overlap, so it is a 1x1 convolution followed by pixel shuffle (Shi et al. 2016), in one
+    layer that every version of Keras has and that leaves no checkerboard of unequal overlaps.
+    """
+    return layers.Conv2DTranspose(filters, 2, strides=2, name=name)(x)

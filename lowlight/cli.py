@@ -1,0 +1,62 @@
+"""What all scripts share: settings from the command line, errors as one line, exit statuses."""
+
+import ctypes
+import os
+import platform
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import tyro
+
+from lowlight.errors import UserError
+
+Settings = TypeVar("Settings")
+
+BAD_USAGE = 2
+INTERRUPTED = 130
+
+
+def parse(kind: type[Settings], description: str | None) -> Settings:
+    """Settings of one kind (a dataclass) from the command line; bad usage ends the script with status 2."""
+    return tyro.cli(kind, description=description, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def run(main: Callable[[], int]) -> int:
+    """Run a script and give its exit status.
+
+    Parameters
+    ----------
+    main : callable
+        The script; returns its own exit status (0 all done, 1 some photos failed).
+
+    Returns
+    -------
+    int
+        What `main` returned; 2 after a `UserError`, shown as one line; 130 after Ctrl-C.
+    """
+    # TensorFlow prints pages about the machine unless it is told not to before its import.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _keep_freed_memory()
+    try:
+        return main()
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_USAGE
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _keep_freed_memory():
+    """Have glibc keep what a step frees for the next one, in one arena.
+
+    TensorFlow frees and takes the same large buffers at every step; giving each back to the system and having it
+    cleared again took a third of the training time on a CPU.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        arena_max, mmap_max, trim_threshold = -8, -4, -1
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(arena_max, 1)
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)

@@ -1,0 +1,55 @@
+"""What a person sees while a model trains: one live line, and a line for each epoch."""
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class TrainingProgress:
+    """A live line on a terminal; elsewhere only a line for each epoch.
+
+    Parameters
+    ----------
+    announce : callable
+        Takes the line of each epoch.
+    """
+
+    def __init__(self, announce):
+        console = Console(stderr=True)
+        self.announce = announce
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[scores]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("training", total=1.0, scores="")
+        self.val = "val PSNR: after the epoch"
+
+    def __enter__(self):
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error):
+        self.bar.stop()
+
+    def step(self, state, steps, done, scores) -> None:
+        """Show where the epoch stands: `scores` are the means since it began, `done` the share of the budget."""
+        line = f"loss {scores.get('loss', 0):.4f}  {self.val}"
+        description = f"epoch {state.epoch + 1}, step {state.step}/{steps}"
+        self.bar.update(self.task, description=description, completed=done, scores=line)
+
+    def epoch_ended(self, row, best) -> None:
+        """Tell an epoch's scores: `row` as in history.csv, `best` the best validation PSNR so far."""
+        self.val = f"val PSNR {row['val_psnr']:.2f} dB (best {best:.2f})"
+        line = (
+            f"epoch {row['epoch']:.4g}  {row['minutes']:.1f} min  rate {row['learning_rate']:.2g}  "
+            f"loss {row['loss']:.4f}  PSNR {row['psnr']:.2f}  val loss {row['val_loss']:.4f}  {self.val}"
+        )
+        if self.bar.disable:
+            self.announce(line)
+        else:
+            self.bar.console.print(line, highlight=False)

@@ -1,0 +1,150 @@
+"""The ladder of models: each recipe holds all that training needs, and adds one idea to the one before."""
+
+import dataclasses
+from typing import Any, Literal
+
+from lowlight.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How one model is built and trained."""
+
+    number: int
+    idea: str
+    """The one new idea, in a sentence."""
+    architecture: str
+    """A name in `lowlight.architectures.BUILDERS`, and its settings."""
+    settings: dict[str, Any]
+    parameters: int
+    """How many the graph has, those of batch normalisation's statistics included."""
+    generation: Literal["old", "latest"] = "latest"
+    loss: str = "mae"
+    """A name in `lowlight.losses.LOSSES`."""
+    crop: int = 128
+    """Side of the square crops in pixels. Old: the grid of patches that the photos are cut into."""
+    batch_size: int = 8
+    crops_per_photo: int = 16
+    """Crops of each photo in an epoch (latest)."""
+    epochs: int = 20
+    learning_rate: float = 1e-3
+    final_rate: float = 0.02
+    """The learning rate at the end, as a share of the first; 1 keeps one rate."""
+    flips: bool = True
+    average: float | None = None
+    """Momentum of the exponential moving average of the weights, which is what is saved; None saves the last."""
+
+    @property
+    def name(self) -> str:
+        """What the model's files are called."""
+        return f"model_{self.number:02}"
+
+
+def recipe(number: int, generation: str | None = None) -> Recipe:
+    """Recipe of a model by its number.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, or it is of another generation than asked for.
+    """
+    if number not in RECIPES:
+        raise UserError(f"There is no such model to train. Received: {number}. Known: 1 to {max(RECIPES)}.")
+    found = RECIPES[number]
+    if generation and found.generation != generation:
+        raise UserError(
+            f"Model {number} is of the {found.generation} generation. Received: {number} for a script of the "
+            f"{generation} one. Use the script whose name ends in _{found.generation}.py."
+        )
+    return found
+
+
+_MODEL_1 = Recipe(
+    1,
+    "Plain 3x3 convolutions at full resolution, their output added to the photo.",
+    "plain",
+    {},
+    75_651,
+    generation="old",
+    crop=208,
+    batch_size=16,
+    epochs=10,
+    final_rate=1.0,
+    flips=False,
+)
+_MODEL_2 = dataclasses.replace(
+    _MODEL_1,
+    number=2,
+    idea="Batch normalisation, and dilated convolutions that see wider.",
+    architecture="dilated",
+    parameters=76_227,
+)
+_MODEL_3 = dataclasses.replace(
+    _MODEL_2,
+    number=3,
+    idea="Dropout against learning by heart, and a sigmoid output in place of the sum.",
+    architecture="sigmoid",
+)
+_MODEL_4 = dataclasses.replace(
+    _MODEL_3,
+    number=4,
+    idea="The same graph with ImageDataGenerator's flips and shifts and an exponentially decaying rate.",
+    generation="latest",
+    crops_per_photo=6,
+    final_rate=0.02,
+    flips=True,
+)
+_MODEL_5 = dataclasses.replace(
+    _MODEL_4,
+    number=5,
+    idea="Small crops in small batches: many more, cheaper updates.",
+    crop=96,
+    batch_size=4,
+    crops_per_photo=16,
+)
+_MODEL_6 = dataclasses.replace(
+    _MODEL_5,
+    number=6,
+    idea="Skip connections inside: the late layers see the early features.",
+    settings={"skips": True},
+)
+_MODEL_7 = dataclasses.replace(
+    _MODEL_6,
+    number=7,
+    idea="Encoder-decoder (U-Net): most work at half resolution and below, where it is cheap and sees far.",
+    architecture="unet",
+    settings={},
+    parameters=239_427,
+    crop=128,
+    batch_size=8,
+    epochs=20,
+)
+_MODEL_8 = dataclasses.replace(
+    _MODEL_7,
+    number=8,
+    idea="Brightness normalisation: the photo times a gain, decided once for all of it, is a second input.",
+    settings={"normalised": True},
+    parameters=240_075,
+)
+_MODEL_9 = dataclasses.replace(
+    _MODEL_8,
+    number=9,
+    idea="A structural loss (SSIM) beside the pixel loss.",
+    loss="charbonnier_ssim",
+)
+_MODEL_10 = dataclasses.replace(
+    _MODEL_9,
+    number=10,
+    idea="Residual blocks without batch normalisation, and averaged weights.",
+    architecture="residual_unet",
+    parameters=816_451,
+    settings={},
+    average=0.999,
+)
+
+RECIPES = {
+    plan.number: plan
+    for plan in (
+        (_MODEL_1, _MODEL_2, _MODEL_3) + (_MODEL_4, _MODEL_5, _MODEL_6, _MODEL_7, _MODEL_8, _MODEL_9, _MODEL_10)
+    )
+}

@@ -1,0 +1,113 @@
+"""A training run's state on disk: all that is needed to go on after a crash as if nothing had happened."""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from lowlight.errors import UserError
+
+COLUMNS = (
+    "epoch", "step", "minutes", "learning_rate",
+    "loss", "psnr", "mae", "mse", "val_loss", "val_psnr", "val_mae", "val_mse",
+)  # fmt: skip
+
+
+@dataclasses.dataclass
+class State:
+    """Where a run stands."""
+
+    made_by: dict
+    """The settings that the run cannot change midway."""
+    epoch: int = 0
+    """Whole epochs done."""
+    step: int = 0
+    """Steps done of the epoch that is under way."""
+    total_steps: int = 0
+    seconds: float = 0.0
+    """Training and validation, over all sittings."""
+    finished: bool = False
+    best_epoch: int = 0
+    best_psnr: float | None = None
+    """Of the validation photos; None before the first validation."""
+    history: list[dict] = dataclasses.field(default_factory=list)
+    """One row an epoch, with `COLUMNS` as keys."""
+    arrays: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
+    """Variables by owner: model, optimizer and averages."""
+
+
+def save(state: State, folder: Path) -> None:
+    """Write `state.npz` and `history.csv`, each under a temporary name first."""
+    facts = {field.name: getattr(state, field.name) for field in dataclasses.fields(state) if field.name != "arrays"}
+    named = {f"{owner}/{i:04}": array for owner, arrays in state.arrays.items() for i, array in enumerate(arrays)}
+    part = folder / "state.npz.part"
+    with part.open("wb") as file:
+        np.savez(file, facts=np.array(json.dumps(facts)), **named)
+    part.replace(folder / "state.npz")
+    _write_history(state.history, folder / "history.csv")
+
+
+def load(folder: Path) -> State | None:
+    """The state saved in a folder; None if there is none.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read.
+    """
+    path = folder / "state.npz"
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            facts = json.loads(str(file["facts"]))
+            arrays: dict[str, list[np.ndarray]] = {}
+            for key in sorted(set(file.files) - {"facts"}):
+                arrays.setdefault(key.split("/")[0], []).append(file[key])
+    except Exception as error:
+        raise UserError(f"The saved run cannot be read. Received: {path} ({error}). Give --overwrite to start anew.") from error
+    return State(**facts, arrays=arrays)
+
+
+def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> State:
+    """The state to go on from, or a new one.
+
+    An unfinished run with the same settings goes on by itself; one that had finished needs `resume`.
+
+    Raises
+    ------
+    UserError
+        If the folder holds a run of other settings, or a finished one without `resume`, and not `overwrite`; or the
+        folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "state.npz.part").write_bytes(b"")
+    except OSError as error:
+        raise UserError(f"The output folder cannot be written. Received: {folder} ({error.strerror}). Give --output another one.") from error
+    state = None if overwrite else load(folder)
+    if state is None:
+        return State(made_by)
+    different = sorted(key for key in made_by | state.made_by if made_by.get(key) != state.made_by.get(key))
+    if different:
+        raise UserError(
+            f"{folder} holds a run with another {', '.join(different)}. Give --overwrite to start anew there, "
+            "or --output another folder."
+        )
+    if state.finished and not resume:
+        raise UserError(
+            f"{folder} holds a finished run. Give --resume with more --epochs or --minutes to train it further, "
+            "--overwrite to start anew, or --output another folder."
+        )
+    return dataclasses.replace(state, finished=False)
+
+
+def _write_history(rows, path):
+    part = path.with_name(path.name + ".part")
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
+    part.replace(path)

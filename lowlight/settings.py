@@ -1,0 +1,64 @@
+"""What can be set from the command line; the text under a field is its --help.
+
+None stands for "as the model's recipe says" (`lowlight.recipes`).
+"""
+
+import dataclasses
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """Settings of train_old.py and train_latest.py."""
+
+    model: int
+    """Which model of the ladder."""
+    data: str | None = None
+    """Folder with low/ and high/, or LOL's own folder; or the word synthetic: pairs made from clean photos."""
+    low: Path | None = None
+    """Folder of the dark photos, if the two sides are not in one folder."""
+    high: Path | None = None
+    """Folder of the well-lit photos."""
+    clean: Path | None = None
+    """With --data synthetic: the folder of clean photos to darken (else those that scikit-image ships)."""
+    skip_bad_pairs: bool = False
+    """Leave broken pairs out instead of refusing to train."""
+    epochs: int | None = None
+    """How many epochs to train."""
+    minutes: float | None = None
+    """Train for so many minutes instead; the learning rate decays over that time."""
+    batch_size: int | None = None
+    """How many crops a training step sees."""
+    learning_rate: float | None = None
+    """The learning rate to start with."""
+    crop: int | None = None
+    """Side of the square crops, in pixels; a multiple of 16."""
+    seed: int = 0
+    """Of the first weights, the crops and their order."""
+    mixed_precision: bool = False
+    """Compute in half precision where that is safe (float16 on a GPU, bfloat16 elsewhere)."""
+    resume: bool = False
+    """Go on with the run in the output folder, also when it had ended or its budget was another."""
+    overwrite: bool = False
+    """Start anew, over the run in the output folder."""
+    output: Path | None = None
+    """Folder for weights, card, history and state. Default: runs/model_NN."""
+
+    @property
+    def run_folder(self) -> Path:
+        """The output folder, as given or by default."""
+        return self.output or Path("runs") / f"model_{self.model:02}"
+
+
+@dataclasses.dataclass(frozen=True)
+class PerformanceSettings(TrainingSettings):
+    """Settings of performance_old.py and performance_latest.py."""
+
+    evaluate_only: bool = False
+    """Measure saved weights, train nothing."""
+    weights: Path | None = None
+    """With --evaluate-only: the weights file, its card, or a run's folder. Default: those in models/."""
+    statistics: Path = Path("statistics")
+    """Where tables and plots go."""

@@ -1,0 +1,312 @@
+"""Train a model by its recipe: compile, fit, validate by scene, keep the best, go on after a crash."""
+
+import contextlib
+import dataclasses
+import os
+import platform
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from lowlight import architectures, dataset, metrics, runs, zoo
+from lowlight.batches import Batches, Crops, Patches, fitting_crop
+from lowlight.enhance import Enhancer
+from lowlight.losses import LOSSES, mae, mse
+from lowlight.pairs import Split, read_pair, write_split
+from lowlight.progress import TrainingProgress
+from lowlight.recipes import Recipe, recipe
+from lowlight.settings import TrainingSettings
+
+LOOK_EVERY = 8
+"""Steps between two looks at the clock, the averages, the learning rate and the state on disk."""
+
+
+def train(settings: TrainingSettings, generation: str, announce: Callable[[str], None] = print) -> Path:
+    """Train a model, or go on training it; the best weights on validation are kept.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    generation : {"old", "latest"}
+        Of the script that asks; the model must be of it.
+    announce : callable
+        Takes each line of news.
+
+    Returns
+    -------
+    Path
+        The run's folder: weights, card, history.csv, split.json and the state to go on from.
+
+    Raises
+    ------
+    UserError
+        If settings, pairs or the output folder are not right.
+    KeyboardInterrupt
+        After Ctrl-C, once what was learnt is saved.
+    """
+    plan = _adapt(recipe(settings.model, generation), settings)
+    split, about = dataset.load(settings, announce)
+    plan = dataclasses.replace(plan, crop=fitting_crop(split.train, plan.crop, architectures.STRIDE))
+    made_by = _unchangeable(plan, settings, split)
+    folder = settings.run_folder
+    state = runs.open_run(folder, made_by, settings.resume, settings.overwrite)
+    write_split(split, folder / "split.json")
+    if state.total_steps:
+        announce(f"going on after step {state.total_steps} ({state.seconds / 60:.1f} minutes trained)")
+    trainer = Trainer(plan, settings, split, about, state, announce)
+    trainer.run()
+    announce(f"best validation PSNR {state.best_psnr:.2f} dB in epoch {state.best_epoch}; weights and card in {folder}")
+    return folder
+
+
+class Trainer:
+    """One run: the model that learns, its copy that is measured and saved, and where the run stands."""
+
+    def __init__(self, plan: Recipe, settings: TrainingSettings, split: Split, about: dict, state: runs.State, announce):
+        self.plan, self.settings, self.split, self.about = plan, settings, split, about
+        self.state, self.announce, self.folder = state, announce, settings.run_folder
+        keras.utils.set_random_seed(settings.seed)
+        self.model = _build(plan, settings.mixed_precision)
+        self.measured = architectures.build(plan.architecture, **plan.settings)
+        self.enhancer = Enhancer(self.measured)
+        self.averages = self.model.get_weights() if plan.average else None
+        if state.arrays:
+            self._restore()
+        self.batches = _batches(plan, split, settings.seed, announce)
+        self.batches.inputs = tuple(self.model.input)
+        self.schedule = keras.optimizers.schedules.ExponentialDecay(plan.learning_rate, 1, plan.final_rate)
+
+    def run(self) -> None:
+        """Train to the end of the budget, or to Ctrl-C."""
+        watch = Watch(self)
+        with TrainingProgress(self.announce) as self.progress, _stop_on_interrupt(watch):
+            while not self.state.finished:
+                self.batches.epoch, self.batches.first = self.state.epoch, self.state.step
+                watch.start()
+                history = self.model.fit(self.batches, verbose=0, shuffle=False, callbacks=[watch]).history
+                if watch.interrupted:
+                    self._validate_and_keep()
+                    self.save_state()
+                    raise KeyboardInterrupt
+                self._end_epoch({name: values[-1] for name, values in history.items()})
+
+    @property
+    def done(self) -> float:
+        """Share of the budget that is used up."""
+        if self.settings.minutes is not None:
+            return min(1.0, self.state.seconds / (60 * self.settings.minutes))
+        return min(1.0, (self.state.epoch + self.state.step / self.batches.steps) / self.plan.epochs)
+
+    def save_state(self) -> None:
+        """Write all that is needed to go on from here."""
+        self.state.arrays = {
+            "model": [np.asarray(v) for v in _variables(self.model)],
+            "optimizer": [np.asarray(v) for v in self.model.optimizer.variables],
+            "averages": self.averages or [],
+        }
+        runs.save(self.state, self.folder)
+
+    def update_averages(self, momentum: float) -> None:
+        """Move the averages towards the weights of now."""
+        for average, weight in zip(self.averages or [], self.model.get_weights(), strict=True):
+            average += (1 - momentum) * (weight - average)
+
+    def _restore(self):
+        owners = {"model": _variables(self.model), "optimizer": self.model.optimizer.variables}
+        for owner, variables in owners.items():
+            for variable, value in zip(variables, self.state.arrays[owner], strict=True):
+                variable.assign(value)
+        if self.averages:
+            self.averages = self.state.arrays["averages"]
+
+    def _end_epoch(self, train_scores):
+        state = self.state
+        if state.step >= self.batches.steps:
+            state.epoch, state.step = state.epoch + 1, 0
+        epoch = state.epoch + state.step / self.batches.steps
+        rate = float(self.model.optimizer.learning_rate)
+        val_scores = self._validate_and_keep(epoch)
+        state.finished = self.done >= 1
+        facts = {"epoch": epoch, "step": state.total_steps, "minutes": state.seconds / 60, "learning_rate": rate}
+        state.history.append(facts | train_scores | val_scores)
+        self.save_state()
+        self._write_card()
+        self.progress.epoch_ended(state.history[-1], state.best_psnr)
+
+    def _validate_and_keep(self, epoch=None):
+        """Score the validation photos, whole; keep the weights if they are the best so far."""
+        start = time.monotonic()
+        state = self.state
+        self.measured.set_weights(self.averages or self.model.get_weights())
+        scores = _validate(self.enhancer, self.split.val, LOSSES[self.plan.loss])
+        state.seconds += time.monotonic() - start
+        if state.best_psnr is None or scores["val_psnr"] > state.best_psnr:
+            state.best_psnr = scores["val_psnr"]
+            state.best_epoch = epoch if epoch is not None else state.epoch + state.step / self.batches.steps
+            zoo.save_weights(self.measured, self.folder / f"{self.plan.name}.weights.h5")
+            self._write_card()
+        return scores
+
+    def _write_card(self):
+        plan, state, split = self.plan, self.state, self.split
+        crops = state.total_steps * self.batches.batch_size
+        weights = self.folder / f"{plan.name}.weights.h5"
+        zoo.write_card(
+            self.folder / f"{plan.name}.json",
+            {
+                "name": plan.name,
+                "generation": plan.generation,
+                "idea": plan.idea,
+                "architecture": {"name": plan.architecture, "settings": plan.settings},
+                "parameters": self.measured.count_params(),
+                "recipe": dataclasses.asdict(plan) | {"seed": self.settings.seed},
+                "data": self.about
+                | {"train": len(split.train), "val": len(split.val), "test": len(split.test), "split": split.source},
+                "training": {
+                    "epochs": round(state.epoch + state.step / self.batches.steps, 2),
+                    "steps": state.total_steps,
+                    "crops": crops,
+                    "megapixels": round(crops * plan.crop**2 / 1e6, 1),
+                    "minutes": round(state.seconds / 60, 1),
+                    "machine": f"{platform.machine()}, {os.cpu_count()} cores, {', '.join(keras.distribution.list_devices())}",
+                    "best_epoch": round(state.best_epoch, 2),
+                    "val_psnr": round(state.best_psnr, 4),
+                },
+                "weights": {"file": weights.name, "sha256": zoo.sha256(weights), "bytes": weights.stat().st_size},
+                "versions": zoo.versions(),
+            },
+        )
+
+
+class Watch(keras.callbacks.Callback):
+    """Looks up from the work every few steps: rate, averages, clock, state on disk, progress line."""
+
+    def __init__(self, trainer: Trainer):
+        super().__init__()
+        self.trainer = trainer
+        self.interrupted = False
+        self.looks = trainer.state.total_steps // LOOK_EVERY
+        self.saved_at, self.save_seconds = time.monotonic(), 0.0
+
+    def start(self) -> None:
+        """Take the time from here."""
+        self.since = time.monotonic()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch % LOOK_EVERY == 0:
+            self._sync()
+            self.model.optimizer.learning_rate = float(self.trainer.schedule(self.trainer.done))
+
+    def on_train_batch_end(self, batch, logs=None):
+        state = self.trainer.state
+        state.step, state.total_steps = state.step + 1, state.total_steps + 1
+        now = time.monotonic()
+        state.seconds, self.since = state.seconds + now - self.since, now
+        if state.total_steps % LOOK_EVERY == 0:
+            self._sync()
+            self._average()
+            self.trainer.progress.step(state, self.trainer.batches.steps, self.trainer.done, logs or {})
+            # Saving may take a fiftieth of the time: every few seconds for small models, minutes for large ones.
+            if now - self.saved_at > max(5.0, 50 * self.save_seconds):
+                self.trainer.save_state()
+                self.saved_at, self.save_seconds = time.monotonic(), time.monotonic() - now
+        if self.interrupted or (self.trainer.settings.minutes and self.trainer.done >= 1):
+            self._sync()
+            self.model.stop_training = True
+
+    def _average(self):
+        """Average over few steps at first, or the first, random weights would stay in for long."""
+        self.looks += 1
+        if self.trainer.averages:
+            momentum = self.trainer.plan.average**LOOK_EVERY
+            self.trainer.update_averages(min(momentum, (1 + self.looks) / (10 + self.looks)))
+
+    def _sync(self):
+        if keras.backend.backend() == "jax":  # fit holds the variables' values elsewhere while it runs
+            self.model.jax_state_sync()
+
+
+def psnr(truth, output):
+    """PSNR in dB of each image of a batch, clipped and rounded to 8 bits, for the training curve."""
+    output = ops.round(ops.clip(ops.cast(output, "float32"), 0, 1) * 255) / 255
+    return -10 * ops.log10(ops.maximum(mse(ops.cast(truth, "float32"), output), 1e-10))
+
+
+def _validate(enhancer, pairs, loss):
+    rows = []
+    for pair in pairs:
+        low, high = read_pair(pair)
+        output = enhancer(low.astype(np.float32) / 255)
+        truth = high.astype(np.float32) / 255
+        rows.append(
+            {
+                "val_loss": float(ops.convert_to_numpy(loss(truth[None], output[None]))[0]),
+                "val_psnr": metrics.psnr(truth, output),
+                "val_mae": metrics.mae(truth, output),
+                "val_mse": metrics.mse(truth, output),
+            }
+        )
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+
+
+def _adapt(plan, settings):
+    """The recipe with what the command line changes in it."""
+    names = ("epochs", "batch_size", "learning_rate", "crop")
+    changes = {name: value for name in names if (value := getattr(settings, name)) is not None}
+    for name, value in changes.items() | {("minutes", settings.minutes or 1)}:
+        if value <= 0:
+            raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {value}.")
+    return dataclasses.replace(plan, **changes)
+
+
+def _unchangeable(plan, settings, split):
+    facts = dataclasses.asdict(plan) | {"seed": settings.seed, "mixed_precision": settings.mixed_precision}
+    facts |= {"train pairs": [p.name for p in split.train], "val pairs": [p.name for p in split.val]}
+    return {key: value for key, value in facts.items() if key not in ("epochs", "idea")}
+
+
+def _build(plan, mixed_precision):
+    if mixed_precision:
+        on_gpu = any(device.startswith("gpu") for device in keras.distribution.list_devices())
+        keras.config.set_dtype_policy("mixed_float16" if on_gpu else "mixed_bfloat16")
+    model = architectures.build(plan.architecture, **plan.settings)
+    model.compile(
+        keras.optimizers.Adam(plan.learning_rate),
+        LOSSES[plan.loss],
+        metrics=[psnr, mae, mse],
+        jit_compile=keras.backend.backend() == "jax",  # measured slower with TensorFlow on a CPU
+    )
+    model.optimizer.build(model.trainable_variables)
+    keras.config.set_dtype_policy("float32")
+    return model
+
+
+def _batches(plan, split, seed, announce) -> Batches:
+    if plan.generation == "old":
+        return Patches(split.train, plan.crop, plan.batch_size, seed, announce)
+    return Crops(split.train, plan.crop, plan.crops_per_photo, plan.batch_size, seed, plan.flips)
+
+
+def _variables(model):
+    """Weights, statistics and the random state of dropout."""
+    return model.trainable_variables + model.non_trainable_variables
+
+
+@contextlib.contextmanager
+def _stop_on_interrupt(watch):
+    """The first Ctrl-C asks `watch` to stop after the step; a second one interrupts at once."""
+
+    def stop(signum, frame):
+        watch.interrupted = True
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,35 @@
+"""Fixtures: small folders of pairs, made anew for each test that wants one."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def scene(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """A well-lit picture of soft shapes, (H, W, 3) uint8; another seed is another scene."""
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(60, 255, (6, 8, 3), dtype=np.uint8))
+    return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def write_pair(folder: Path, name: str, high: np.ndarray, low: np.ndarray | None = None) -> None:
+    """Write high/NAME.png and low/NAME.png, which is a tenth as bright unless it is given."""
+    for side, pixels in (("low", high // 10 if low is None else low), ("high", high)):
+        (folder / side).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / side / f"{name}.png")
+
+
+@pytest.fixture
+def pairs_folder(tmp_path) -> Path:
+    """Eight pairs of eight scenes, 48x64 pixels, in low/ and high/."""
+    folder = tmp_path / "pairs"
+    for seed in range(8):
+        write_pair(folder, f"photo{seed}", scene(seed))
+    return folder

@@ -1,0 +1,119 @@
+"""What the models see: pairs stay pairs through crops, flips, epochs and restarts."""
+
+import numpy as np
+import pytest
+
+from lowlight.batches import Crops, Patches, fitting_crop
+from lowlight.errors import UserError
+from lowlight.exposure import gain
+from lowlight.pairs import Pair, read_pair
+from tests.conftest import write_pair
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Three pairs in which every pixel of low tells its place, and high is low plus 100."""
+    found = []
+    for index in range(3):
+        low = np.random.default_rng(index).integers(0, 100, (40, 56, 3), dtype=np.uint8)
+        write_pair(tmp_path, str(index), low + 100, low)
+        name = f"{index}.png"
+        found.append(Pair(str(index), tmp_path / "low" / name, tmp_path / "high" / name))
+    return found
+
+
+def crops(pairs, **changes):
+    settings = {"crop": 16, "crops_per_photo": 8, "batch_size": 4, "seed": 0, "flips": True}
+    batches = Crops(pairs, **settings | changes)
+    batches.inputs = ("photo", "gain")
+    return batches
+
+
+def contains(photo, crop):
+    windows = np.lib.stride_tricks.sliding_window_view(photo, crop.shape)
+    return bool((windows == crop).all(axis=(-1, -2, -3)).any())
+
+
+def test_low_and_high_get_the_same_crop_and_transform(pairs):
+    for inputs, truth in (crops(pairs)[i] for i in range(6)):
+        np.testing.assert_allclose(truth, inputs["photo"] + 100 / 255, atol=1e-6)
+
+
+def test_a_shuffled_side_is_not_a_pair_any_more(pairs):
+    """What the test above rests on: with partners exchanged, the same check fails."""
+    exchanged = [Pair(a.name, a.low, b.high) for a, b in zip(pairs, pairs[1:] + pairs[:1], strict=True)]
+    inputs, truth = crops(exchanged)[0]
+    assert np.abs(truth - inputs["photo"] - 100 / 255).max() > 0.05
+
+
+def test_flips_are_drawn_and_are_all_that_happens_to_a_crop(pairs):
+    photos = [read_pair(pair)[0] for pair in pairs]
+    seen = set()
+    batches = crops(pairs)
+    for index in range(len(batches)):
+        for crop in np.round(batches[index][0]["photo"] * 255).astype(np.uint8):
+            flips = {"none": crop, "both": crop[::-1, ::-1], "up": crop[::-1], "side": crop[:, ::-1]}
+            found = [name for name, flipped in flips.items() if any(contains(p, flipped) for p in photos)]
+            assert len(found) == 1
+            seen.update(found)
+    assert seen == {"none", "both", "up", "side"}
+
+
+def test_the_gain_is_that_of_the_whole_photo_not_of_the_crop(pairs):
+    gains = {float(gain(read_pair(pair)[0])) for pair in pairs}
+    inputs, _ = crops(pairs)[0]
+    assert inputs["gain"].shape == (4, 1, 1, 1)
+    assert {float(g) for g in inputs["gain"].ravel()} <= gains
+
+
+def test_an_epoch_is_the_same_whenever_and_from_wherever_it_is_drawn(pairs):
+    whole, resumed = crops(pairs), crops(pairs)
+    whole.epoch = resumed.epoch = 3
+    resumed.first = 2
+    assert len(resumed) == len(whole) - 2
+    np.testing.assert_array_equal(whole[2][1], resumed[0][1])
+
+
+def test_another_epoch_and_another_seed_give_other_crops(pairs):
+    first, other_seed, later = crops(pairs), crops(pairs, seed=1), crops(pairs)
+    later.epoch = 1
+    assert not np.array_equal(first[0][1], later[0][1])
+    assert not np.array_equal(first[0][1], other_seed[0][1])
+
+
+def test_photos_that_do_not_fit_in_memory_are_read_anew_and_give_the_same_batches(pairs):
+    kept, read = crops(pairs), crops(pairs)
+    read.free = 0
+    np.testing.assert_array_equal(kept[1][1], read[1][1])
+    assert not read.memory
+    assert kept.memory
+
+
+def test_the_old_generation_has_every_pixel_of_the_set_in_memory(pairs):
+    news = []
+    patches = Patches(pairs, crop=32, batch_size=2, seed=0, announce=news.append)
+    assert len(patches.lows) == 3 * 2 * 2
+    np.testing.assert_array_equal(patches.highs, patches.lows + 100)
+    low = read_pair(pairs[0])[0]
+    np.testing.assert_array_equal(patches.lows[3], low[8:, 24:])
+    assert "memory" in news[0]
+
+
+def test_an_epoch_of_the_old_generation_shows_each_patch_once(pairs):
+    patches = Patches(pairs, crop=32, batch_size=4, seed=0, announce=lambda line: None)
+    seen = np.concatenate([patches[i][1] for i in range(len(patches))])
+    assert len({patch.tobytes() for patch in seen}) == 12
+
+
+def test_a_set_that_does_not_fit_in_memory_is_refused(pairs, monkeypatch):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    with pytest.raises(UserError, match="does not fit"):
+        Patches(pairs, crop=32, batch_size=2, seed=0, announce=lambda line: None)
+
+
+def test_a_crop_that_photos_do_not_hold_shrinks_and_a_wrong_one_is_refused(pairs):
+    assert fitting_crop(pairs, 128, 16) == 32
+    assert fitting_crop(pairs, 16, 16) == 16
+    for wrong in (100, 0, -16):
+        with pytest.raises(UserError, match=f"Received: --crop {wrong}"):
+            fitting_crop(pairs, wrong, 16)

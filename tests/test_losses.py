@@ -1,0 +1,36 @@
+"""Losses against hand arithmetic and scikit-image."""
+
+import numpy as np
+import pytest
+from keras import ops
+from skimage import data
+from skimage.metrics import structural_similarity
+
+from lowlight import losses
+
+
+@pytest.fixture
+def images():
+    truth = data.astronaut()[100:164, 100:180].astype(np.float32) / 255
+    noisy = truth + 0.1 * np.random.default_rng(0).normal(size=truth.shape).astype(np.float32)
+    return truth[None], noisy[None]
+
+
+def test_ssim_is_that_of_scikit_image_by_wang_2004(images):
+    truth, noisy = images
+    expected = structural_similarity(
+        truth[0], noisy[0], channel_axis=2, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    assert float(losses.ssim(truth, noisy)[0]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_each_loss_gives_one_value_an_image_and_the_value_of_hand_arithmetic():
+    truth, output = np.zeros((2, 16, 16, 3), "f4"), np.full((2, 16, 16, 3), 0.3, "f4")
+    expected = {"mae": 0.3, "mse": 0.09, "charbonnier": (0.09 + 1e-6) ** 0.5}
+    for name, value in expected.items():
+        np.testing.assert_allclose(ops.convert_to_numpy(losses.LOSSES[name](truth, output)), [value] * 2, rtol=1e-5)
+
+
+def test_the_structural_loss_adds_a_quarter_of_what_lacks_in_ssim(images):
+    total, pixels = losses.charbonnier_ssim(*images), losses.charbonnier(*images)
+    np.testing.assert_allclose(np.asarray(total - pixels), 0.25 * (1 - np.asarray(losses.ssim(*images))), rtol=1e-4)

@@ -1,0 +1,189 @@
+"""The training scripts as a user runs them: as processes, that are also killed, interrupted and misused."""
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from lowlight import runs, zoo
+from lowlight.errors import UserError
+from lowlight.pairs import load_split
+from lowlight.settings import TrainingSettings
+from lowlight.training import train
+from tests.conftest import ROOT, scene, write_pair
+
+TINY = ("--batch-size", "2", "--crop", "16")
+
+
+def start(script, *arguments):
+    command = [sys.executable, ROOT / script, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    output, errors = process.communicate(timeout=240)
+    return process.returncode, output, errors
+
+
+def history(folder):
+    with (folder / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def quick(pairs_folder, output, **changes):
+    """Settings of a run of seconds: model 10 in crops of 16."""
+    settings = TrainingSettings(10, str(pairs_folder), batch_size=2, crop=16, epochs=1, output=output)
+    return dataclasses.replace(settings, **changes)
+
+
+@pytest.mark.parametrize(("script", "model"), [("train_old.py", 2), ("train_latest.py", 8)])
+def test_a_script_trains_and_leaves_weights_card_history_and_split(script, model, pairs_folder, tmp_path):
+    status, output, errors = finish(
+        start(script, "--model", model, "--data", pairs_folder, "--epochs", 2, *TINY, "--output", tmp_path / "run")
+    )
+    assert status == 0, errors
+    assert "val PSNR" in output
+    assert "Traceback" not in errors
+    rows = history(tmp_path / "run")
+    assert [float(row["epoch"]) for row in rows] == [1, 2]
+    assert all(np.isfinite(float(value)) for row in rows for value in row.values())
+    split = json.loads((tmp_path / "run" / "split.json").read_text())
+    assert len(split["train"]) + len(split["val"]) == 8
+    trained, card = zoo.load(tmp_path / "run")
+    assert card["training"]["val_psnr"] == pytest.approx(max(float(row["val_psnr"]) for row in rows), abs=1e-3)
+    assert card["data"]["train"] == len(split["train"])
+    assert trained.count_params() == card["parameters"]
+
+
+def test_killed_midway_the_same_command_goes_on_where_the_state_was_saved(pairs_folder, tmp_path):
+    folder = tmp_path / "run"
+    command = ("train_latest.py", "--model", 10, "--data", pairs_folder, "--epochs", 40, *TINY, "--output", folder)
+    process = start(*command)
+    deadline = time.monotonic() + 120
+    while not (state := _state(folder)) or not state.total_steps:
+        assert process.poll() is None, finish(process)
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.kill()
+    process.communicate()
+    killed_at = runs.load(folder).total_steps
+    status, output, errors = finish(start(*command[:-5], "--epochs", 1, *command[-5:], "--resume"))
+    assert status == 0, errors
+    assert f"after step {killed_at}" in output
+    assert int(history(folder)[-1]["step"]) >= killed_at
+
+
+def test_ctrl_c_saves_what_was_learnt(pairs_folder, tmp_path):
+    process = start(
+        "train_latest.py", "--model", 8, "--data", pairs_folder, "--epochs", 1000, *TINY, "--output", tmp_path / "run"
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "state.npz").exists():
+        assert process.poll() is None, finish(process)
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)
+    status, _, errors = finish(process)
+    assert status == 130
+    assert "Traceback" not in errors
+    assert runs.load(tmp_path / "run").total_steps > 0
+    zoo.load(tmp_path / "run")
+
+
+def test_a_run_in_two_sittings_ends_with_the_weights_of_a_run_in_one(pairs_folder, tmp_path):
+    train(quick(pairs_folder, tmp_path / "one", epochs=2), "latest", print)
+    train(quick(pairs_folder, tmp_path / "two", epochs=1, learning_rate=1e-3), "latest", print)
+    state = runs.load(tmp_path / "two")
+    assert state.epoch == 1
+    train(quick(pairs_folder, tmp_path / "three", epochs=2), "latest", print)
+    one, three = runs.load(tmp_path / "one"), runs.load(tmp_path / "three")
+    for left, right in zip(one.arrays["model"], three.arrays["model"], strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-5)
+
+
+def test_a_minute_budget_ends_the_run_and_lets_the_rate_decay(pairs_folder, tmp_path):
+    train(quick(pairs_folder, tmp_path / "run", epochs=None, minutes=0.05), "latest", print)
+    rows = history(tmp_path / "run")
+    assert float(rows[-1]["learning_rate"]) < 0.2 * 1e-3
+    assert runs.load(tmp_path / "run").finished
+
+
+def test_a_finished_run_is_not_overwritten_unasked_and_goes_on_with_resume(pairs_folder, tmp_path):
+    settings = quick(pairs_folder, tmp_path / "run")
+    train(settings, "latest", print)
+    with pytest.raises(UserError, match="finished"):
+        train(settings, "latest", print)
+    with pytest.raises(UserError, match="another crop"):
+        train(dataclasses.replace(settings, crop=32, resume=True), "latest", print)
+    train(dataclasses.replace(settings, epochs=2, resume=True), "latest", print)
+    assert [float(row["epoch"]) for row in history(tmp_path / "run")] == [1, 2]
+    train(dataclasses.replace(settings, overwrite=True), "latest", print)
+    assert len(history(tmp_path / "run")) == 1
+
+
+def test_training_learns_what_can_be_learnt(tmp_path):
+    """High is low times two everywhere: model 10 must come closer to it than its input is."""
+    for seed in range(6):
+        high = scene(seed, 32, 32)
+        write_pair(tmp_path / "pairs", str(seed), high, high // 2)
+    settings = TrainingSettings(10, str(tmp_path / "pairs"), crop=32, epochs=6, output=tmp_path / "run")
+    train(settings, "latest", print)
+    scores = [float(row["val_psnr"]) for row in history(tmp_path / "run")]
+    assert max(scores) > scores[0] + 1
+
+
+def test_mixed_precision_trains_and_saves_float32_weights(pairs_folder, tmp_path):
+    train(quick(pairs_folder, tmp_path / "run", mixed_precision=True), "latest", print)
+    model, _ = zoo.load(tmp_path / "run")
+    assert {str(weight.dtype) for weight in model.weights} == {"float32"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--data", "nowhere"), "nowhere"),
+        ((), "--data"),
+        (("--data", "synthetic", "--epochs", "0"), "--epochs"),
+        (("--data", "synthetic", "--minutes", "-1"), "--minutes"),
+    ],
+)
+def test_bad_settings_end_with_one_clear_line_and_status_2(arguments, message, tmp_path):
+    status, _, errors = finish(start("train_latest.py", "--model", "8", *arguments, "--output", tmp_path / "run"))
+    assert status == 2
+    lines = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert "Traceback" not in errors
+
+
+def test_a_model_of_the_other_generation_is_sent_to_its_script(pairs_folder):
+    status, _, errors = finish(start("train_old.py", "--model", "10", "--data", pairs_folder))
+    assert status == 2
+    assert "_latest.py" in errors
+
+
+def test_broken_pairs_stop_training_before_it_starts(pairs_folder, tmp_path):
+    (pairs_folder / "high" / "photo3.png").unlink()
+    status, _, errors = finish(start("train_latest.py", "--model", "8", "--data", pairs_folder, "--output", tmp_path))
+    assert status == 2
+    assert "photo3" in errors
+    assert not list(tmp_path.glob("*.h5"))
+
+
+def test_the_split_of_the_fixture_is_by_scene(pairs_folder):
+    split = load_split(pairs_folder, announce=lambda line: None)
+    assert not {pair.name for pair in split.train} & {pair.name for pair in split.val}
+
+
+def _state(folder):
+    try:
+        return runs.load(folder)
+    except UserError:
+        return None

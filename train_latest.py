@@ -1,0 +1,25 @@
+"""Train one model of the latest generation (4 to 10): ImageDataGenerator and a decaying learning rate.
+
+    python train_latest.py --model 10 --data LOL --minutes 60    # a folder of pairs, an hour
+    python train_latest.py --model 8 --data synthetic --epochs 1 # no dataset needed
+
+Weights, card, history and the state to go on from are written to runs/model_NN. The same command goes on
+after a crash or Ctrl-C.
+"""
+
+import sys
+
+from lowlight.cli import parse, run
+from lowlight.settings import TrainingSettings
+
+
+def main() -> int:
+    settings = parse(TrainingSettings, __doc__)
+    from lowlight.training import train  # TensorFlow is loaded here, after the settings are known to be right
+
+    train(settings, "latest")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,25 @@
+"""Train one model of the old generation (1 to 3): the whole set in memory, one learning rate.
+
+    python train_old.py --model 2 --data LOL --minutes 60    # a folder of pairs, an hour
+    python train_old.py --model 3 --data synthetic --epochs 1 # no dataset needed
+
+Weights, card, history and the state to go on from are written to runs/model_NN. The same command goes on
+after a crash or Ctrl-C.
+"""
+
+import sys
+
+from lowlight.cli import parse, run
+from lowlight.settings import TrainingSettings
+
+
+def main() -> int:
+    settings = parse(TrainingSettings, __doc__)
+    from lowlight.training import train  # TensorFlow is loaded here, after the settings are known to be right
+
+    train(settings, "old")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
