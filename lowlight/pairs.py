@@ -1,32 +1,21 @@
 """Find pairs of a dark and a well-lit photo, check that they are pairs, and split them by scene."""
 
-import hashlib
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from lowlight import scenes
+from lowlight.checks import BRIGHTER, Look, Problem, check, few, listing
 from lowlight.errors import UserError
-from lowlight.images import ImageError, list_images, read_rgb
+from lowlight.images import list_images, read_rgb
 
 PARTS = ("train", "val", "test")
 
 VALIDATION_SHARE = 0.1
-
-SAME_SCENE = 0.5
-"""Rank correlation of a low with its high below which they are no pair. The lowest true one is 0.69 in LOL (499
-pairs, median 0.99) and 0.89 in SICE part 1 (545); a low and the high of another LOL scene stay below 0.48 in 99 %."""
-
-BETTER_PARTNER = 0.15
-"""A low that fits another's high better than its own by more than this is mixed up. No true pair of LOL or SICE comes
-above 0.10. With both checks 99 % of the lows of a shuffled LOL are found; photos of one scene cannot be told apart."""
 
 LAYOUTS = "DIR/low + DIR/high, or DIR/our485/low + DIR/our485/high (and DIR/eval15/low + DIR/eval15/high to test on)"
 
@@ -56,25 +45,10 @@ class Split:
     """How the split came about."""
 
 
-class Problem(NamedTuple):
-    """What is wrong with one pair."""
-
-    name: str
-    reason: str
-    shown: str
-
-
 @dataclass
 class _Pool:
     pairs: dict[str, Pair] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-
-
-class _Look(NamedTuple):
-    size: tuple[int, int]
-    means: tuple[float, float]
-    low: np.ndarray
-    high: np.ndarray
 
 
 def load_split(
@@ -112,20 +86,21 @@ def load_split(
     main, test = _find(data, low, high)
     listed, notes = None, []
     if data and (path := Path(data) / "split.json").is_file():
-        listed = _read_split(path)
+        listed = _read_split(path, test)
         notes = _keep_listed(listed, main, test)
     pools = [main] if test is None else [main, test]
-    count = sum(len(pool.pairs) for pool in pools)
-    announce(f"Checking {count} pairs ...")
-    looks, problems = _check(pools)
-    announce("\n".join([_describe(looks), *notes, *_all(problems)]))
+    pairs = [pair for pool in pools for pair in pool.pairs.values()]
+    announce(f"Checking {len(pairs)} pairs ...")
+    looks, problems = check(pairs)
+    problems = [problem for pool in pools for problem in pool.problems] + problems
+    announce("\n".join([_describe(looks), *notes, *listing(problems)]))
     if problems and not skip_bad:
-        raise PairError(_refusal(problems, count))
+        raise PairError(_refusal(problems, len(pairs)))
     if problems:
-        announce(f"{len({p.name for p in problems})} broken pairs are left out.")
+        announce(f"{len(problems)} broken pairs are left out.")
     if not looks:
-        raise PairError(f"No whole pair is left. Received: {data or low}. {LAYOUTS} is what is understood.")
-    split = _split_as_listed(listed, looks) if listed else _split_by_scene(looks, test)
+        raise PairError(f"There is no whole pair. Received: {data or low}. Understood: {LAYOUTS}.")
+    split = _split_as_listed(listed, main, test, looks) if listed else _split_by_scene(main, test, looks)
     announce(_describe_split(split, looks))
     return split
 
@@ -176,7 +151,7 @@ def _match_sides(folder) -> _Pool:
     if missing:
         held = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
         raise PairError(
-            f"{folder} has no {' and no '.join(missing)} folder. Received: a folder with {_few(held) or 'nothing'}. "
+            f"{folder} has no {' and no '.join(missing)} folder. Received: a folder with {few(held) or 'nothing'}. "
             f"Understood: {LAYOUTS}."
         )
     return _match(folder / "low", folder / "high")
@@ -216,7 +191,7 @@ def _require_folder(folder):
         raise PairError(f"There is no such folder. Received: {folder}. Check its name.")
 
 
-def _read_split(path) -> dict[str, list[str]]:
+def _read_split(path, test) -> dict[str, list[str]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         listed = {part: [str(name) for name in content.get(part, [])] for part in PARTS}
@@ -224,9 +199,14 @@ def _read_split(path) -> dict[str, list[str]]:
         raise PairError(
             f'{path} is no split. Received: {error}. Write {{"train": [names], "val": [names]}} or delete it.'
         ) from None
-    twice = [name for name, times in Counter(listed["train"] + listed["val"] + listed["test"]).items() if times > 1]
+    names = listed["train"] + listed["val"]
+    if test is None:
+        names += listed["test"]
+    elif not listed["test"]:
+        listed["test"] = list(test.pairs)
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
-        raise PairError(f"{path} lists names more than once. Received: {_few(twice)}. Keep one of each.")
+        raise PairError(f"{path} lists names more than once. Received: {few(twice)}. Keep one of each.")
     return listed
 
 
@@ -245,41 +225,65 @@ def _keep_listed(listed, main, test) -> list[str]:
         pool.problems = [problem for problem in pool.problems if problem.name in keep]
     notes = []
     if absent:
-        notes.append(f"split.json names {len(absent)} pairs that are not there: {_few(absent)}.")
+        notes.append(f"split.json names {len(absent)} pairs that are not there: {few(absent)}.")
     if unused:
         notes.append(f"{unused} pairs are left out: split.json does not name them.")
     return notes
 
 
-def _check(pools) -> tuple[dict[Pair, _Look], list[Problem]]:
-    pairs = [pair for pool in pools for pair in pool.pairs.values()]
-    problems = [problem for pool in pools for problem in pool.problems]
-    looks = {}
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for pair, look in zip(pairs, threads.map(_look, pairs), strict=True):
-            if isinstance(look, Problem):
-                problems.append(look)
-            else:
-                looks[pair] = look
-    mixed_up = _mixed_up(looks)
-    for problem in mixed_up.values():
-        problems.append(problem)
-    return {pair: look for pair, look in looks.items() if pair not in mixed_up}, problems
+def _split_as_listed(listed, main, test, looks) -> Split:
+    pools = {"train": main, "val": main, "test": test or main}
+    parts = {}
+    for part, pool in pools.items():
+        pairs = (pool.pairs.get(name) for name in listed[part])
+        parts[part] = tuple(pair for pair in pairs if pair in looks)
+        if not parts[part] and (listed[part] or part != "test"):
+            raise PairError(
+                f"The {part} split is empty. Received: {len(listed[part])} names for it in split.json, none of a whole "
+                "pair. Name pairs that are in the folder, or delete split.json to have scenes found automatically."
+            )
+    return Split(**parts, source="split.json of the data folder")
 
 
-def _look(pair) -> _Look | Problem:
-    """Decode both photos once, and keep what all checks and the scene finder need."""
-    try:
-        low, high = read_pair(pair)
-    except ImageError as error:
-        return Problem(pair.name, "unreadable", str(error))
-    if low.shape != high.shape:
-        sizes = " and ".join(f"{side.shape[1]}x{side.shape[0]}" for side in (low, high))
-        return Problem(pair.name, "with sides of two sizes", f"{pair.name} ({sizes})")
-    if _digest(low) == _digest(high):
-        return Problem(pair.name, "with the same picture on both sides", pair.name)
-    means = float(low.mean()), float(high.mean())
-    if means[0] > means[1]:
-        shown = f"{pair.name} (mean {means[0]:.0f} against {means[1]:.0f})"
-        return Problem(pair.name, "with a low that is brighter than its high", shown)
-    return _Look((low.shape[1], low.shape[0]), means, scenes.thumbnail(low), scenes.thumbnail(high))
+def _split_by_scene(main, test, looks) -> Split:
+    pairs = [pair for pair in main.pairs.values() if pair in looks]
+    held = [pair for pair in (test.pairs.values() if test else ()) if pair in looks]
+    labels = scenes.group(np.stack([looks[pair].high for pair in pairs + held]))
+    own, avoid = labels[: len(pairs)], labels[len(pairs) :]
+    count = len(set(own))
+    if count < 2:
+        raise PairError(
+            f"Validation needs a scene that training does not see. Received: {len(pairs)} pairs of {count} scene. "
+            "Add pairs of other scenes, or say which to validate on in a split.json beside the pairs."
+        )
+    is_val = scenes.choose_validation(own, VALIDATION_SHARE, avoid)
+    train = tuple(pair for pair, chosen in zip(pairs, is_val, strict=True) if not chosen)
+    val = tuple(pair for pair, chosen in zip(pairs, is_val, strict=True) if chosen)
+    source = f"scenes found automatically: {count} in {len(pairs)} pairs; {len(set(own[is_val]))} whole ones are val"
+    return Split(train, val, tuple(held), source)
+
+
+def _refusal(problems, count) -> str:
+    reasons = "; ".join(listing(problems, most=3))
+    exchanged = sum(problem.reason == BRIGHTER for problem in problems) > count / 2
+    hint = "The sides look exchanged. " if exchanged else ""
+    return f"{len(problems)} broken pairs. Received: {reasons}. {hint}Mend them, or leave them out by --skip-bad-pairs."
+
+
+def _describe(looks: dict[Pair, Look]) -> str:
+    sizes = Counter(look.size for look in looks.values())
+    shown = [f"{width}x{height}" for (width, height), _ in sizes.most_common()]
+    low, high = np.mean([look.means for look in looks.values()], axis=0) if looks else (0, 0)
+    return f"{len(looks)} whole pairs, {few(shown)} pixels; mean brightness (0-255) low {low:.0f}, high {high:.0f}"
+
+
+def _describe_split(split, looks) -> str:
+    counts = ", ".join(f"{len(getattr(split, part))} {part}" for part in PARTS)
+    lines = [f"Split: {counts} ({split.source})"]
+    seen = np.stack([looks[pair].high for pair in split.train])
+    for part in PARTS[1:]:
+        pairs = getattr(split, part)
+        twins = sum(bool((seen @ looks[pair].high > scenes.TWIN).any()) for pair in pairs)
+        if twins:
+            lines.append(f"{twins} of the {len(pairs)} {part} pairs show a scene that is in train too")
+    return "\n".join(lines)

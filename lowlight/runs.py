@@ -67,7 +67,9 @@ def load(folder: Path) -> State | None:
             for key in sorted(set(file.files) - {"facts"}):
                 arrays.setdefault(key.split("/")[0], []).append(file[key])
     except Exception as error:
-        raise UserError(f"The saved run cannot be read. Received: {path} ({error}). Give --overwrite to start anew.") from error
+        raise UserError(
+            f"The saved run cannot be read. Received: {path} ({error}). Give --overwrite to start anew."
+        ) from error
     return State(**facts, arrays=arrays)
 
 
@@ -86,7 +88,9 @@ def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> Stat
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "state.npz.part").write_bytes(b"")
     except OSError as error:
-        raise UserError(f"The output folder cannot be written. Received: {folder} ({error.strerror}). Give --output another one.") from error
+        raise UserError(
+            f"The output folder cannot be written. Received: {folder} ({error.strerror}). Give --output another one."
+        ) from error
     state = None if overwrite else load(folder)
     if state is None:
         return State(made_by)

@@ -67,7 +67,9 @@ def train(settings: TrainingSettings, generation: str, announce: Callable[[str],
 class Trainer:
     """One run: the model that learns, its copy that is measured and saved, and where the run stands."""
 
-    def __init__(self, plan: Recipe, settings: TrainingSettings, split: Split, about: dict, state: runs.State, announce):
+    def __init__(
+        self, plan: Recipe, settings: TrainingSettings, split: Split, about: dict, state: runs.State, announce
+    ):
         self.plan, self.settings, self.split, self.about = plan, settings, split, about
         self.state, self.announce, self.folder = state, announce, settings.run_folder
         keras.utils.set_random_seed(settings.seed)

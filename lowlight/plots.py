@@ -1,0 +1,203 @@
+"""Pictures of scores, as the bytes of PNG files; the same scores give the same bytes."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from PIL import Image, ImageDraw, ImageFont
+
+STYLE = {
+    "figure.facecolor": "white",
+    "figure.dpi": 110,
+    "savefig.dpi": 110,
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "axes.axisbelow": True,
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.85,
+}
+
+TRAIN, VALIDATION, TEST = "#d55e00", "#0072b2", "#009e73"
+"""Colours that also the colour-blind tell apart (Okabe and Ito)."""
+
+PALE = {VALIDATION: "#99c6e0", TEST: "#99d8c7"}
+
+BASELINE_LOOKS = (("#666666", "s"), ("#cc79a7", "^"), ("#e69f00", "D"))
+
+
+class Example(NamedTuple):
+    """One row of `photos`."""
+
+    title: str
+    captions: tuple[str, str, str]
+    photos: tuple[np.ndarray, np.ndarray, np.ndarray]
+    """Input, output and truth: (H, W, 3) uint8."""
+
+
+def metric(
+    key: str, label: str, epochs: Sequence[dict], of_photos: dict[str, list[float]], part: str, name: str
+) -> bytes:
+    """One metric over the epochs (if there is a history) and for each photo.
+
+    Parameters
+    ----------
+    key, label : str
+        Column of the history, and what the axis is called.
+    epochs : sequence of dict
+        Rows of history.csv; may be empty.
+    of_photos : dict
+        For each method by its text in the legend, baselines first and the model last, the photos' values in one order.
+    part, name : str
+        Of the split and the model, for the titles.
+    """
+    with matplotlib.style.context(["default", STYLE]):
+        figure = Figure(figsize=(13 if epochs else 8, 5), layout="constrained")
+        axes = figure.subplots(1, 2 if epochs else 1, squeeze=False)[0]
+        if epochs:
+            _draw_epochs(axes[0], epochs, key, label, f"{name}: {label} while training")
+        _draw_photos(axes[-1], of_photos, label, f"{name}: each {part} photo, at full size")
+        return _png(figure)
+
+
+def loss(epochs: Sequence[dict], loss_name: str, name: str) -> bytes:
+    """The loss over the epochs."""
+    with matplotlib.style.context(["default", STYLE]):
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        _draw_epochs(figure.subplots(), epochs, "loss", f"loss ({loss_name})", f"{name}: loss while training")
+        return _png(figure)
+
+
+def bars(key: str, label: str, values: dict[str, dict[str, float]], baselines: int = 0) -> bytes:
+    """One bar for each method and part of the split.
+
+    Parameters
+    ----------
+    key, label : str
+        The metric, and what the axis is called.
+    values : dict
+        By method, by part.
+    baselines : int
+        How many of the methods, from the first on, are paler than the others.
+    """
+    parts = list(next(iter(values.values())))
+    colours = (VALIDATION, TEST)[: len(parts)]
+    width = 0.8 / len(parts)
+    with matplotlib.style.context(["default", STYLE]):
+        figure = Figure(figsize=(9, 1.4 + 0.55 * len(values)), layout="constrained")
+        axes = figure.subplots()
+        for offset, (part, colour) in enumerate(zip(parts, colours, strict=True)):
+            heights = [methods[part] for methods in values.values()]
+            places = [place + (offset - (len(parts) - 1) / 2) * width for place in range(len(values))]
+            drawn = axes.barh(places, heights, width * 0.92, color=colour)
+            for bar in drawn[:baselines]:
+                bar.set_color(PALE[colour])
+            axes.bar_label(drawn, fmt="%.2f" if key == "psnr" else "%.4f", padding=3, fontsize=9)
+        axes.set_yticks(range(len(values)), list(values))
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.margins(x=0.1, y=0.02)
+        axes.set_xlabel(label)
+        axes.set_title(f"{label}: {'higher' if key == 'psnr' else 'lower'} is better", loc="left")
+        axes.legend(
+            handles=[Patch(color=c, label=p) for c, p in zip(colours, parts, strict=True)],
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            ncols=len(parts),
+            borderaxespad=0,
+        )
+        return _png(figure)
+
+
+def photos(examples: Sequence[Example], width: int = 400) -> bytes:
+    """A sheet of photos: one row an example, with input, output and truth.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+    width : int
+        Largest side of a photo in pixels; larger ones are made smaller.
+    """
+    title_font, caption_font = _font("DejaVuSans-Bold.ttf", 17), _font("DejaVuSans.ttf", 15)
+    gap, text = 12, 26
+    rows = [[_thumbnail(photo, width) for photo in example.photos] for example in examples]
+    heights = [max(photo.height for photo in row) + 2 * text + gap for row in rows]
+    sheet = Image.new("RGB", (gap + 3 * (width + gap), sum(heights) + gap), "white")
+    draw = ImageDraw.Draw(sheet)
+    top = gap
+    for example, row, height in zip(examples, rows, heights, strict=True):
+        draw.text((gap, top), example.title, "black", title_font)
+        for column, (caption, photo) in enumerate(zip(example.captions, row, strict=True)):
+            left = gap + column * (width + gap)
+            draw.text((left, top + text), caption, "black", caption_font)
+            sheet.paste(photo, (left, top + 2 * text))
+        top += height
+    buffer = io.BytesIO()
+    sheet.save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
+def _draw_epochs(axes, epochs, key, label, title):
+    numbers = [row["epoch"] for row in epochs]
+    marker = "o" if len(epochs) <= 40 else None
+    looks = {"markersize": 4, "marker": marker}
+    axes.plot(numbers, [row[key] for row in epochs], color=TRAIN, label="train (crops, in training mode)", **looks)
+    validation = [row[f"val_{key}"] for row in epochs]
+    axes.plot(numbers, validation, color=VALIDATION, lw=2, label="validation (whole photos, as measured)", **looks)
+    best = max(range(len(epochs)), key=lambda i: epochs[i]["val_psnr"])
+    value = f"{validation[best]:.2f} dB" if key == "psnr" else f"{validation[best]:.4f}"
+    axes.axvline(numbers[best], color=VALIDATION, ls=":", lw=1)
+    axes.plot(
+        numbers[best],
+        validation[best],
+        marker="*",
+        markersize=15,
+        color=VALIDATION,
+        ls="none",
+        label=f"best validation PSNR: epoch {numbers[best]:g}, there {value}",
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="epoch", ylabel=label, xlim=(0, numbers[-1] * 1.04))
+    axes.set_title(title, loc="left")
+    axes.legend(fontsize=9)
+
+
+def _draw_photos(axes, of_photos, label, title):
+    *_, values_of_model = of_photos.values()
+    order = np.argsort(values_of_model, kind="stable")
+    places = range(1, len(order) + 1)
+    for (method, values), (colour, marker) in zip(of_photos.items(), (*BASELINE_LOOKS, (VALIDATION, "o")), strict=True):
+        is_model = values is values_of_model
+        finite = [value if np.isfinite(value) else np.nan for value in np.array(values)[order]]
+        looks = {"markersize": 6, "ls": "-"} if is_model else {"markersize": 4, "ls": "none"}
+        axes.plot(places, finite, marker=marker, color=colour, label=method, **looks)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="photos, sorted by the model's value", ylabel=label)
+    axes.set_title(title, loc="left")
+    axes.legend(fontsize=9)
+
+
+def _png(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _thumbnail(photo, side):
+    image = Image.fromarray(photo)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
+
+
+def _font(name, size):
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size)

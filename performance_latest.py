@@ -1,0 +1,25 @@
+"""Train one model of the latest generation (4 to 10) and measure it, or measure one that is trained.
+
+    python performance_latest.py --model 10 --data LOL --minutes 60      # train, then measure
+    python performance_latest.py --model 10 --data LOL --evaluate-only   # measure models/model_10
+
+Prints PSNR, MAE, MSE and SSIM on validation and test beside three baselines; tables and plots are written to
+statistics/model_NN, and statistics/README.md compares all models measured so far.
+"""
+
+import sys
+
+from lowlight.cli import parse, run
+from lowlight.settings import PerformanceSettings
+
+
+def main() -> int:
+    settings = parse(PerformanceSettings, __doc__)
+    from lowlight.evaluation import perform
+
+    perform(settings, "latest")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,25 @@
+"""Train one model of the old generation (1 to 3) and measure it, or measure one that is trained.
+
+    python performance_old.py --model 2 --data LOL --minutes 60      # train, then measure
+    python performance_old.py --model 2 --data LOL --evaluate-only   # measure models/model_02
+
+Prints PSNR, MAE, MSE and SSIM on validation and test beside three baselines; tables and plots are written to
+statistics/model_NN, and statistics/README.md compares all models measured so far.
+"""
+
+import sys
+
+from lowlight.cli import parse, run
+from lowlight.settings import PerformanceSettings
+
+
+def main() -> int:
+    settings = parse(PerformanceSettings, __doc__)
+    from lowlight.evaluation import perform
+
+    perform(settings, "old")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,245 @@
+"""What a report writes is opened and looked at: CSV, JSON, PNG and the overview's table."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lowlight import plots, report
+from lowlight.errors import UserError
+
+BASELINES = ["untouched input", "gamma 0.4", "histogram equalisation"]
+
+HISTORY = """\
+epoch,step,minutes,learning_rate,loss,psnr,mae,mse,val_loss,val_psnr,val_mae,val_mse
+1,10,0.1,0.001,0.2,12,0.2,0.06,0.21,11.5,0.21,0.07
+2,20,0.2,0.0009,0.1,16,0.1,0.03,0.12,15.5,0.12,0.03
+3,30,0.3,0.0008,0.08,17,0.08,0.02,0.13,15.2,0.13,0.031
+"""
+
+
+def rows(psnr, names=("a", "b")):
+    """Rows of one method as `evaluate` gives them."""
+    return [
+        {"name": name, "psnr": psnr + i, "psnr_gt_mean": psnr + 3, "mae": 1 / psnr, "mse": 0.1 / psnr, "ssim": 0.5}
+        for i, name in enumerate(names)
+    ]
+
+
+def example(title, width=60, height=40):
+    """A row of photos in red, green and blue."""
+    photos = np.zeros((3, height, width, 3), np.uint8)
+    for index in range(3):
+        photos[index, ..., index] = 255
+    return plots.Example(title, ("input", "output", "truth"), tuple(photos))
+
+
+def write(folder, name="model_10", psnr=20.0, baseline=8.0, sha256="ab", history=None, parts=("val", "test")):
+    """Write the report of a made-up model; gives its summary and rows."""
+    by_part = {
+        part: {method: rows(baseline + i) for i, method in enumerate(BASELINES)} | {name: rows(psnr)} for part in parts
+    }
+    scores = {
+        part: {
+            method: report.rounded({k: np.mean([row[k] for row in of]) for k in report.LABELS})
+            for method, of in m.items()
+        }
+        for part, m in by_part.items()
+    }
+    summary = {
+        "name": name,
+        "parameters": 75_651,
+        "recipe": {"loss": "mae"},
+        "weights": {"sha256": sha256},
+        "baselines": BASELINES,
+        "protocol": "As a saved file.",
+        "split": {"source": "split.json of the data folder"} | {part: 2 for part in parts},
+        "notes": ["A note."],
+        "scores": scores,
+    }
+    report.write_report(folder, summary, by_part, [example("validation, best: photo a")], history)
+    return summary, by_part
+
+
+def contents(folder):
+    """Path and bytes of all files in a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def history(tmp_path):
+    """A training's history.csv of three epochs, the second of them the best."""
+    path = tmp_path / "run" / "history.csv"
+    path.parent.mkdir()
+    path.write_text(HISTORY)
+    return path
+
+
+def test_a_report_has_these_files_and_no_others(tmp_path, history):
+    write(tmp_path / "s", history=history)
+    of_model = "history.csv images.csv summary.json psnr.png mae.png mse.png loss.png photos.png".split()
+    overview = ["README.md", "psnr.png", "mae.png", "mse.png"]
+    assert set(contents(tmp_path / "s")) == {f"model_10/{name}" for name in of_model} | set(overview)
+    assert (tmp_path / "s" / "model_10" / "history.csv").read_text() == HISTORY
+
+
+def test_the_same_scores_give_the_same_bytes(tmp_path, history):
+    write(tmp_path / "s", history=history)
+    first = contents(tmp_path / "s")
+    write(tmp_path / "s", history=history)
+    assert contents(tmp_path / "s") == first
+    for name, content in first.items():
+        if name.endswith(".png"):
+            assert not {b"tEXt", b"tIME", b"iTXt"} & {content[i : i + 4] for i in range(len(content) - 3)}
+
+
+def test_images_csv_has_a_row_for_each_photo_method_and_part(tmp_path):
+    _, by_part = write(tmp_path / "s")
+    with (tmp_path / "s" / "model_10" / "images.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 2 * 4 * 2
+    assert list(table[0]) == ["split", "image", "method", "psnr", "psnr_gt_mean", "mae", "mse", "ssim"]
+    (row,) = (r for r in table if (r["split"], r["image"], r["method"]) == ("test", "b", "model_10"))
+    assert float(row["psnr"]) == by_part["test"]["model_10"][1]["psnr"] == 21
+    assert row["mse"] == "0.00500000"
+
+
+def test_perfect_photos_and_missing_ssim_are_written_readably(tmp_path):
+    assert report.rounded({"psnr": 12.34567, "ssim": math.nan}) == {"psnr": 12.3457, "ssim": None}
+    summary, by_part = write(tmp_path / "s", parts=("val",))
+    summary["scores"]["val"]["model_10"]["ssim"] = None
+    by_part["val"]["model_10"][0] |= {"psnr": math.inf, "ssim": math.nan}
+    report.write_report(tmp_path / "s", summary, by_part, [example("x")])
+    line = (tmp_path / "s" / "model_10" / "images.csv").read_text().splitlines()[7]
+    assert line.startswith("val,a,model_10,inf,")
+    assert line.endswith(",nan")
+    assert (
+        json.loads((tmp_path / "s" / "model_10" / "summary.json").read_text())["scores"]["val"]["model_10"]["ssim"]
+        is None
+    )
+    assert readme_rows(tmp_path / "s")["model_10"][-1] == "–"
+
+
+def test_summary_json_is_the_summary_in_sorted_order(tmp_path):
+    summary, _ = write(tmp_path / "s")
+    text = (tmp_path / "s" / "model_10" / "summary.json").read_text()
+    assert json.loads(text) == summary
+    assert text == json.dumps(summary, indent=2, sort_keys=True) + "\n"
+
+
+def readme_rows(folder):
+    """Cells of each line of the overview's tables, by method; a link's text stands for it."""
+    lines = [line for line in (folder / "README.md").read_text().splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0].split("]")[0].lstrip("["): row[1:] for row in cells}
+
+
+def test_the_overview_table_equals_the_summaries(tmp_path):
+    write(tmp_path / "s", "model_02", 14.0)
+    write(tmp_path / "s", "model_10", 20.0)
+    table = readme_rows(tmp_path / "s")
+    assert list(table) == ["method", "---", *BASELINES, "model_02", "model_10"]
+    for name in ("model_02", "model_10"):
+        summary = json.loads((tmp_path / "s" / name / "summary.json").read_text())
+        shown = dict(zip(table["method"][1:], table[name][1:], strict=True))
+        for part in ("val", "test"):
+            for method in (name, "gamma 0.4"):
+                shown = dict(zip(table["method"][1:], table[method][1:], strict=True))
+                scores = summary["scores"][part][method]
+                assert shown[f"PSNR (dB), {part}"] == f"{scores['psnr']:.2f}"
+                assert shown[f"GT-mean PSNR (dB), {part}"] == f"{scores['psnr_gt_mean']:.2f}"
+                assert shown[f"MAE, {part}"] == f"{scores['mae']:.4f}"
+                assert shown[f"MSE, {part}"] == f"{scores['mse']:.4f}"
+                assert shown[f"SSIM, {part}"] == f"{scores['ssim']:.3f}"
+    text = (tmp_path / "s" / "README.md").read_text()
+    assert text.count("- A note.") == 1
+    assert "chosen by the validation split only" in text
+
+
+def test_models_measured_on_other_photos_are_not_compared(tmp_path):
+    write(tmp_path / "s", "model_01", 14.0)
+    write(tmp_path / "s", "model_02", 15.0)
+    write(tmp_path / "s", "model_03", 30.0, baseline=10.0)
+    text = (tmp_path / "s" / "README.md").read_text()
+    ours, others = text.split("## ")[1:]
+    assert "model_01" in ours
+    assert "model_02" in ours
+    assert "model_03" not in ours
+    assert "model_03" in others
+    assert "(psnr_2.png)" in others
+    assert (tmp_path / "s" / "psnr_2.png").is_file()
+    write(tmp_path / "s", "model_03", 16.0)
+    assert (tmp_path / "s" / "README.md").read_text().count("## ") == 1
+    assert not (tmp_path / "s" / "psnr_2.png").exists()
+
+
+def test_a_part_that_was_not_measured_is_absent(tmp_path):
+    write(tmp_path / "s", parts=("val",))
+    assert "test" not in (tmp_path / "s" / "README.md").read_text()
+    assert "test," not in (tmp_path / "s" / "model_10" / "images.csv").read_text()
+
+
+def test_history_stays_only_with_the_weights_it_tells_of(tmp_path, history):
+    folder = tmp_path / "s" / "model_10"
+    write(tmp_path / "s", history=history)
+    write(tmp_path / "s", history=tmp_path / "nowhere" / "history.csv")
+    assert (folder / "history.csv").is_file()
+    with Image.open(folder / "psnr.png") as wide:
+        assert wide.width > 1200
+    write(tmp_path / "s", sha256="other weights")
+    assert not (folder / "history.csv").exists()
+    assert not (folder / "loss.png").exists()
+    with Image.open(folder / "psnr.png") as narrow:
+        assert narrow.width < 1000
+
+
+def test_the_best_epoch_is_marked_where_validation_psnr_was_best(monkeypatch, history):
+    figures = []
+    monkeypatch.setattr(plots, "_png", lambda figure: figures.append(figure) or b"")
+    with history.open(newline="") as file:
+        epochs = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    plots.loss(epochs, "mae", "model_10")
+    train, validation, mark = (line for line in figures[0].axes[0].get_lines() if not line.get_label().startswith("_"))
+    assert "training mode" in train.get_label()
+    assert list(train.get_ydata()) == [0.2, 0.1, 0.08]
+    assert "whole photos" in validation.get_label()
+    assert list(validation.get_ydata()) == [0.21, 0.12, 0.13]
+    assert (*mark.get_xdata(), *mark.get_ydata()) == (2, 0.12)
+    assert "epoch 2, there 0.1200" in mark.get_label()
+
+
+def test_bars_are_as_long_as_their_scores(monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "_png", lambda figure: figures.append(figure) or b"")
+    plots.bars(
+        "psnr", "PSNR (dB)", {"gamma 0.4": {"validation": 12.5, "test": 14.0}, "m": {"validation": 20, "test": 21}}
+    )
+    axes = figures[0].axes[0]
+    assert [[bar.get_width() for bar in bars] for bars in axes.containers] == [[12.5, 20], [14.0, 21]]
+    assert {"12.50", "21.00"} <= {text.get_text() for text in axes.texts}
+    assert "higher is better" in axes.get_title("left")
+
+
+def test_the_sheet_shows_input_output_and_truth_side_by_side(tmp_path):
+    (tmp_path / "sheet.png").write_bytes(plots.photos([example("one"), example("two", 800, 400)]))
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert sheet.shape[1] == 12 + 3 * (400 + 12)
+    for left, colour in zip((12, 424, 836), np.eye(3, dtype=int) * 255, strict=True):
+        assert (sheet[64:104, left : left + 60] == colour).all()
+        assert (sheet[-212:-12, left : left + 400] == colour).all()
+
+
+def test_a_file_that_cannot_be_written_is_told_in_one_line_and_leaves_the_old_one(tmp_path, monkeypatch):
+    write(tmp_path / "s")
+    before = contents(tmp_path / "s")
+
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(UserError, match=r"Received: .*images\.csv \(No space left on device\)\. Give --statistics"):
+        write(tmp_path / "s", psnr=25.0)
+    assert contents(tmp_path / "s") == before
