@@ -109,13 +109,13 @@ def gamma(photo: np.ndarray) -> np.ndarray:
 
 
 def equalised(photo: np.ndarray) -> np.ndarray:
-    """Histogram equalisation of V in HSV over the whole photo, in 256 bins, by scikit-image.
+    """Histogram equalisation of V in HSV over the whole photo, in its 256 levels, by scikit-image.
 
     Hue and saturation stay, as Gonzalez and Woods advise for colour photos (Digital Image Processing, "Histogram
     Processing of Color Images"): equalising red, green and blue one by one would shift the colours.
     """
     hsv = rgb2hsv(photo)
-    hsv[..., 2] = equalize_hist(hsv[..., 2], nbins=256)
+    hsv[..., 2] = equalize_hist(metrics.to_8_bits(hsv[..., 2]))
     return hsv2rgb(hsv)
 
 
@@ -146,14 +146,14 @@ def perform(settings: PerformanceSettings, generation: str) -> dict:
     UserError
         If settings, pairs, weights or a folder are not right.
     """
+    if settings.weights and not settings.evaluate_only:
+        raise UserError(f"Weights are measured only with --evaluate-only. Received: --weights {settings.weights}.")
     from lowlight import dataset, zoo
 
     if settings.evaluate_only:
         model = settings.weights or recipe(settings.model, generation).number
         zoo.card_of(model)  # told at once if absent, before the pairs are checked
         return measure(model, dataset.load(settings)[0], settings.statistics)
-    if settings.weights:
-        raise UserError(f"Weights are measured only with --evaluate-only. Received: --weights {settings.weights}.")
     from lowlight.training import train
 
     run = train(settings, generation)

@@ -5,6 +5,9 @@ None stands for "as the model's recipe says" (`lowlight.recipes`).
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,3 +65,21 @@ class PerformanceSettings(TrainingSettings):
     """With --evaluate-only: the weights file, its card, or a run's folder. Default: those in models/."""
     statistics: Path = Path("statistics")
     """Where tables and plots go."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EnhanceSettings:
+    """Settings of main.py."""
+
+    inputs: tyro.conf.Positional[tuple[Path, ...]] = (ROOT / "test" / "low",)
+    """Photos, or folders of photos."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = ROOT / "test" / "predicted"
+    """Folder for the results; they have the photos' names."""
+    model: str | None = None
+    """Number of a model in models/, or a run's folder or weights file. Default: the best one in models/."""
+    format: str | None = None
+    """Write all results so: png, jpg, webp, tiff, bmp or avif. Default: as each photo."""
+    tile: int | None = None
+    """Largest side of what is run at once, in pixels; smaller takes less memory."""
+    overwrite: bool = False
+    """Make results anew that exist already, instead of skipping them."""

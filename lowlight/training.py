@@ -16,6 +16,7 @@ from keras import ops
 from lowlight import architectures, dataset, metrics, runs, zoo
 from lowlight.batches import Batches, Crops, Patches, fitting_crop
 from lowlight.enhance import Enhancer
+from lowlight.errors import UserError
 from lowlight.losses import LOSSES, mae, mse
 from lowlight.pairs import Split, read_pair, write_split
 from lowlight.progress import TrainingProgress

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -209,8 +210,8 @@ def test_statistics_that_cannot_be_written_are_told_before_the_work(tmp_path, sp
         measure(10, split, tmp_path / "file")
 
 
-def test_settings_that_do_not_go_together_are_refused(tmp_path):
+def test_settings_that_do_not_go_together_are_refused(zoo):
     with pytest.raises(UserError, match="only with --evaluate-only. Received: --weights here"):
-        perform(PerformanceSettings(model=10, weights="here"), "latest")
+        perform(PerformanceSettings(model=10, weights=Path("here")), "latest")
     with pytest.raises(UserError, match=r"Model 2 is of the old generation"):
         perform(PerformanceSettings(model=2, evaluate_only=True), "latest")
