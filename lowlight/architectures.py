@@ -5,9 +5,7 @@ from `lowlight.exposure.gain` of the whole photo. H and W are multiples of `STRI
 float32 and not clipped.
 """
 
-import keras
-from keras import layers
-
+from lowlight.backend import keras, layers
 from lowlight.blocks import conv, conv_norm, down, residuals, up
 from lowlight.errors import UserError
 

@@ -6,15 +6,16 @@ That makes a run resumable at any step: the only random state is (seed, epoch, i
 import math
 from collections.abc import Collection, Sequence
 
-import keras
 import numpy as np
 import psutil
-from keras.src.legacy.preprocessing.image import ImageDataGenerator  # tf.keras.preprocessing.image, without TF
 
+from lowlight.backend import keras
 from lowlight.errors import UserError
 from lowlight.exposure import gain
 from lowlight.images import image_size
 from lowlight.pairs import Pair, read_pair
+
+from keras.src.legacy.preprocessing.image import ImageDataGenerator  # isort: skip  tf.keras.preprocessing.image, without TF
 
 COPIES = 2
 """How often the set is in memory while it is loaded and trained on, at worst."""

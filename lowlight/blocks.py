@@ -1,6 +1,6 @@
 """Layer blocks: functions that take a tensor (B, H, W, channels) and return one."""
 
-from keras import layers
+from lowlight.backend import layers
 
 
 def conv(x, filters, name, dilation=1):

@@ -1,7 +1,6 @@
 """What all scripts share: settings from the command line, errors as one line, exit statuses."""
 
 import ctypes
-import os
 import platform
 import sys
 from collections.abc import Callable
@@ -35,8 +34,6 @@ def run(main: Callable[[], int]) -> int:
     int
         What `main` returned; 2 after a `UserError`, shown as one line; 130 after Ctrl-C.
     """
-    # TensorFlow prints pages about the machine unless it is told not to before its import.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _keep_freed_memory()
     try:
         return main()

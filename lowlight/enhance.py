@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from lowlight.architectures import STRIDE
+from lowlight.backend import keras
 from lowlight.errors import UserError
 from lowlight.exposure import gain
 

@@ -218,8 +218,11 @@ def measure(
     report.write_report(statistics, summary, rows, examples, (run or weights.parent) / "history.csv")
     if summary["trained_on_this_split"]:
         scores = {part: summary["scores"][part][card["name"]] for part in parts}
-        path = weights.with_name(f"{weights.name.removesuffix('.weights.h5')}.json")
-        zoo.write_card(path, card | {"metrics": scores})
+        path = weights.with_name(f"{weights.name.removesuffix(zoo.WEIGHTS_SUFFIX)}.json")
+        try:
+            zoo.write_card(path, card | {"metrics": scores})
+        except OSError as error:
+            announce(f"the scores are not in the model's card, which cannot be written: {path} ({error.strerror})")
     announce(f"tables and plots are in {statistics / card['name']} and {statistics / 'README.md'}")
     return summary
 

@@ -1,7 +1,8 @@
 """Losses: functions of truth and output, both (B, H, W, 3), giving one value an image, (B,)."""
 
 import numpy as np
-from keras import ops
+
+from lowlight.backend import ops
 
 STRUCTURE_WEIGHT = 0.25
 

@@ -24,8 +24,7 @@ STYLE = {
     "axes.grid": True,
     "grid.color": "#dddddd",
     "axes.axisbelow": True,
-    "legend.edgecolor": "none",
-    "legend.framealpha": 0.85,
+    "legend.frameon": False,
 }
 
 TRAIN, VALIDATION, TEST = "#d55e00", "#0072b2", "#009e73"
@@ -62,7 +61,7 @@ def metric(
         Of the split and the model, for the titles.
     """
     with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=(13 if epochs else 8, 5), layout="constrained")
+        figure = Figure(figsize=(13 if epochs else 8, 5.5), layout="constrained")
         axes = figure.subplots(1, 2 if epochs else 1, squeeze=False)[0]
         if epochs:
             _draw_epochs(axes[0], epochs, key, label, f"{name}: {label} while training")
@@ -73,7 +72,7 @@ def metric(
 def loss(epochs: Sequence[dict], loss_name: str, name: str) -> bytes:
     """The loss over the epochs."""
     with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=(8, 5), layout="constrained")
+        figure = Figure(figsize=(8, 5.5), layout="constrained")
         _draw_epochs(figure.subplots(), epochs, "loss", f"loss ({loss_name})", f"{name}: loss while training")
         return _png(figure)
 
@@ -126,7 +125,7 @@ def photos(examples: Sequence[Example], width: int = 400) -> bytes:
     ----------
     examples : sequence of Example
     width : int
-        Largest side of a photo in pixels; larger ones are made smaller.
+        Largest side of a photo in pixels; larger ones are made smaller, pixels of small ones 2, 3 ... times as wide.
     """
     title_font, caption_font = _font("DejaVuSans-Bold.ttf", 17), _font("DejaVuSans.ttf", 15)
     gap, text = 12, 26
@@ -169,7 +168,7 @@ def _draw_epochs(axes, epochs, key, label, title):
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel=label, xlim=(0, numbers[-1] * 1.04))
     axes.set_title(title, loc="left")
-    axes.legend(fontsize=9)
+    _legend_below(axes)
 
 
 def _draw_photos(axes, of_photos, label, title):
@@ -184,7 +183,11 @@ def _draw_photos(axes, of_photos, label, title):
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="photos, sorted by the model's value", ylabel=label)
     axes.set_title(title, loc="left")
-    axes.legend(fontsize=9)
+    _legend_below(axes)
+
+
+def _legend_below(axes):
+    axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
 
 
 def _png(figure):
@@ -195,6 +198,9 @@ def _png(figure):
 
 def _thumbnail(photo, side):
     image = Image.fromarray(photo)
+    times = side // max(image.size)
+    if times > 1:
+        return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return image
 

@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import numpy as np
-from keras import ops
 
 from lowlight import architectures, dataset, metrics, runs, zoo
+from lowlight.backend import keras, ops
 from lowlight.batches import Batches, Crops, Patches, fitting_crop
 from lowlight.enhance import Enhancer
 from lowlight.errors import UserError
@@ -88,7 +87,7 @@ class Trainer:
         """Train to the end of the budget, or to Ctrl-C."""
         watch = Watch(self)
         with TrainingProgress(self.announce) as self.progress, _stop_on_interrupt(watch):
-            while not self.state.finished:
+            while self.done < 1 or not self.state.history:
                 self.batches.epoch, self.batches.first = self.state.epoch, self.state.step
                 watch.start()
                 history = self.model.fit(self.batches, verbose=0, shuffle=False, callbacks=[watch]).history
@@ -176,7 +175,7 @@ class Trainer:
                     "crops": crops,
                     "megapixels": round(crops * plan.crop**2 / 1e6, 1),
                     "minutes": round(state.seconds / 60, 1),
-                    "machine": f"{platform.machine()}, {os.cpu_count()} cores, {', '.join(keras.distribution.list_devices())}",
+                    "machine": _machine(),
                     "best_epoch": round(state.best_epoch, 2),
                     "val_psnr": round(state.best_psnr, 4),
                 },
@@ -212,8 +211,9 @@ class Watch(keras.callbacks.Callback):
         state.seconds, self.since = state.seconds + now - self.since, now
         if state.total_steps % LOOK_EVERY == 0:
             self._sync()
+            self._check(logs["loss"])
             self._average()
-            self.trainer.progress.step(state, self.trainer.batches.steps, self.trainer.done, logs or {})
+            self.trainer.progress.step(state, self.trainer.batches.steps, self.trainer.done, logs)
             # Saving may take a fiftieth of the time: every few seconds for small models, minutes for large ones.
             if now - self.saved_at > max(5.0, 50 * self.save_seconds):
                 self.trainer.save_state()
@@ -221,6 +221,13 @@ class Watch(keras.callbacks.Callback):
         if self.interrupted or (self.trainer.settings.minutes and self.trainer.done >= 1):
             self._sync()
             self.model.stop_training = True
+
+    def _check(self, loss):
+        if not np.isfinite(loss):
+            raise UserError(
+                f"Training diverged: the loss is no number any more. Received: {loss} at step "
+                f"{self.trainer.state.total_steps}. Give a lower --learning-rate, and --overwrite to start anew."
+            )
 
     def _average(self):
         """Average over few steps at first, or the first, random weights would stay in for long."""
@@ -293,6 +300,10 @@ def _batches(plan, split, seed, announce) -> Batches:
     if plan.generation == "old":
         return Patches(split.train, plan.crop, plan.batch_size, seed, announce)
     return Crops(split.train, plan.crop, plan.crops_per_photo, plan.batch_size, seed, plan.flips)
+
+
+def _machine():
+    return f"{platform.machine()}, {os.cpu_count()} cores; {', '.join(keras.distribution.list_devices())}"
 
 
 def _variables(model):

@@ -53,7 +53,9 @@ def card_of(model: str | int | Path) -> tuple[dict, Path]:
         card = json.loads(path.read_text(encoding="utf-8"))
         return card, path.with_name(card["weights"]["file"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"The model's card cannot be read. Received: {path} ({error!r}). Train or copy it anew.") from error
+        raise UserError(
+            f"The model's card cannot be read. Received: {path} ({error!r}). Train or copy it anew."
+        ) from error
 
 
 def load(model: str | int | Path) -> tuple["keras.Model", dict]:
@@ -130,4 +132,6 @@ def _card_path(model) -> Path:
     elif path.suffix == ".json" and path.is_file():
         return path
     known = ", ".join(card["name"] for card in available()) or "none"
-    raise UserError(f"There is no such model. Received: {model}. Known: {known}; or name a run's folder or weights file.")
+    raise UserError(
+        f"There is no such model. Received: {model}. Known: {known}; or name a run's folder or weights file."
+    )

@@ -153,7 +153,7 @@ def split(tmp_path, grey_pairs):
 def zoo(tmp_path, split, monkeypatch):
     """A zoo with one model, which adds 0.4, so that TensorFlow is not needed; keeps the card that is written."""
     models = tmp_path / "models"
-    fake = SimpleNamespace(written=[], card=card_for(split))
+    fake = SimpleNamespace(written=[], card=card_for(split), WEIGHTS_SUFFIX=".weights.h5")
     fake.load = lambda model: ("network", fake.card)
     fake.card_of = lambda model: (fake.card, models / "model_10.weights.h5")
     fake.versions = lambda: {"keras": "3.14.0"}
@@ -193,6 +193,17 @@ def test_the_card_keeps_its_metrics_when_other_pairs_are_measured(tmp_path, spli
     assert not summary["trained_on_this_split"]
     assert summary["notes"] == ["model_10 was trained on other pairs (LOL v1): it may have seen some of these."]
     assert zoo.written == []
+
+
+def test_a_card_that_cannot_be_written_is_told_and_spoils_nothing(tmp_path, split, zoo):
+    def read_only(path, card):
+        raise OSError(30, "Read-only file system")
+
+    zoo.write_card = read_only
+    told = []
+    measure(10, split, tmp_path / "statistics", announce=told.append)
+    assert "model_10.json (Read-only file system)" in told[0]
+    assert (tmp_path / "statistics" / "README.md").is_file()
 
 
 def test_only_eval15_is_said_to_have_near_twins(split):

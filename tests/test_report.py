@@ -227,6 +227,7 @@ def test_bars_are_as_long_as_their_scores(monkeypatch):
     )
     axes = figures[0].axes[0]
     assert [[bar.get_width() for bar in bars] for bars in axes.containers] == [[12.5, 20], [14.0, 21]]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["gamma 0.4", "m"]
     assert {"12.50", "21.00"} <= {text.get_text() for text in axes.texts}
     assert "higher is better" in axes.get_title("left")
 
@@ -236,8 +237,8 @@ def test_the_sheet_shows_input_output_and_truth_side_by_side(tmp_path):
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     assert sheet.shape[1] == 12 + 3 * (400 + 12)
     for left, colour in zip((12, 424, 836), np.eye(3, dtype=int) * 255, strict=True):
-        assert (sheet[64:104, left : left + 60] == colour).all()
-        assert (sheet[-212:-12, left : left + 400] == colour).all()
+        assert (sheet[64:304, left : left + 360] == colour).all()  # six times as large
+        assert (sheet[-212:-12, left : left + 400] == colour).all()  # half as large
 
 
 def test_a_file_that_cannot_be_written_is_told_in_one_line_and_leaves_the_old_one(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from lowlight import runs, zoo
 from lowlight.errors import UserError
 from lowlight.pairs import load_split
 from lowlight.settings import TrainingSettings
-from lowlight.training import train
+from lowlight.training import Watch, train
 from tests.conftest import ROOT, scene, write_pair
 
 TINY = ("--batch-size", "2", "--crop", "16")
@@ -64,8 +64,8 @@ def test_a_script_trains_and_leaves_weights_card_history_and_split(script, model
 
 def test_killed_midway_the_same_command_goes_on_where_the_state_was_saved(pairs_folder, tmp_path):
     folder = tmp_path / "run"
-    command = ("train_latest.py", "--model", 10, "--data", pairs_folder, "--epochs", 40, *TINY, "--output", folder)
-    process = start(*command)
+    command = ("train_latest.py", "--model", 10, "--data", pairs_folder, *TINY, "--output", folder)
+    process = start(*command, "--epochs", 100)
     deadline = time.monotonic() + 120
     while not (state := _state(folder)) or not state.total_steps:
         assert process.poll() is None, finish(process)
@@ -74,7 +74,7 @@ def test_killed_midway_the_same_command_goes_on_where_the_state_was_saved(pairs_
     process.kill()
     process.communicate()
     killed_at = runs.load(folder).total_steps
-    status, output, errors = finish(start(*command[:-5], "--epochs", 1, *command[-5:], "--resume"))
+    status, output, errors = finish(start(*command, "--epochs", 1, "--resume"))
     assert status == 0, errors
     assert f"after step {killed_at}" in output
     assert int(history(folder)[-1]["step"]) >= killed_at
@@ -97,19 +97,29 @@ def test_ctrl_c_saves_what_was_learnt(pairs_folder, tmp_path):
     zoo.load(tmp_path / "run")
 
 
-def test_a_run_in_two_sittings_ends_with_the_weights_of_a_run_in_one(pairs_folder, tmp_path):
-    train(quick(pairs_folder, tmp_path / "one", epochs=2), "latest", print)
-    train(quick(pairs_folder, tmp_path / "two", epochs=1, learning_rate=1e-3), "latest", print)
-    state = runs.load(tmp_path / "two")
-    assert state.epoch == 1
-    train(quick(pairs_folder, tmp_path / "three", epochs=2), "latest", print)
-    one, three = runs.load(tmp_path / "one"), runs.load(tmp_path / "three")
-    for left, right in zip(one.arrays["model"], three.arrays["model"], strict=True):
-        np.testing.assert_allclose(left, right, atol=1e-5)
+def test_a_run_in_two_sittings_ends_with_the_weights_of_a_run_in_one(pairs_folder, tmp_path, monkeypatch):
+    train(quick(pairs_folder, tmp_path / "one"), "latest", print)
+
+    def stop_after_16_steps(watch, batch, logs=None):
+        look(watch, batch, logs)
+        watch.interrupted |= watch.trainer.state.total_steps == 16
+
+    look = Watch.on_train_batch_end
+    with monkeypatch.context() as patch:
+        patch.setattr(Watch, "on_train_batch_end", stop_after_16_steps)
+        with pytest.raises(KeyboardInterrupt):
+            train(quick(pairs_folder, tmp_path / "two"), "latest", print)
+    assert runs.load(tmp_path / "two").total_steps == 17
+    train(quick(pairs_folder, tmp_path / "two"), "latest", print)
+    one, two = runs.load(tmp_path / "one"), runs.load(tmp_path / "two")
+    assert one.total_steps == two.total_steps
+    for owner in ("model", "optimizer", "averages"):
+        for left, right in zip(one.arrays[owner], two.arrays[owner], strict=True):
+            np.testing.assert_allclose(left, right, atol=1e-4)
 
 
 def test_a_minute_budget_ends_the_run_and_lets_the_rate_decay(pairs_folder, tmp_path):
-    train(quick(pairs_folder, tmp_path / "run", epochs=None, minutes=0.05), "latest", print)
+    train(quick(pairs_folder, tmp_path / "run", epochs=None, minutes=0.3), "latest", print)
     rows = history(tmp_path / "run")
     assert float(rows[-1]["learning_rate"]) < 0.2 * 1e-3
     assert runs.load(tmp_path / "run").finished
@@ -143,6 +153,11 @@ def test_mixed_precision_trains_and_saves_float32_weights(pairs_folder, tmp_path
     train(quick(pairs_folder, tmp_path / "run", mixed_precision=True), "latest", print)
     model, _ = zoo.load(tmp_path / "run")
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
+
+
+def test_training_that_diverges_stops_with_a_clear_line(pairs_folder, tmp_path):
+    with pytest.raises(UserError, match="--learning-rate"):
+        train(quick(pairs_folder, tmp_path / "run", learning_rate=1e9), "latest", print)
 
 
 @pytest.mark.parametrize(
