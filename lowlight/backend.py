@@ -24,10 +24,9 @@ def _quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
-if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
     import keras
 else:
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     with _quiet():
         import keras
 

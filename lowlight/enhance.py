@@ -16,7 +16,7 @@ TILE = 1024
 OVERLAP = 128
 """Pixels that neighbouring tiles share, at least; a quarter of tiles so small that this would be more."""
 
-SMALLEST_TILE = 4 * STRIDE
+SMALLEST_TILE = 8 * STRIDE
 
 
 class Enhancer:
@@ -27,7 +27,7 @@ class Enhancer:
     model : keras.Model
         Of `lowlight.architectures`, with its weights; when they change, so does what the enhancer gives.
     tile : int, optional
-        Largest side of the tiles in pixels, a multiple of 16 from 64 up. Default: 1024.
+        Largest side of the tiles in pixels, a multiple of 16 from 128 up. Default: 1024.
 
     Raises
     ------
@@ -106,8 +106,8 @@ def spans(length: int, tile: int) -> list[Span]:
 
 
 def _ramp(length) -> np.ndarray:
-    """From near 0 to near 1: a tile counts least at its very edge, where it sees least around it."""
-    return ((np.arange(length) + 0.5) / length).astype(np.float32)
+    """From 0 to 1 over the middle half: at its rim a tile sees padding where the photo goes on."""
+    return np.clip((np.arange(length) + 0.5) / length * 2 - 0.5, 0, 1).astype(np.float32)
 
 
 def _ceil(number, divisor) -> int:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError, features
@@ -29,7 +30,7 @@ IMAGE_SUFFIXES = frozenset(FORMATS)
 
 WITHOUT_ALPHA = {"JPEG", "BMP"}
 
-SAVE_OPTIONS = {
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "PNG": {"compress_level": 4},
     "WEBP": {"quality": 95},

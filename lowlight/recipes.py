@@ -67,7 +67,7 @@ _MODEL_1 = Recipe(
     75_651,
     generation="old",
     crop=208,
-    batch_size=16,
+    batch_size=8,
     epochs=10,
     final_rate=1.0,
     flips=False,

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,11 +41,15 @@ class State:
 
 def save(state: State, folder: Path) -> None:
     """Write `state.npz` and `history.csv`, each under a temporary name first."""
-    facts = {field.name: getattr(state, field.name) for field in dataclasses.fields(state) if field.name != "arrays"}
-    named = {f"{owner}/{i:04}": array for owner, arrays in state.arrays.items() for i, array in enumerate(arrays)}
+    facts: dict[str, Any] = {
+        field.name: getattr(state, field.name) for field in dataclasses.fields(state) if field.name != "arrays"
+    }
+    named: dict[str, Any] = {
+        f"{owner}/{i:04}": array for owner, arrays in state.arrays.items() for i, array in enumerate(arrays)
+    }
     part = folder / "state.npz.part"
     with part.open("wb") as file:
-        np.savez(file, facts=np.array(json.dumps(facts)), **named)
+        np.savez(file, **named, facts=np.array(json.dumps(facts)))
     part.replace(folder / "state.npz")
     _write_history(state.history, folder / "history.csv")
 

@@ -41,7 +41,7 @@ BALANCE = 0.2
 QUALITY = (85, 97)
 
 CROP = 192
-CROPS_PER_PHOTO = 6
+CROPS_PER_PHOTO = 12
 VALIDATION_EVERY = 10
 
 FITTING = 0.85
@@ -149,7 +149,8 @@ def write_pairs(folder: Path, clean: Path | None = None, seed: int = 0) -> Path:
     """
     folder = Path(folder)
     photos = _clean_photos(clean)
-    recipe = {"seed": seed, "photos": [[path.name, path.stat().st_size] for path in photos], "crop": CROP}
+    sizes = [[path.name, path.stat().st_size] for path in photos]
+    recipe = {"seed": seed, "photos": sizes, "crop": CROP, "crops_per_photo": CROPS_PER_PHOTO}
     if _is_complete(folder, recipe):
         return folder
     if folder.is_dir() and any(folder.iterdir()) and not _recipe_of(folder):

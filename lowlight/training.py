@@ -23,7 +23,7 @@ from lowlight.recipes import Recipe, recipe
 from lowlight.settings import TrainingSettings
 
 LOOK_EVERY = 8
-"""Steps between two looks at the clock, the averages, the learning rate and the state on disk."""
+"""Steps between two looks at the loss, the averages and the learning rate."""
 
 
 def train(settings: TrainingSettings, generation: str, announce: Callable[[str], None] = print) -> Path:
@@ -200,7 +200,7 @@ class Watch(keras.callbacks.Callback):
         self.since = time.monotonic()
 
     def on_train_batch_begin(self, batch, logs=None):
-        if batch % LOOK_EVERY == 0:
+        if self.trainer.state.total_steps % LOOK_EVERY == 0:
             self._sync()
             self.model.optimizer.learning_rate = float(self.trainer.schedule(self.trainer.done))
 
@@ -213,11 +213,12 @@ class Watch(keras.callbacks.Callback):
             self._sync()
             self._check(logs["loss"])
             self._average()
-            self.trainer.progress.step(state, self.trainer.batches.steps, self.trainer.done, logs)
-            # Saving may take a fiftieth of the time: every few seconds for small models, minutes for large ones.
-            if now - self.saved_at > max(5.0, 50 * self.save_seconds):
-                self.trainer.save_state()
-                self.saved_at, self.save_seconds = time.monotonic(), time.monotonic() - now
+        self.trainer.progress.step(state, self.trainer.batches.steps, self.trainer.done, logs)
+        # Saving may take a fiftieth of the time: every few seconds for small models, minutes for large ones.
+        if now - self.saved_at > max(5.0, 50 * self.save_seconds):
+            self._sync()
+            self.trainer.save_state()
+            self.saved_at, self.save_seconds = time.monotonic(), time.monotonic() - now
         if self.interrupted or (self.trainer.settings.minutes and self.trainer.done >= 1):
             self._sync()
             self.model.stop_training = True

@@ -1,0 +1,123 @@
+"""Photos of any size come out at their size, and tiles agree with the whole."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lowlight import architectures
+from lowlight.enhance import Enhancer, spans
+from lowlight.errors import UserError
+from lowlight.exposure import LARGEST_GAIN, gain
+
+
+def local_model():
+    """Looks 4 pixels far; small tiles leave 8 at their rim out, so that they must agree exactly."""
+    photo = keras.Input((None, None, 3), name="photo")
+    whole_gain = keras.Input((1, 1, 1), name="gain")
+    x = keras.layers.Multiply()([photo, whole_gain])
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(x)
+    x = keras.layers.Conv2D(4, 3, padding="same")(x)
+    x = keras.layers.Conv2DTranspose(3, 2, strides=2)(x)
+    return keras.Model({"photo": photo, "gain": whole_gain}, keras.layers.Activation("sigmoid")(x))
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(1)
+    return local_model()
+
+
+@pytest.fixture(scope="module")
+def enhancers(model):
+    return {tile: Enhancer(model, tile) for tile in (128, 144, 1024)}
+
+
+def photo_of(height, width, seed=0):
+    return np.random.default_rng(seed).random((height, width, 3), np.float32) * 0.2
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([128, 144]))
+def test_tiles_give_what_the_whole_gives_at_any_size(enhancers, height, width, tile):
+    photo = photo_of(height, width)
+    tiled, whole = enhancers[tile](photo), enhancers[1024](photo)
+    assert tiled.shape == whole.shape == photo.shape
+    assert np.abs(tiled - whole).max() <= 1e-5
+
+
+@settings(deadline=None)
+@given(st.integers(1, 400), st.integers(8, 64))
+def test_the_weights_of_tiles_add_up_to_one_everywhere(length, tile):
+    length, tile = 16 * length, 16 * tile
+    total = np.zeros(length)
+    for span in spans(length, tile):
+        assert span.start % 16 == 0
+        assert span.stop - span.start <= tile
+        total[span.start : span.stop] += span.weights
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+def test_the_gain_is_decided_once_for_the_whole_photo(enhancers):
+    """One half dark, one half bright: tiles of their own gains would differ at the border."""
+    photo = np.concatenate([photo_of(128, 200), photo_of(128, 200) * 4], axis=1)
+    assert np.abs(enhancers[128](photo) - enhancers[1024](photo)).max() <= 1e-5
+
+
+def test_the_enhancer_is_the_model_where_nothing_has_to_be_padded(model, enhancers):
+    photo = photo_of(32, 48)
+    inputs = {"photo": photo[None], "gain": np.reshape(gain(photo), (1, 1, 1, 1))}
+    np.testing.assert_allclose(enhancers[1024](photo), np.asarray(model(inputs))[0], atol=1e-6)
+
+
+def test_outputs_are_clipped_and_the_input_is_left_alone():
+    photo = keras.Input((None, None, 3), name="photo")
+    enhancer = Enhancer(keras.Model({"photo": photo}, keras.layers.Rescaling(9.0, -1.0)(photo)))
+    low = photo_of(20, 20)
+    kept = low.copy()
+    output = enhancer(low)
+    assert output.min() == 0
+    assert output.max() <= 1
+    np.testing.assert_array_equal(low, kept)
+
+
+def test_photos_of_many_sizes_do_not_trace_the_graph_anew(model):
+    traces = []
+
+    class Counting(keras.layers.Layer):
+        def call(self, x):
+            traces.append(x.shape)
+            return x
+
+    photo = keras.Input((None, None, 3), name="photo")
+    enhancer = Enhancer(keras.Model({"photo": photo}, Counting()(photo)))
+    traces.clear()
+    for size in (16, 40, 100):
+        enhancer(photo_of(size, size + 7))
+    assert len(traces) == 1
+
+
+def test_new_weights_count_without_a_new_enhancer(model):
+    copy = keras.models.clone_model(model)
+    enhancer = Enhancer(copy)
+    before = enhancer(photo_of(16, 16))
+    copy.set_weights([weight + 0.5 for weight in copy.get_weights()])
+    assert np.abs(enhancer(photo_of(16, 16)) - before).max() > 0.01
+
+
+def test_every_model_of_the_ladder_can_be_run():
+    for name in architectures.BUILDERS:
+        assert Enhancer(architectures.build(name))(photo_of(20, 30)).shape == (20, 30, 3)
+
+
+@pytest.mark.parametrize("tile", [0, -128, 112, 200])
+def test_a_tile_that_cannot_be_is_refused(model, tile):
+    with pytest.raises(UserError, match=f"Received: {tile}"):
+        Enhancer(model, tile)
+
+
+def test_the_gain_brings_the_mean_to_the_level_and_has_a_limit():
+    assert gain(np.full((4, 4, 3), 0.1, np.float32)) == pytest.approx(4)
+    assert gain(np.full((4, 4, 3), 51, np.uint8)) == pytest.approx(2)
+    assert gain(np.zeros((4, 4, 3), np.uint8)) == LARGEST_GAIN

@@ -1,0 +1,158 @@
+"""main.py as a photographer runs it: good photos, bad photos, wrong words."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lowlight import zoo
+from lowlight.batch import enhance_all, plan
+from lowlight.errors import UserError
+from lowlight.images import read_rgb
+from lowlight.settings import EnhanceSettings
+from tests.conftest import ROOT, scene
+from tests.test_zoo import save_model
+
+
+def start(*arguments):
+    command = [sys.executable, ROOT / "main.py", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Folder of a tiny model that brightens, and little else."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    save_model(folder)
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(3):
+        Image.fromarray(scene(seed, 30, 50) // 8).save(folder / f"night {seed}.png")
+    return folder
+
+
+def test_photos_are_brightened_under_their_names_at_their_size_and_stay_as_they_were(model, photos, tmp_path):
+    before = {path: path.read_bytes() for path in photos.iterdir()}
+    result = start(photos, "-o", tmp_path / "out", "--model", model)
+    assert result.returncode == 0, result.stderr
+    assert "3 done, 0 skipped, 0 failed" in result.stdout
+    assert result.stderr == ""
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in before)
+    for path, content in before.items():
+        assert path.read_bytes() == content
+        low, bright = read_rgb(path), read_rgb(tmp_path / "out" / path.name)
+        assert bright.shape == low.shape
+        assert bright.mean() > 3 * low.mean()
+
+
+def test_bad_photos_are_named_and_the_rest_goes_on(model, photos, tmp_path):
+    good = (photos / "night 0.png").read_bytes()
+    (photos / "cut.png").write_bytes(good[: len(good) // 2])
+    (photos / "diary.jpg").write_text("Dear diary")
+    (photos / "empty.webp").touch()
+    result = start(photos, "-o", tmp_path / "out", "--model", model)
+    assert result.returncode == 1
+    assert "3 done, 0 skipped, 3 failed" in result.stdout
+    lines = result.stderr.splitlines()
+    assert len(lines) == 3
+    for name, line in zip(("cut.png", "diary.jpg", "empty.webp"), lines, strict=True):
+        assert name in line
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_results_that_exist_are_skipped_and_made_anew_on_demand(model, photos, tmp_path, capsys):
+    settings = EnhanceSettings((photos,), tmp_path / "out", str(model))
+    assert enhance_all(settings) == 0
+    kept = tmp_path / "out" / "night 1.png"
+    kept.write_bytes(b"precious")
+    assert enhance_all(settings) == 0
+    assert "0 done, 3 skipped" in capsys.readouterr().out
+    assert kept.read_bytes() == b"precious"
+    assert enhance_all(EnhanceSettings((photos,), tmp_path / "out", str(model), overwrite=True)) == 0
+    assert read_rgb(kept).shape == (30, 50, 3)
+
+
+def test_another_format_and_small_tiles_can_be_asked_for(model, photos, tmp_path):
+    settings = EnhanceSettings((photos / "night 0.png",), tmp_path / "out", str(model), format="JPG", tile=128)
+    assert enhance_all(settings) == 0
+    with Image.open(tmp_path / "out" / "night 0.jpg") as image:
+        assert image.format == "JPEG"
+
+
+def test_without_flags_the_best_model_enhances_the_sample_photos(monkeypatch, tmp_path):
+    """As `python main.py`, but into another folder: test/predicted is the user's."""
+    settings = EnhanceSettings()
+    assert settings.output == ROOT / "test" / "predicted"
+    assert enhance_all(EnhanceSettings(output=tmp_path)) == 0
+    assert zoo.best() in {card["name"] for card in zoo.available()}
+    for path in settings.inputs[0].iterdir():
+        low, bright = read_rgb(path), read_rgb(tmp_path / path.name)
+        assert bright.shape == low.shape
+        assert 60 < bright.mean() < 160
+        assert bright.mean() > 2 * low.mean()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere",), "Received: nowhere"),
+        (("EMPTY",), "no photos"),
+        (("PHOTOS", "-o", "FILE/below"), "cannot be written"),
+        (("PHOTOS", "--model", "99"), "Received: 99"),
+        (("PHOTOS", "--format", "gif"), "Received: gif"),
+        (("PHOTOS", "-o", "PHOTOS"), "over a photo"),
+    ],
+)
+def test_wrong_words_get_one_clear_line_and_status_2_without_tensorflow(arguments, message, photos, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    places = {"EMPTY": "empty", "PHOTOS": "photos", "FILE/below": "file/below"}
+    words = [tmp_path / places[word] if word in places else word for word in arguments]
+    result = _importing(words)
+    assert result.returncode == 2
+    errors = [line for line in result.stderr.splitlines() if not line.startswith("import time:")]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: ")
+    assert message in errors[0]
+    assert " tensorflow\n" not in result.stderr
+    assert " keras\n" not in result.stderr
+
+
+def test_help_and_a_run_with_nothing_to_do_do_not_import_tensorflow(photos, tmp_path):
+    for path in photos.iterdir():
+        (tmp_path / path.name).touch()
+    for words in (["--help"], [photos, "-o", tmp_path]):
+        result = _importing(words)
+        assert result.returncode == 0
+        assert " tensorflow\n" not in result.stderr
+        assert " keras\n" not in result.stderr
+
+
+def test_two_photos_that_would_write_one_result_are_refused(photos, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "night 1.jpg").touch()
+    with pytest.raises(UserError, match="one result"):
+        plan([photos, other], tmp_path / "out", "png")
+    assert len(plan([photos, other], tmp_path / "out")) == 4
+    assert len(plan([photos, photos / "night 1.png"], tmp_path / "out")) == 3
+
+
+def test_a_photo_without_a_known_ending_is_written_as_png(model, photos, tmp_path):
+    (photos / "night 0.png").rename(photos / "scan")
+    assert enhance_all(EnhanceSettings((photos / "scan",), tmp_path / "out", str(model))) == 0
+    assert np.asarray(Image.open(tmp_path / "out" / "scan.png")).shape == (30, 50, 3)
+
+
+def _importing(words):
+    """Run main.py so that every import is listed on stderr."""
+    command = [sys.executable, "-X", "importtime", ROOT / "main.py", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200)

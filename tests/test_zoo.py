@@ -1,0 +1,89 @@
+"""Saved models are found, checked before use, and load as they were."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from lowlight import architectures, zoo
+from lowlight.errors import UserError
+
+
+def save_model(folder, number=10, val_psnr=20.0):
+    keras.utils.set_random_seed(number)
+    name = f"model_{number:02}"
+    model = architectures.build("residual_unet", widths=(4, 4, 4, 4))
+    model.layers[-2].set_weights([w + 0.01 for w in model.layers[-2].get_weights()])
+    weights = folder / f"{name}.weights.h5"
+    zoo.save_weights(model, weights)
+    card = {
+        "name": name,
+        "architecture": {"name": "residual_unet", "settings": {"widths": [4, 4, 4, 4]}},
+        "training": {"val_psnr": val_psnr},
+        "weights": {"file": weights.name, "sha256": zoo.sha256(weights), "bytes": weights.stat().st_size},
+    }
+    zoo.write_card(folder / f"{name}.json", card)
+    return model
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "MODELS", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("how", ["10", 10, "model_10", "folder", "card", "weights"])
+def test_a_model_is_found_by_number_name_folder_card_and_weights_and_loads_as_it_was(how, models):
+    saved = save_model(models)
+    paths = {"folder": models, "card": models / "model_10.json", "weights": models / "model_10.weights.h5"}
+    loaded, card = zoo.load(paths.get(how, how))
+    assert card["name"] == "model_10"
+    for left, right in zip(saved.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_the_best_is_the_one_that_validation_likes_best(models):
+    for number, psnr in ((7, 18.0), (9, 21.0), (10, 20.0)):
+        save_model(models, number, psnr)
+    assert [card["name"] for card in zoo.available()] == ["model_07", "model_09", "model_10"]
+    assert zoo.best() == "model_09"
+
+
+def test_weights_of_the_same_model_have_the_same_bytes(models):
+    saved = save_model(models)
+    zoo.save_weights(saved, models / "again.weights.h5")
+    assert zoo.sha256(models / "again.weights.h5") == zoo.sha256(models / "model_10.weights.h5")
+
+
+def test_weights_that_were_altered_are_refused_with_both_hashes(models):
+    save_model(models)
+    path = models / "model_10.weights.h5"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=zoo.sha256(path)):
+        zoo.load(10)
+
+
+def test_what_is_missing_or_broken_is_named(models):
+    with pytest.raises(UserError, match="Received: 10"):
+        zoo.load(10)
+    with pytest.raises(UserError, match="no model"):
+        zoo.best()
+    save_model(models)
+    with pytest.raises(UserError, match="Known: model_10"):
+        zoo.card_of("11")
+    (models / "model_10.weights.h5").unlink()
+    with pytest.raises(UserError, match="missing"):
+        zoo.load(10)
+    (models / "model_10.json").write_text("{")
+    with pytest.raises(UserError, match="card"):
+        zoo.card_of("model_10")
+
+
+def test_a_card_is_valid_json_and_never_half_written(models):
+    save_model(models)
+    before = (models / "model_10.json").read_text()
+    with pytest.raises(ValueError, match="JSON"):
+        zoo.write_card(models / "model_10.json", {"val_psnr": float("nan")})
+    assert (models / "model_10.json").read_text() == before
+    assert json.loads(before)["name"] == "model_10"
