@@ -153,7 +153,7 @@ def _draw_epochs(axes, epochs, key, label, title):
     axes.plot(numbers, [row[key] for row in epochs], color=TRAIN, label="train (crops, in training mode)", **looks)
     validation = [row[f"val_{key}"] for row in epochs]
     axes.plot(numbers, validation, color=VALIDATION, lw=2, label="validation (whole photos, as measured)", **looks)
-    best = max(range(len(epochs)), key=lambda i: epochs[i]["val_psnr"])
+    best = min(range(len(epochs)), key=lambda i: epochs[i]["val_loss"])
     value = f"{validation[best]:.2f} dB" if key == "psnr" else f"{validation[best]:.4f}"
     axes.axvline(numbers[best], color=VALIDATION, ls=":", lw=1)
     axes.plot(
@@ -163,7 +163,7 @@ def _draw_epochs(axes, epochs, key, label, title):
         markersize=15,
         color=VALIDATION,
         ls="none",
-        label=f"best validation PSNR: epoch {numbers[best]:g}, there {value}",
+        label=f"kept, of the lowest validation loss: epoch {numbers[best]:.4g}, {value}",
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel=label, xlim=(0, numbers[-1] * 1.04))

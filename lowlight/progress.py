@@ -43,8 +43,8 @@ class TrainingProgress:
         self.bar.update(self.task, description=description, completed=done, scores=line)
 
     def epoch_ended(self, row, best) -> None:
-        """Tell an epoch's scores: `row` as in history.csv, `best` the best validation PSNR so far."""
-        self.val = f"val PSNR {row['val_psnr']:.2f} dB (best {best:.2f})"
+        """Tell an epoch's scores: `row` as in history.csv, `best` the validation PSNR of the weights that are kept."""
+        self.val = f"val PSNR {row['val_psnr']:.2f} dB (kept: {best:.2f})"
         line = (
             f"epoch {row['epoch']:.4g}  {row['minutes']:.1f} min  rate {row['learning_rate']:.2g}  "
             f"loss {row['loss']:.4f}  PSNR {row['psnr']:.2f}  val loss {row['val_loss']:.4f}  {self.val}"

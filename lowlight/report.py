@@ -109,16 +109,13 @@ def write_readme(statistics: Path) -> None:
     Models are compared only where the baselines agree, which shows that the photos were the same; those measured on
     other photos get a table and charts of their own.
     """
-    summaries = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(statistics.glob("*/summary.json"))]
-    groups: dict[str, list[dict]] = {}
-    for summary in summaries:
-        groups.setdefault(_fingerprint(summary), []).append(summary)
+    groups = _groups(statistics)
     sections = [
         "# Statistics\n\n"
         "Every model measured so far, beside what needs no training. Written by `performance_old.py` and "
         "`performance_latest.py`; a model's folder holds its curves, the scores of each photo and examples.\n"
     ]
-    for number, group in enumerate(sorted(groups.values(), key=len, reverse=True), start=1):
+    for number, group in enumerate(groups, start=1):
         suffix = "" if number == 1 else f"_{number}"
         sections.append(_section(group, suffix))
         for key in CHARTED:
@@ -129,27 +126,43 @@ def write_readme(statistics: Path) -> None:
     _write(statistics / "README.md", "\n".join(sections))
 
 
+def comparison(statistics: Path) -> str:
+    """The table of README.md, in Markdown, over the models that were measured on the same photos; empty if none was."""
+    groups = _groups(statistics)
+    return "\n".join(_table(groups[0])) if groups else ""
+
+
+def _groups(statistics) -> list[list[dict]]:
+    """Summaries of the models that were measured on the same photos, the largest group first."""
+    groups: dict[str, list[dict]] = {}
+    for path in sorted(statistics.glob("*/summary.json")):
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        groups.setdefault(_fingerprint(summary), []).append(summary)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
 def _section(group, suffix):
     parts = _parts(group)
     split = group[0]["split"]
     counts = ", ".join(f"{split[part]} {PARTS[part]} photos" for part in parts)
+    lines = [f"## {counts}\n", f"Split: {split['source']}.\n", *_table(group)]
+    notes = dict.fromkeys(note for summary in group for note in (*summary["notes"], summary["protocol"]))
+    lines += ["", *(f"- {note}" for note in ["Models are chosen by the validation split only.", *notes]), ""]
+    lines += [f"![{LABELS[key]} of every method]({key}{suffix}.png)\n" for key in CHARTED]
+    return "\n".join(lines)
+
+
+def _table(group) -> list[str]:
+    parts = _parts(group)
     head = ["method", "parameters", *(f"{LABELS[key]}, {part}" for key in LABELS for part in parts)]
-    lines = [
-        f"## {counts}\n",
-        f"Split: {split['source']}.\n",
-        _line(head),
-        _line(["---"] * 2 + ["---:"] * (len(head) - 2)),
-    ]
+    lines = [_line(head), _line(["---"] * 2 + ["---:"] * (len(head) - 2))]
     by_part = {part: dict(_methods(group, part)) for part in parts}
     sizes = {summary["name"]: summary["parameters"] for summary in group}
     for name in by_part[parts[0]]:
         scores = [_shown(by_part[part][name], key) for key in LABELS for part in parts]
         link = f"[{name}]({name}/)" if name in sizes else name
         lines.append(_line([link, f"{sizes[name]:,}" if name in sizes else "", *scores]))
-    notes = dict.fromkeys(note for summary in group for note in (*summary["notes"], summary["protocol"]))
-    lines += ["", *(f"- {note}" for note in ["Models are chosen by the validation split only.", *notes]), ""]
-    lines += [f"![{LABELS[key]} of every method]({key}{suffix}.png)\n" for key in CHARTED]
-    return "\n".join(lines)
+    return lines
 
 
 def _line(cells):

@@ -30,9 +30,11 @@ class State:
     seconds: float = 0.0
     """Training and validation, over all sittings."""
     finished: bool = False
-    best_epoch: int = 0
-    best_psnr: float | None = None
-    """Of the validation photos; None before the first validation."""
+    best_epoch: float = 0
+    """That of the weights which are kept: those of the lowest validation loss."""
+    best_loss: float | None = None
+    """None before the first validation."""
+    best_psnr: float = 0.0
     history: list[dict] = dataclasses.field(default_factory=list)
     """One row an epoch, with `COLUMNS` as keys."""
     arrays: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)

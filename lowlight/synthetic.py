@@ -41,7 +41,7 @@ BALANCE = 0.2
 QUALITY = (85, 97)
 
 CROP = 192
-CROPS_PER_PHOTO = 12
+CROPS_PER_PHOTO = 8
 VALIDATION_EVERY = 10
 
 FITTING = 0.85
@@ -180,7 +180,7 @@ def write_samples(folder: Path) -> list[Path]:
     written = []
     for index, sample in enumerate(SAMPLES):
         rng = np.random.default_rng(index)
-        dark = darken(read_rgb(_shipped(sample)), rng, sample.stops, sample.shot, balance=sample.balance, quality=95)
+        dark = darken(read_rgb(shipped(sample)), rng, sample.stops, sample.shot, balance=sample.balance, quality=95)
         written.append((folder / sample.file).with_suffix(".png"))
         Image.fromarray(dark).save(written[-1], optimize=True)
     return written
@@ -188,7 +188,7 @@ def write_samples(folder: Path) -> list[Path]:
 
 def _clean_photos(clean) -> list[Path]:
     if clean is None:
-        return sorted(_shipped(sample) for sample in SAMPLES)
+        return sorted(shipped(sample) for sample in SAMPLES)
     if not clean.is_dir():
         raise UserError(f"There is no such folder of clean photos. Received: {clean}. Check its name.")
     photos = list_images(clean)
@@ -199,8 +199,14 @@ def _clean_photos(clean) -> list[Path]:
     return photos
 
 
-def _shipped(sample) -> Path:
-    """Where the installed scikit-image keeps a photo; its `skimage.data` would download one that is missing."""
+def shipped(sample: Sample) -> Path:
+    """Where the installed scikit-image keeps a photo; its `skimage.data` would download one that is missing.
+
+    Raises
+    ------
+    UserError
+        If it is not there.
+    """
     package = find_spec("skimage")
     path = Path(package.origin or "").parent / "data" / sample.file if package else Path(sample.file)
     if not path.is_file():

@@ -60,7 +60,10 @@ def train(settings: TrainingSettings, generation: str, announce: Callable[[str],
         announce(f"going on after step {state.total_steps} ({state.seconds / 60:.1f} minutes trained)")
     trainer = Trainer(plan, settings, split, about, state, announce)
     trainer.run()
-    announce(f"best validation PSNR {state.best_psnr:.2f} dB in epoch {state.best_epoch}; weights and card in {folder}")
+    announce(
+        f"kept the weights of epoch {state.best_epoch:.4g}, of the lowest validation loss: validation PSNR "
+        f"{state.best_psnr:.2f} dB; weights and card in {folder}"
+    )
     return folder
 
 
@@ -141,14 +144,17 @@ class Trainer:
         self.progress.epoch_ended(state.history[-1], state.best_psnr)
 
     def _validate_and_keep(self, epoch=None):
-        """Score the validation photos, whole; keep the weights if they are the best so far."""
+        """Score the validation photos, whole; keep the weights if their loss is the lowest so far.
+
+        Not if their PSNR is the highest: that is decided by how bright the unseen truths happen to be.
+        """
         start = time.monotonic()
         state = self.state
         self.measured.set_weights(self.averages or self.model.get_weights())
         scores = _validate(self.enhancer, self.split.val, LOSSES[self.plan.loss])
         state.seconds += time.monotonic() - start
-        if state.best_psnr is None or scores["val_psnr"] > state.best_psnr:
-            state.best_psnr = scores["val_psnr"]
+        if state.best_loss is None or scores["val_loss"] < state.best_loss:
+            state.best_loss, state.best_psnr = scores["val_loss"], scores["val_psnr"]
             state.best_epoch = epoch if epoch is not None else state.epoch + state.step / self.batches.steps
             zoo.save_weights(self.measured, self.folder / f"{self.plan.name}.weights.h5")
             self._write_card()

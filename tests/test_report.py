@@ -204,7 +204,7 @@ def test_history_stays_only_with_the_weights_it_tells_of(tmp_path, history):
         assert narrow.width < 1000
 
 
-def test_the_best_epoch_is_marked_where_validation_psnr_was_best(monkeypatch, history):
+def test_the_epoch_is_marked_whose_weights_were_kept_for_their_validation_loss(monkeypatch, history):
     figures = []
     monkeypatch.setattr(plots, "_png", lambda figure: figures.append(figure) or b"")
     with history.open(newline="") as file:
@@ -216,7 +216,7 @@ def test_the_best_epoch_is_marked_where_validation_psnr_was_best(monkeypatch, hi
     assert "whole photos" in validation.get_label()
     assert list(validation.get_ydata()) == [0.21, 0.12, 0.13]
     assert (*mark.get_xdata(), *mark.get_ydata()) == (2, 0.12)
-    assert "epoch 2, there 0.1200" in mark.get_label()
+    assert "epoch 2, 0.1200" in mark.get_label()
 
 
 def test_bars_are_as_long_as_their_scores(monkeypatch):
