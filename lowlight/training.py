@@ -16,6 +16,7 @@ from lowlight.backend import keras, ops
 from lowlight.batches import Batches, Crops, Patches, fitting_crop
 from lowlight.enhance import Enhancer
 from lowlight.errors import UserError
+from lowlight.evaluation import mean
 from lowlight.losses import LOSSES, mae, mse
 from lowlight.pairs import Split, read_pair, write_split
 from lowlight.progress import TrainingProgress
@@ -94,11 +95,14 @@ class Trainer:
                 self.batches.epoch, self.batches.first = self.state.epoch, self.state.step
                 watch.start()
                 history = self.model.fit(self.batches, verbose=0, shuffle=False, callbacks=[watch]).history
-                if watch.interrupted:
+                if watch.interrupted and self.state.step < self.batches.steps:
                     self._validate_and_keep()
                     self.save_state()
+                else:
+                    self._end_epoch({name: values[-1] for name, values in history.items()})
+                if watch.interrupted:
+                    self.announce(f"stopped and saved after step {self.state.total_steps}; the same command goes on")
                     raise KeyboardInterrupt
-                self._end_epoch({name: values[-1] for name, values in history.items()})
 
     @property
     def done(self) -> float:
@@ -220,8 +224,10 @@ class Watch(keras.callbacks.Callback):
             self._check(logs["loss"])
             self._average()
         self.trainer.progress.step(state, self.trainer.batches.steps, self.trainer.done, logs)
-        # Saving may take a fiftieth of the time: every few seconds for small models, minutes for large ones.
-        if now - self.saved_at > max(5.0, 50 * self.save_seconds):
+        # Saving may take a fiftieth of the time: every few seconds for small models, minutes for large ones. Not after
+        # the last step of an epoch, whose scores would be lost with the process.
+        due = now - self.saved_at > max(5.0, 50 * self.save_seconds)
+        if due and state.step < self.trainer.batches.steps:
             self._sync()
             self.trainer.save_state()
             self.saved_at, self.save_seconds = time.monotonic(), time.monotonic() - now
@@ -260,15 +266,10 @@ def _validate(enhancer, pairs, loss):
         low, high = read_pair(pair)
         output = enhancer(low.astype(np.float32) / 255)
         truth = high.astype(np.float32) / 255
-        rows.append(
-            {
-                "val_loss": float(ops.convert_to_numpy(loss(truth[None], output[None]))[0]),
-                "val_psnr": metrics.psnr(truth, output),
-                "val_mae": metrics.mae(truth, output),
-                "val_mse": metrics.mse(truth, output),
-            }
-        )
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        value = float(ops.convert_to_numpy(loss(truth[None], output[None]))[0])
+        rows.append({"loss": value} | metrics.score(truth, output, with_ssim=False))
+    means = mean(rows)
+    return {f"val_{key}": means[key] for key in ("loss", "psnr", "mae", "mse")}
 
 
 def _adapt(plan, settings):

@@ -91,8 +91,9 @@ def test_ctrl_c_saves_what_was_learnt(pairs_folder, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     os.kill(process.pid, signal.SIGINT)
-    status, _, errors = finish(process)
+    status, output, errors = finish(process)
     assert status == 130
+    assert "the same command goes on" in output
     assert "Traceback" not in errors
     assert runs.load(tmp_path / "run").total_steps > 0
     zoo.load(tmp_path / "run")
