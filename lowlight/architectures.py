@@ -96,11 +96,11 @@ def unet(widths=(24, 48, 96), dropout: float = 0.1, normalised: bool = False) ->
     return _model(photo, _sum(bright, layers.Conv2D(3, 3, padding="same", name="correction")(x)), gain)
 
 
-def residual_unet(widths=(24, 48, 64, 96), blocks=(1, 1, 2, 2)) -> keras.Model:
+def residual_unet(widths=(32, 48, 64, 96), blocks=(1, 1, 2, 2)) -> keras.Model:
     """U-Net of residual blocks, from half resolution down, that corrects the photo times `gain`.
 
-    No batch normalisation: a crop of a dark wall has other statistics than the photo. The last layer starts at
-    zero, so training starts from the brightened photo itself.
+    No batch normalisation: a crop of a dark wall has other statistics than the photo. What is finer than 2x2 pixels is
+    mostly noise; the features need not carry it, but say by a mask where it stays.
     """
     photo, gain = _photo(), _gain()
     bright = _brightened(photo, gain)
@@ -116,8 +116,12 @@ def residual_unet(widths=(24, 48, 64, 96), blocks=(1, 1, 2, 2)) -> keras.Model:
         x = up(x, widths[level - 1], f"up_{level}")
         x = layers.Add(name=f"skip_{level}")([x, skips[level - 1]])
         x = residuals(x, widths[level - 1], blocks[level - 1], f"decoder_{level}")
+    coarse = layers.UpSampling2D(2, name="coarse")(layers.AveragePooling2D(2, name="coarse_half")(bright))
+    detail = layers.Subtract(name="detail")([bright, coarse])
+    mask = layers.Conv2D(3, 3, padding="same", activation="sigmoid", kernel_initializer="zeros", name="mask_half")(x)
+    detail = layers.Multiply(name="kept_detail")([detail, layers.UpSampling2D(2, name="mask")(mask)])
     x = layers.Conv2DTranspose(3, 2, strides=2, kernel_initializer="zeros", name="correction")(x)
-    return _model(photo, _sum(bright, x), gain)
+    return _model(photo, _sum(layers.Add(name="base")([coarse, detail]), x), gain)
 
 
 BUILDERS = {

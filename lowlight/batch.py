@@ -134,7 +134,8 @@ def _enhance(jobs, model, tile) -> int:
         try:
             photo = read_photo(job.source)
             write_photo(job.target, dataclasses.replace(photo, pixels=enhancer(photo.pixels)))
-        except (UserError, MemoryError) as error:
+        except Exception as error:  # whatever is wrong with one photo, the next one may be right
             failed += 1
-            print(f"failed: {' '.join(str(error).split()) or f'{job.source}: out of memory'}", file=sys.stderr)
+            reason = str(error) if isinstance(error, UserError) else f"{job.source}: {type(error).__name__}: {error}"
+            print(f"failed: {' '.join(reason.split())}", file=sys.stderr)
     return failed

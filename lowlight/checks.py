@@ -86,7 +86,7 @@ def _look(pair) -> Look | Problem:
     try:
         low, high = read_rgb(pair.low), read_rgb(pair.high)
     except ImageError as error:
-        return Problem(pair.name, "unreadable", str(error))
+        return Problem(pair.name, "unreadable", str(error).rstrip("."))
     if low.shape != high.shape:
         sizes = " and ".join(f"{side.shape[1]}x{side.shape[0]}" for side in (low, high))
         return Problem(pair.name, "with sides of two sizes", f"{pair.name} ({sizes})")

@@ -259,7 +259,7 @@ def _split_by_scene(main, test, looks) -> Split:
     is_val = scenes.choose_validation(own, VALIDATION_SHARE, avoid)
     train = tuple(pair for pair, chosen in zip(pairs, is_val, strict=True) if not chosen)
     val = tuple(pair for pair, chosen in zip(pairs, is_val, strict=True) if chosen)
-    source = f"scenes found automatically: {count} in {len(pairs)} pairs; {len(set(own[is_val]))} whole ones are val"
+    source = f"scenes found automatically: {count} in {len(pairs)} pairs; {len(set(own[is_val]))} of them are val"
     return Split(train, val, tuple(held), source)
 
 

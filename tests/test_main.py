@@ -10,7 +10,7 @@ from PIL import Image
 from lowlight import zoo
 from lowlight.batch import enhance_all, plan
 from lowlight.errors import UserError
-from lowlight.images import read_rgb
+from lowlight.images import read_photo, read_rgb
 from lowlight.settings import EnhanceSettings
 from tests.conftest import ROOT, scene
 from tests.test_zoo import save_model
@@ -66,6 +66,19 @@ def test_bad_photos_are_named_and_the_rest_goes_on(model, photos, tmp_path):
     for name, line in zip(("cut.png", "diary.jpg", "empty.webp"), lines, strict=True):
         assert name in line
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_a_photo_that_memory_does_not_hold_is_named_and_the_rest_goes_on(model, photos, tmp_path, monkeypatch, capsys):
+    def scarce(path):
+        if path.name == "night 1.png":
+            raise MemoryError("Unable to allocate 9 GiB")
+        return read_photo(path)
+
+    monkeypatch.setattr("lowlight.batch.read_photo", scarce)
+    assert enhance_all(EnhanceSettings((photos,), tmp_path / "out", str(model))) == 1
+    said = capsys.readouterr()
+    assert "2 done, 0 skipped, 1 failed" in said.out
+    assert "night 1.png: MemoryError: Unable to allocate 9 GiB" in said.err
 
 
 def test_results_that_exist_are_skipped_and_made_anew_on_demand(model, photos, tmp_path, capsys):
