@@ -65,10 +65,11 @@ def test_the_gain_is_decided_once_for_the_whole_photo(enhancers):
     assert np.abs(enhancers[128](photo) - enhancers[1024](photo)).max() <= 1e-5
 
 
-def test_the_enhancer_is_the_model_where_nothing_has_to_be_padded(model, enhancers):
+def test_the_enhancer_is_the_model_with_reflections_around_the_photo(model, enhancers):
     photo = photo_of(32, 48)
-    inputs = {"photo": photo[None], "gain": np.reshape(gain(photo), (1, 1, 1, 1))}
-    np.testing.assert_allclose(enhancers[1024](photo), np.asarray(model(inputs))[0], atol=1e-6)
+    padded = np.pad(photo, ((16, 16), (16, 16), (0, 0)), "reflect")
+    inputs = {"photo": padded[None], "gain": np.reshape(gain(photo), (1, 1, 1, 1))}
+    np.testing.assert_allclose(enhancers[1024](photo), np.asarray(model(inputs))[0, 16:-16, 16:-16], atol=1e-6)
 
 
 def test_outputs_are_clipped_and_the_input_is_left_alone():
