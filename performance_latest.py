@@ -15,7 +15,7 @@ from lowlight.settings import PerformanceSettings
 
 def main() -> int:
     settings = parse(PerformanceSettings, __doc__)
-    from lowlight.evaluation import perform
+    from lowlight.performance import perform
 
     perform(settings, "latest")
     return 0

@@ -36,12 +36,12 @@ BASELINE_LOOKS = (("#666666", "s"), ("#cc79a7", "^"), ("#e69f00", "D"))
 
 
 class Example(NamedTuple):
-    """One row of `photos`."""
+    """One block of `photos`, such as input, output and truth."""
 
     title: str
-    captions: tuple[str, str, str]
-    photos: tuple[np.ndarray, np.ndarray, np.ndarray]
-    """Input, output and truth: (H, W, 3) uint8."""
+    captions: Sequence[str]
+    photos: Sequence[np.ndarray]
+    """Each (H, W, 3) uint8."""
 
 
 def metric(
@@ -118,28 +118,56 @@ def bars(key: str, label: str, values: dict[str, dict[str, float]], baselines: i
         return _png(figure)
 
 
-def photos(examples: Sequence[Example], width: int = 400) -> bytes:
-    """A sheet of photos: one row an example, with input, output and truth.
+def cost(points: dict[str, tuple[float, float]], part: str) -> bytes:
+    """Quality against cost: one point a model.
+
+    Parameters
+    ----------
+    points : dict
+        By model, multiplications for a pixel and mean PSNR in dB.
+    part : str
+        Of the split, for the axis.
+    """
+    with matplotlib.style.context(["default", STYLE]):
+        figure = Figure(figsize=(9, 5.5), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(*zip(*points.values(), strict=True), "o", color=VALIDATION)
+        for name, point in points.items():
+            axes.annotate(name, point, (7, -3), textcoords="offset points", fontsize=9)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.0f}")
+        axes.xaxis.set_minor_formatter(lambda value, position: f"{value:,.0f}" if str(value)[0] in "25" else "")
+        axes.margins(x=0.2, y=0.12)
+        axes.set(xlabel="multiply-accumulate operations for each pixel", ylabel=f"PSNR (dB), {part}")
+        axes.set_title("Quality against cost: up and to the left is better", loc="left")
+        return _png(figure)
+
+
+def photos(examples: Sequence[Example], width: int = 400, columns: int = 3) -> bytes:
+    """A sheet of photos: one block an example, its photos from left to right and from top to bottom.
 
     Parameters
     ----------
     examples : sequence of Example
     width : int
         Largest side of a photo in pixels; larger ones are made smaller, pixels of small ones 2, 3 ... times as wide.
+    columns : int
+        How many photos stand side by side.
     """
     title_font, caption_font = _font("DejaVuSans-Bold.ttf", 17), _font("DejaVuSans.ttf", 15)
     gap, text = 12, 26
-    rows = [[_thumbnail(photo, width) for photo in example.photos] for example in examples]
-    heights = [max(photo.height for photo in row) + 2 * text + gap for row in rows]
-    sheet = Image.new("RGB", (gap + 3 * (width + gap), sum(heights) + gap), "white")
+    shown = [[_thumbnail(photo, width) for photo in example.photos] for example in examples]
+    row_heights = [max(photo.height for photo in row) + text + gap for row in shown]
+    heights = [text + -(-len(row) // columns) * height for row, height in zip(shown, row_heights, strict=True)]
+    sheet = Image.new("RGB", (gap + columns * (width + gap), sum(heights) + gap), "white")
     draw = ImageDraw.Draw(sheet)
     top = gap
-    for example, row, height in zip(examples, rows, heights, strict=True):
+    for example, row, row_height, height in zip(examples, shown, row_heights, heights, strict=True):
         draw.text((gap, top), example.title, "black", title_font)
-        for column, (caption, photo) in enumerate(zip(example.captions, row, strict=True)):
-            left = gap + column * (width + gap)
-            draw.text((left, top + text), caption, "black", caption_font)
-            sheet.paste(photo, (left, top + 2 * text))
+        for index, (caption, photo) in enumerate(zip(example.captions, row, strict=True)):
+            left, down = gap + index % columns * (width + gap), top + text + index // columns * row_height
+            draw.text((left, down), caption, "black", caption_font)
+            sheet.paste(photo, (left, down + text))
         top += height
     buffer = io.BytesIO()
     sheet.save(buffer, "png", optimize=True)

@@ -13,6 +13,8 @@ class Recipe:
     number: int
     idea: str
     """The one new idea, in a sentence."""
+    why: str
+    """What that idea is good for, and what it costs."""
     architecture: str
     """A name in `lowlight.architectures.BUILDERS`, and its settings."""
     settings: dict[str, Any]
@@ -40,7 +42,7 @@ class Recipe:
         return f"model_{self.number:02}"
 
 
-def recipe(number: int, generation: str | None = None) -> Recipe:
+def recipe(number: int | None, generation: str | None = None) -> Recipe:
     """Recipe of a model by its number.
 
     Raises
@@ -48,6 +50,8 @@ def recipe(number: int, generation: str | None = None) -> Recipe:
     UserError
         If there is no such model, or it is of another generation than asked for.
     """
+    if number is None:
+        raise UserError(f"No model was named. Give --model N. Known: 1 to {max(RECIPES)}.")
     if number not in RECIPES:
         raise UserError(f"There is no such model to train. Received: {number}. Known: 1 to {max(RECIPES)}.")
     found = RECIPES[number]
@@ -62,6 +66,7 @@ def recipe(number: int, generation: str | None = None) -> Recipe:
 _MODEL_1 = Recipe(
     1,
     "Plain 3x3 convolutions at full resolution, their output added to the photo.",
+    "The start: a pixel is corrected by the 11x11 pixels around it, too few to know what it shows.",
     "plain",
     {},
     75_651,
@@ -76,6 +81,7 @@ _MODEL_2 = dataclasses.replace(
     _MODEL_1,
     number=2,
     idea="Batch normalisation, and dilated convolutions that see wider.",
+    why="The view grows to 19x19 pixels at no more cost; normalised features let the same rate learn faster.",
     architecture="dilated",
     parameters=76_227,
 )
@@ -83,12 +89,14 @@ _MODEL_3 = dataclasses.replace(
     _MODEL_2,
     number=3,
     idea="Dropout against learning by heart, and a sigmoid output in place of the sum.",
+    why="A sum can only shift what is there; a sigmoid draws every pixel anew, within the range of a photo.",
     architecture="sigmoid",
 )
 _MODEL_4 = dataclasses.replace(
     _MODEL_3,
     number=4,
     idea="The same graph with ImageDataGenerator's flips and shifts and an exponentially decaying rate.",
+    why="Flipped scenes are new scenes, and a rate that falls lets the weights settle.",
     generation="latest",
     crops_per_photo=6,
     final_rate=0.02,
@@ -98,6 +106,7 @@ _MODEL_5 = dataclasses.replace(
     _MODEL_4,
     number=5,
     idea="Small crops in small batches: many more, cheaper updates.",
+    why="More updates in the same time; each one is noisier.",
     crop=96,
     batch_size=4,
     crops_per_photo=16,
@@ -106,12 +115,14 @@ _MODEL_6 = dataclasses.replace(
     _MODEL_5,
     number=6,
     idea="Skip connections inside: the late layers see the early features.",
+    why="What is fine passes by the dilated layers that would blur it, and gradients reach the first layer.",
     settings={"skips": True},
 )
 _MODEL_7 = dataclasses.replace(
     _MODEL_6,
     number=7,
     idea="Encoder-decoder (U-Net): most work at half resolution and below, where it is cheap and sees far.",
+    why="A sixth of the multiplications for three times the parameters; the view is as wide as furniture.",
     architecture="unet",
     settings={},
     parameters=239_427,
@@ -123,6 +134,7 @@ _MODEL_8 = dataclasses.replace(
     _MODEL_7,
     number=8,
     idea="Brightness normalisation: the photo times a gain, decided once for all of it, is a second input.",
+    why="How dark the photo is, is no longer to be guessed from each crop; the network only corrects.",
     settings={"normalised": True},
     parameters=240_075,
 )
@@ -130,12 +142,14 @@ _MODEL_9 = dataclasses.replace(
     _MODEL_8,
     number=9,
     idea="A structural loss (SSIM) beside the pixel loss.",
+    why="Pixel loss alone blurs what it is unsure of; SSIM pays for edges and texture.",
     loss="charbonnier_ssim",
 )
 _MODEL_10 = dataclasses.replace(
     _MODEL_9,
     number=10,
     idea="Residual blocks and averaged weights; a mask keeps the finest detail only where it is no noise.",
+    why="Deeper without being harder to train; averaging the weights takes out the last steps' noise.",
     architecture="residual_unet",
     parameters=837_094,
     settings={},

@@ -24,19 +24,22 @@ LABELS = {
 
 CHARTED = ("psnr", "mae", "mse")
 
+SHEET = "ladder.png"
+SHEET_CAPTION = "Three dark photos and what each model makes of them"
+
 SHOWN_DIGITS = {"psnr": 2, "psnr_gt_mean": 2, "mae": 4, "mse": 4, "ssim": 3}
 SAVED_DIGITS = {"psnr": 4, "psnr_gt_mean": 4, "mae": 6, "mse": 8, "ssim": 4}
 
 
-def table(summary: dict, part: str) -> Table:
-    """The means of a summary over one part of the split, as a table for the terminal."""
-    count = summary["split"][part]
+def table(summaries: Sequence[dict], part: str) -> Table:
+    """The means of models, measured together, over one part of the split, as a table for the terminal."""
+    count = summaries[0]["split"][part]
     result = Table(title=f"{PARTS[part]}: {count} photo{'s' if count > 1 else ''}", title_justify="left")
     result.add_column("method", no_wrap=True)
     for label in LABELS.values():
         result.add_column(label, justify="right")
-    for name, scores in _methods([summary], part):
-        style = "bold" if name == summary["name"] else None
+    for name, scores in _methods(summaries, part):
+        style = None if name in summaries[0]["baselines"] else "bold"
         result.add_row(name, *(_shown(scores, key) for key in LABELS), style=style)
     return result
 
@@ -44,6 +47,25 @@ def table(summary: dict, part: str) -> Table:
 def rounded(scores: dict[str, float]) -> dict[str, float | None]:
     """Metrics as summary.json holds them; None for what cannot be measured, as JSON has no nan."""
     return {key: None if math.isnan(value) else round(value, SAVED_DIGITS[key]) for key, value in scores.items()}
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file, under a temporary name first; its folder is made.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"The statistics cannot be written. Received: {path} ({error.strerror}). Give --statistics another folder."
+        ) from error
 
 
 def write_report(
@@ -60,7 +82,7 @@ def write_report(
     statistics : Path
         Gets ``<name>/`` with images.csv, summary.json, photos.png, and plots of PSNR, MAE and MSE.
     summary : dict
-        Of `lowlight.evaluation.summarise`.
+        Of `lowlight.performance.summarise`.
     rows : dict
         By part ("val", "test") and method, what `lowlight.evaluation.evaluate` gave.
     examples : sequence of Example
@@ -75,8 +97,8 @@ def write_report(
     """
     folder = statistics / summary["name"]
     epochs = _keep_history(folder, summary, history)
-    _write(folder / "images.csv", _images_csv(rows))
-    _write(folder / "summary.json", json.dumps(summary, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    write(folder / "images.csv", _images_csv(rows))
+    write(folder / "summary.json", json.dumps(summary, indent=2, sort_keys=True, allow_nan=False) + "\n")
     part = next(iter(rows))
     for key in CHARTED:
         of_photos = {
@@ -84,11 +106,17 @@ def write_report(
             for method, of_method in rows[part].items()
         }
         plot = plots.metric(key, LABELS[key], epochs, of_photos, PARTS[part], summary["name"])
-        _write(folder / f"{key}.png", plot)
+        write(folder / f"{key}.png", plot)
     if epochs:
-        _write(folder / "loss.png", plots.loss(epochs, summary["recipe"]["loss"], summary["name"]))
-    _write(folder / "photos.png", plots.photos(examples))
+        write(folder / "loss.png", plots.loss(epochs, summary["recipe"]["loss"], summary["name"]))
+    write(folder / "photos.png", plots.photos(examples))
     write_readme(statistics)
+
+
+def earlier_cost(folder: Path, card: dict) -> dict | None:
+    """What an earlier report of the same weights says they cost, if there is one."""
+    summary = _earlier_summary(folder, card["weights"]["sha256"])
+    return summary and summary.get("cost")
 
 
 def make_folder(folder: Path) -> None:
@@ -99,7 +127,7 @@ def make_folder(folder: Path) -> None:
     UserError
         If it cannot be made or written.
     """
-    _write(folder / ".writable", "")
+    write(folder / ".writable", "")
     (folder / ".writable").unlink()
 
 
@@ -120,16 +148,19 @@ def write_readme(statistics: Path) -> None:
         sections.append(_section(group, suffix))
         for key in CHARTED:
             plot = plots.bars(key, LABELS[key], _bars(group, key), len(group[0]["baselines"]))
-            _write(statistics / f"{key}{suffix}.png", plot)
-    for key in CHARTED:  # of a group that is no more
+            write(statistics / f"{key}{suffix}.png", plot)
+        write(statistics / f"cost{suffix}.png", plots.cost(_points(group), PARTS[_parts(group)[0]]))
+    for key in (*CHARTED, "cost"):  # of a group that is no more
         (statistics / f"{key}_{len(groups) + 1}.png").unlink(missing_ok=True)
-    _write(statistics / "README.md", "\n".join(sections))
+    if (statistics / SHEET).is_file():
+        sections.append(f"## The same photos through every model\n\n![{SHEET_CAPTION}]({SHEET})\n")
+    write(statistics / "README.md", "\n".join(sections))
 
 
 def comparison(statistics: Path) -> str:
     """The table of README.md, in Markdown, over the models that were measured on the same photos; empty if none was."""
     groups = _groups(statistics)
-    return "\n".join(_table(groups[0])) if groups else ""
+    return "\n".join([*_table(groups[0], with_ideas=False), "", _legend(groups[0])]) if groups else ""
 
 
 def _groups(statistics) -> list[list[dict]]:
@@ -142,31 +173,67 @@ def _groups(statistics) -> list[list[dict]]:
 
 
 def _section(group, suffix):
-    parts = _parts(group)
     split = group[0]["split"]
-    counts = ", ".join(f"{split[part]} {PARTS[part]} photos" for part in parts)
-    lines = [f"## {counts}\n", f"Split: {split['source']}.\n", *_table(group)]
+    counts = ", ".join(f"{split[part]} {PARTS[part]} photos" for part in _parts(group))
+    lines = [f"## {counts}\n", f"Split: {split['source']}.\n", *_table(group), "", _legend(group), ""]
     notes = dict.fromkeys(note for summary in group for note in (*summary["notes"], summary["protocol"]))
-    lines += ["", *(f"- {note}" for note in ["Models are chosen by the validation split only.", *notes]), ""]
-    lines += [f"![{LABELS[key]} of every method]({key}{suffix}.png)\n" for key in CHARTED]
+    lines += [*(f"- {note}" for note in ["Models are chosen by the validation split only.", *notes]), ""]
+    lines += [*(f"![{LABELS[key]} of every method]({key}{suffix}.png)\n" for key in CHARTED)]
+    lines += [f"![PSNR against multiplications for a pixel](cost{suffix}.png)\n"]
     return "\n".join(lines)
 
 
-def _table(group) -> list[str]:
-    parts = _parts(group)
-    head = ["method", "parameters", *(f"{LABELS[key]}, {part}" for key in LABELS for part in parts)]
-    lines = [_line(head), _line(["---"] * 2 + ["---:"] * (len(head) - 2))]
-    by_part = {part: dict(_methods(group, part)) for part in parts}
-    sizes = {summary["name"]: summary["parameters"] for summary in group}
-    for name in by_part[parts[0]]:
-        scores = [_shown(by_part[part][name], key) for key in LABELS for part in parts]
-        link = f"[{name}]({name}/)" if name in sizes else name
-        lines.append(_line([link, f"{sizes[name]:,}" if name in sizes else "", *scores]))
+def _table(group, with_ideas=True) -> list[str]:
+    """Lines of the table: baselines, then models; `with_ideas` adds what each model is to teach."""
+    head = ["method", "parameters", "MACs/px", "s/MP", "change (dB)", *LABELS.values()]
+    lines = [
+        _line(head + ["the one new idea, and why"] * with_ideas),
+        _line(["---"] + ["---:"] * (len(head) - 1) + ["---"] * with_ideas),
+    ]
+    scores = {part: dict(_methods(group, part)) for part in _parts(group)}
+    models = {summary["name"]: summary for summary in group}
+    ideas = {name: f"{summary['idea']} {summary['why']}" for name, summary in models.items()}
+    for name in scores[_parts(group)[0]]:
+        cells = [f"[{name}]({name}/)", *_costs(models[name], group)] if name in models else [name, "", "", "", ""]
+        values = [" / ".join(_shown(of_part[name], key) for of_part in scores.values()) for key in LABELS]
+        lines.append(_line([*cells, *values, *([ideas.get(name, "")] if with_ideas else [])]))
     return lines
+
+
+def _costs(summary, group) -> list[str]:
+    """What a model costs, and how much better it is on the first part than the model before it."""
+    cost, part = summary["cost"], _parts(group)[0]
+    psnr = {of["recipe"]["number"]: of["scores"][part][of["name"]]["psnr"] for of in group}
+    number = summary["recipe"]["number"]
+    change = f"{psnr[number] - psnr[number - 1]:+.2f}" if number - 1 in psnr else ""
+    return [
+        f"{summary['parameters']:,}",
+        f"{cost['macs_per_pixel']:,}",
+        f"{cost['seconds_per_megapixel']:.2f}",
+        change,
+    ]
+
+
+def _legend(group) -> str:
+    parts = " / ".join(PARTS[part] for part in _parts(group))
+    machines = " and ".join(dict.fromkeys(summary["cost"]["machine"] for summary in group))
+    return (
+        f"Scores: {parts}. MACs/px: multiply-accumulate operations for each pixel. s/MP: seconds for a million pixels "
+        f"({machines}). Change: PSNR on {PARTS[_parts(group)[0]]} against the model before."
+    )
 
 
 def _line(cells):
     return f"| {' | '.join(cells)} |"
+
+
+def _points(group) -> dict[str, tuple[float, float]]:
+    """Multiplications for a pixel, and PSNR on the first part, by model."""
+    part = _parts(group)[0]
+    return {
+        summary["name"]: (summary["cost"]["macs_per_pixel"], summary["scores"][part][summary["name"]]["psnr"])
+        for summary in group
+    }
 
 
 def _bars(group, key):
@@ -216,8 +283,8 @@ def _keep_history(folder, summary, source):
     """Rows of the training's history, which the folder keeps; none if there is no history of these weights."""
     kept = folder / "history.csv"
     if source and source.is_file():
-        _write(kept, source.read_text(encoding="utf-8"))
-    elif kept.is_file() and not _is_of(folder / "summary.json", summary["weights"]["sha256"]):
+        write(kept, source.read_text(encoding="utf-8"))
+    elif kept.is_file() and not _earlier_summary(folder, summary["weights"]["sha256"]):
         kept.unlink()
         (folder / "loss.png").unlink(missing_ok=True)
     if not kept.is_file():
@@ -226,17 +293,7 @@ def _keep_history(folder, summary, source):
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
-def _is_of(path, sha256):
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8"))["weights"]["sha256"] == sha256
-
-
-def _write(path, content):
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
-        part.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"The statistics cannot be written. Received: {path} ({error.strerror}). Give --statistics another folder."
-        ) from error
+def _earlier_summary(folder, sha256) -> dict | None:
+    path = folder / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return summary if summary and summary["weights"]["sha256"] == sha256 else None

@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 class TrainingSettings:
     """Settings of train_old.py and train_latest.py."""
 
-    model: int
-    """Which model of the ladder."""
+    model: int | None = None
+    """Which model of the ladder, by its number."""
     data: str | None = None
     """Folder with low/ and high/, or LOL's own folder; or the word synthetic: pairs made from clean photos."""
     low: Path | None = None
@@ -52,7 +52,7 @@ class TrainingSettings:
     @property
     def run_folder(self) -> Path:
         """The output folder, as given or by default."""
-        return self.output or Path("runs") / f"model_{self.model:02}"
+        return self.output or Path("runs") / f"model_{self.model or 0:02}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +61,8 @@ class PerformanceSettings(TrainingSettings):
 
     evaluate_only: bool = False
     """Measure saved weights, train nothing."""
+    all: bool = False
+    """With --evaluate-only: measure every model in models/, and make all tables and plots of statistics/ anew."""
     weights: Path | None = None
     """With --evaluate-only: the weights file, its card, or a run's folder. Default: those in models/."""
     statistics: Path = Path("statistics")

@@ -4,6 +4,7 @@ Run ``python -m lowlight.showcase`` to make statistics/samples.png anew, and the
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lowlight import metrics, plots, report, zoo
@@ -17,36 +18,34 @@ WIDTH = 330
 """Of each photo, in pixels."""
 
 
-def write_samples_sheet(path: Path, model: str) -> None:
-    """Write a PNG with one row for each of `SHOWN`: sample, what `model` makes of it, and the clean photo.
+def write_sheets(statistics: Path, models: Sequence[str]) -> None:
+    """Write samples.png, made by the best of the models in models/, and ladder.png, by each of `models`.
 
     Raises
     ------
     UserError
-        If the model or a photo is missing.
+        If a model or a photo is missing.
     """
-    from lowlight.enhance import Enhancer
+    write_samples_sheet(statistics / "samples.png", zoo.best())
+    write_ladder_sheet(statistics / report.SHEET, models)
+    report.write_readme(statistics)
 
-    network, card = zoo.load(model)
-    enhancer = Enhancer(network)
-    examples = []
-    for sample in SAMPLES:
-        name = Path(sample.file).stem
-        if name in SHOWN:
-            low, truth = read_rgb(ROOT / "test" / "low" / f"{name}.png"), read_rgb(shipped(sample))
-            output = metrics.to_8_bits(enhancer(low.astype("float32") / 255))
-            captions = ("dark and noisy", f"{card['name']}  {metrics.psnr(truth, output):.1f} dB", "before darkening")
-            examples.append(plots.Example(sample.origin, captions, (low, output, truth)))
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(plots.photos(examples, WIDTH))
-    part.replace(path)
+
+def write_samples_sheet(path: Path, model: str) -> None:
+    """Write a PNG with one row for each of `SHOWN`: sample, what `model` makes of it, and the clean photo."""
+    report.write(path, plots.photos(_examples([model]), WIDTH))
+
+
+def write_ladder_sheet(path: Path, models: Sequence[str]) -> None:
+    """Write a PNG with a block for each of `SHOWN`: sample, what each of `models` makes of it, and the clean photo."""
+    report.write(path, plots.photos(_examples(models), WIDTH * 3 // 4, columns=4))
 
 
 def with_tables(readme: str, statistics: Path) -> str:
     """The README's text with its tables as the recipes and the statistics have them."""
     scores = report.comparison(statistics).replace("](model_", "](statistics/model_")
-    ladder = ["| model | generation | parameters | the one new idea |", "| ---: | --- | ---: | --- |"]
-    ladder += [f"| {p.number} | {p.generation} | {p.parameters:,} | {p.idea} |" for p in RECIPES.values()]
+    ladder = ["| model | generation | parameters | the one new idea, and why |", "| ---: | --- | ---: | --- |"]
+    ladder += [f"| {p.number} | {p.generation} | {p.parameters:,} | {p.idea} {p.why} |" for p in RECIPES.values()]
     for name, table in (("scores", scores), ("ladder", "\n".join(ladder))):
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, _, rest = readme.partition(start)
@@ -57,9 +56,26 @@ def with_tables(readme: str, statistics: Path) -> str:
 def main() -> int:
     """Make picture and tables, whatever the command line says."""
     statistics, readme = ROOT / "statistics", ROOT / "README.md"
-    write_samples_sheet(statistics / "samples.png", zoo.best())
+    write_sheets(statistics, [card["name"] for card in zoo.available()])
     readme.write_text(with_tables(readme.read_text(encoding="utf-8"), statistics), encoding="utf-8")
     return 0
+
+
+def _examples(models) -> list[plots.Example]:
+    from lowlight.enhance import Enhancer
+
+    enhancers = {name: Enhancer(zoo.load(name)[0]) for name in models}
+    return [_example(sample, enhancers) for sample in SAMPLES if Path(sample.file).stem in SHOWN]
+
+
+def _example(sample, enhancers) -> plots.Example:
+    low = read_rgb(ROOT / "test" / "low" / f"{Path(sample.file).stem}.png")
+    truth = read_rgb(shipped(sample))
+    outputs = {name: metrics.to_8_bits(enhancer(low.astype("float32") / 255)) for name, enhancer in enhancers.items()}
+    captions = [f"{name}  {metrics.psnr(truth, output):.1f} dB" for name, output in outputs.items()]
+    return plots.Example(
+        sample.origin, ["dark and noisy", *captions, "before darkening"], [low, *outputs.values(), truth]
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
-import platform
 import signal
 import time
 from collections.abc import Callable
@@ -14,6 +12,7 @@ import numpy as np
 from lowlight import architectures, dataset, metrics, runs, zoo
 from lowlight.backend import keras, ops
 from lowlight.batches import Batches, Crops, Patches, fitting_crop
+from lowlight.cost import machine
 from lowlight.enhance import Enhancer
 from lowlight.errors import UserError
 from lowlight.evaluation import mean
@@ -185,7 +184,7 @@ class Trainer:
                     "crops": crops,
                     "megapixels": round(crops * plan.crop**2 / 1e6, 1),
                     "minutes": round(state.seconds / 60, 1),
-                    "machine": _machine(),
+                    "machine": machine(),
                     "best_epoch": round(state.best_epoch, 2),
                     "val_psnr": round(state.best_psnr, 4),
                 },
@@ -285,7 +284,7 @@ def _adapt(plan, settings):
 def _unchangeable(plan, settings, split):
     facts = dataclasses.asdict(plan) | {"seed": settings.seed, "mixed_precision": settings.mixed_precision}
     facts |= {"train pairs": [p.name for p in split.train], "val pairs": [p.name for p in split.val]}
-    return {key: value for key, value in facts.items() if key not in ("epochs", "idea")}
+    return {key: value for key, value in facts.items() if key not in ("epochs", "idea", "why")}
 
 
 def _build(plan, mixed_precision):
@@ -308,10 +307,6 @@ def _batches(plan, split, seed, announce) -> Batches:
     if plan.generation == "old":
         return Patches(split.train, plan.crop, plan.batch_size, seed, announce)
     return Crops(split.train, plan.crop, plan.crops_per_photo, plan.batch_size, seed, plan.flips)
-
-
-def _machine():
-    return f"{platform.machine()}, {os.cpu_count()} cores; {', '.join(keras.distribution.list_devices())}"
 
 
 def _variables(model):

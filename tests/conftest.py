@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lowlight.pairs import Pair
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -21,6 +23,23 @@ def write_pair(folder: Path, name: str, high: np.ndarray, low: np.ndarray | None
     for side, pixels in (("low", high // 10 if low is None else low), ("high", high)):
         (folder / side).mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / side / f"{name}.png")
+
+
+def make_pair(folder, name, low, high):
+    """Write one pair of 12x16 photos: each side a level of grey, or an array."""
+    paths = []
+    for side, value in (("low", low), ("high", high)):
+        (folder / side).mkdir(parents=True, exist_ok=True)
+        pixels = np.full((12, 16, 3), value, np.uint8) if np.isscalar(value) else value
+        Image.fromarray(pixels).save(folder / side / f"{name}.png")
+        paths.append(folder / side / f"{name}.png")
+    return Pair(name, *paths)
+
+
+@pytest.fixture
+def grey_pairs(tmp_path):
+    """Three pairs whose highs are 51, 102 and 153 levels above their lows (0.2, 0.4 and 0.6)."""
+    return tuple(make_pair(tmp_path / "our485", f"p{i}", 20, 20 + 51 * i) for i in (1, 2, 3))
 
 
 @pytest.fixture

@@ -53,7 +53,10 @@ def write(folder, name="model_10", psnr=20.0, baseline=8.0, sha256="ab", history
     summary = {
         "name": name,
         "parameters": 75_651,
-        "recipe": {"loss": "mae"},
+        "recipe": {"loss": "mae", "number": int(name[-2:])},
+        "idea": "An idea.",
+        "why": "A reason.",
+        "cost": {"macs_per_pixel": 1000 * int(name[-2:]), "seconds_per_megapixel": 0.25, "machine": "x86_64"},
         "weights": {"sha256": sha256},
         "baselines": BASELINES,
         "protocol": "As a saved file.",
@@ -73,7 +76,7 @@ def contents(folder):
 @pytest.fixture
 def blank_plots(monkeypatch):
     """No plots, for tests that look at text only."""
-    for name in ("metric", "loss", "bars", "photos"):
+    for name in ("metric", "loss", "bars", "cost", "photos"):
         monkeypatch.setattr(plots, name, lambda *facts: b"")
 
 
@@ -89,7 +92,7 @@ def history(tmp_path):
 def test_a_report_has_these_files_and_no_others(tmp_path, history):
     write(tmp_path / "s", history=history)
     of_model = ["history.csv", "images.csv", "summary.json", "psnr.png", "mae.png", "mse.png", "loss.png", "photos.png"]
-    overview = ["README.md", "psnr.png", "mae.png", "mse.png"]
+    overview = ["README.md", "psnr.png", "mae.png", "mse.png", "cost.png"]
     assert set(contents(tmp_path / "s")) == {f"model_10/{name}" for name in of_model} | set(overview)
     assert (tmp_path / "s" / "model_10" / "history.csv").read_text() == HISTORY
 
@@ -128,7 +131,7 @@ def test_perfect_photos_and_missing_ssim_are_written_readably(tmp_path, blank_pl
         json.loads((tmp_path / "s" / "model_10" / "summary.json").read_text())["scores"]["val"]["model_10"]["ssim"]
         is None
     )
-    assert readme_rows(tmp_path / "s")["model_10"][-1] == "–"
+    assert readme_rows(tmp_path / "s")["model_10"]["SSIM"] == "–"
 
 
 def test_summary_json_is_the_summary_in_sorted_order(tmp_path, blank_plots):
@@ -139,32 +142,50 @@ def test_summary_json_is_the_summary_in_sorted_order(tmp_path, blank_plots):
 
 
 def readme_rows(folder):
-    """Cells of each line of the overview's tables, by method; a link's text stands for it."""
+    """The overview's tables: by method, the cells by their column; a link's text stands for it."""
     lines = [line for line in (folder / "README.md").read_text().splitlines() if line.startswith("| ")]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return {row[0].split("]")[0].lstrip("["): row[1:] for row in cells}
+    head, _, *cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0].split("]")[0].lstrip("["): dict(zip(head, row, strict=True)) for row in cells}
 
 
 def test_the_overview_table_equals_the_summaries(tmp_path, blank_plots):
     write(tmp_path / "s", "model_02", 14.0)
     write(tmp_path / "s", "model_10", 20.0)
     table = readme_rows(tmp_path / "s")
-    assert list(table) == ["method", "---", *BASELINES, "model_02", "model_10"]
+    assert list(table) == [*BASELINES, "model_02", "model_10"]
     for name in ("model_02", "model_10"):
         summary = json.loads((tmp_path / "s" / name / "summary.json").read_text())
-        assert table[name][0] == "75,651"
-        for part in ("val", "test"):
-            for method in (name, "gamma 0.4"):
-                shown = dict(zip(table["method"], table[method], strict=True))
-                scores = summary["scores"][part][method]
-                assert shown[f"PSNR (dB), {part}"] == f"{scores['psnr']:.2f}"
-                assert shown[f"GT-mean PSNR (dB), {part}"] == f"{scores['psnr_gt_mean']:.2f}"
-                assert shown[f"MAE, {part}"] == f"{scores['mae']:.4f}"
-                assert shown[f"MSE, {part}"] == f"{scores['mse']:.4f}"
-                assert shown[f"SSIM, {part}"] == f"{scores['ssim']:.3f}"
+        assert table[name]["parameters"] == "75,651"
+        assert table[name]["s/MP"] == "0.25"
+        assert table[name]["the one new idea, and why"] == "An idea. A reason."
+        for method in (name, "gamma 0.4"):
+            val, test = (summary["scores"][part][method] for part in ("val", "test"))
+            assert table[method]["PSNR (dB)"] == f"{val['psnr']:.2f} / {test['psnr']:.2f}"
+            assert table[method]["GT-mean PSNR (dB)"] == f"{val['psnr_gt_mean']:.2f} / {test['psnr_gt_mean']:.2f}"
+            assert table[method]["MAE"] == f"{val['mae']:.4f} / {test['mae']:.4f}"
+            assert table[method]["MSE"] == f"{val['mse']:.4f} / {test['mse']:.4f}"
+            assert table[method]["SSIM"] == f"{val['ssim']:.3f} / {test['ssim']:.3f}"
+    assert table["model_10"]["MACs/px"] == "10,000"
+    assert table["gamma 0.4"]["parameters"] == ""
     text = (tmp_path / "s" / "README.md").read_text()
     assert text.count("- A note.") == 1
     assert "chosen by the validation split only" in text
+
+
+def test_the_change_is_against_the_model_before_on_validation(tmp_path, blank_plots):
+    for name, psnr in (("model_01", 14.0), ("model_02", 13.5), ("model_03", 15.0), ("model_05", 16.0)):
+        write(tmp_path / "s", name, psnr)
+    table = readme_rows(tmp_path / "s")
+    changes = {name: table[name]["change (dB)"] for name in ("model_01", "model_02", "model_03", "model_05")}
+    assert changes == {"model_01": "", "model_02": "-0.50", "model_03": "+1.50", "model_05": ""}
+
+
+def test_the_sheet_of_all_models_is_shown_where_there_is_one(tmp_path, blank_plots):
+    write(tmp_path / "s")
+    assert "ladder.png" not in (tmp_path / "s" / "README.md").read_text()
+    (tmp_path / "s" / "ladder.png").write_bytes(b"")
+    report.write_readme(tmp_path / "s")
+    assert "(ladder.png)" in (tmp_path / "s" / "README.md").read_text()
 
 
 def test_models_measured_on_other_photos_are_not_compared(tmp_path, blank_plots):
@@ -186,7 +207,8 @@ def test_models_measured_on_other_photos_are_not_compared(tmp_path, blank_plots)
 
 def test_a_part_that_was_not_measured_is_absent(tmp_path, blank_plots):
     write(tmp_path / "s", parts=("val",))
-    assert {name for name in readme_rows(tmp_path / "s")["method"] if "test" in name} == set()
+    assert readme_rows(tmp_path / "s")["model_10"]["PSNR (dB)"] == "20.50"
+    assert "Scores: validation." in (tmp_path / "s" / "README.md").read_text()
     assert "test," not in (tmp_path / "s" / "model_10" / "images.csv").read_text()
 
 
@@ -230,6 +252,29 @@ def test_bars_are_as_long_as_their_scores(monkeypatch):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["gamma 0.4", "m"]
     assert {"12.50", "21.00"} <= {text.get_text() for text in axes.texts}
     assert "higher is better" in axes.get_title("left")
+
+
+def test_points_stand_at_their_cost_and_quality(monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "_png", lambda figure: figures.append(figure) or b"")
+    plots.cost({"model_01": (75_456, 14.5), "model_10": (22_392, 20.5)}, "validation")
+    axes = figures[0].axes[0]
+    (points,) = axes.get_lines()
+    assert points.get_xydata().tolist() == [[75_456, 14.5], [22_392, 20.5]]
+    assert [text.get_text() for text in axes.texts] == ["model_01", "model_10"]
+    assert axes.get_xscale() == "log"
+
+
+def test_many_photos_go_on_in_the_next_row(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (5, 3), dtype=np.uint8)
+    photos = [np.full((40, 60, 3), colour, np.uint8) for colour in colours]
+    (tmp_path / "sheet.png").write_bytes(plots.photos([plots.Example("one", "abcde", photos)], 60, columns=4))
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert sheet.shape[1] == 12 + 4 * (60 + 12)
+    for column in range(4):
+        assert (sheet[64:104, 12 + 72 * column : 72 + 72 * column] == colours[column]).all()
+    assert (sheet[-52:-12, 12:72] == colours[4]).all()
+    assert (sheet[-52:-12, 84:] == 255).all()
 
 
 def test_the_sheet_shows_input_output_and_truth_side_by_side(tmp_path):

@@ -1,0 +1,67 @@
+"""What a model costs: multiplications for a pixel, and seconds for a megapixel on this machine."""
+
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from lowlight.architectures import STRIDE
+from lowlight.backend import keras
+
+SIDE = 960
+"""Of the photo that is timed, in pixels; it is run in one tile."""
+
+ROUNDS = 3
+
+
+def macs_per_pixel(model: keras.Model) -> int:
+    """Multiply-accumulate operations of the convolutions, for each pixel of a large photo.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Of `lowlight.architectures`.
+    """
+    side = 4 * STRIDE
+    weighted = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    probe = keras.Model(model.input, [(layer.input, layer.output) for layer in weighted])
+    spec = {name: keras.KerasTensor((1, side, side, 3)) for name in model.input}
+    if "gain" in spec:
+        spec["gain"] = keras.KerasTensor((1, 1, 1, 1))
+    total = 0
+    for layer, (before, after) in zip(weighted, probe.compute_output_spec(spec), strict=True):
+        # A transposed convolution applies its kernel at each pixel that goes in, any other at each that comes out.
+        applied = before if isinstance(layer, keras.layers.Conv2DTranspose) else after
+        total += math.prod(layer.kernel.shape) * math.prod(applied.shape[1:-1])
+    return round(total / side**2)
+
+
+def seconds_per_megapixel(methods: dict[str, Callable[[np.ndarray], np.ndarray]]) -> dict[str, float]:
+    """Time each method on the same photo, all in turn, so that what else the machine does slows all alike.
+
+    Parameters
+    ----------
+    methods : dict
+        By name, functions from photo to photo, such as `lowlight.enhance.Enhancer`.
+
+    Returns
+    -------
+    dict
+        By name, the shortest of `ROUNDS` times, in seconds for a million pixels.
+    """
+    photo = np.random.default_rng(0).random((SIDE, SIDE, 3), np.float32) / 8
+    times: dict[str, list[float]] = {name: [] for name in methods}
+    for _ in range(1 + ROUNDS):  # the first one builds graphs and is not counted
+        for name, method in methods.items():
+            start = time.perf_counter()
+            method(photo)
+            times[name].append(time.perf_counter() - start)
+    return {name: min(seconds[1:]) / (SIDE**2 / 1e6) for name, seconds in times.items()}
+
+
+def machine() -> str:
+    """What computes here: the processor's kind, its cores, and the devices that Keras uses."""
+    return f"{platform.machine()}, {os.cpu_count()} cores; {', '.join(keras.distribution.list_devices())}"

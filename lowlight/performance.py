@@ -1,0 +1,223 @@
+"""The work of performance_old.py and performance_latest.py: train or load models, score them, write statistics/."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from rich.console import Console
+
+from lowlight import dataset, metrics, plots, report, zoo
+from lowlight.errors import UserError
+from lowlight.evaluation import BASELINES, NEAR_TWINS, PROTOCOL, Method, evaluate, mean
+from lowlight.pairs import Pair, Split, read_pair
+from lowlight.recipes import RECIPES, recipe
+from lowlight.settings import PerformanceSettings
+
+if TYPE_CHECKING:
+    import keras
+
+    from lowlight.enhance import Enhancer
+
+
+class Candidate(NamedTuple):
+    """A model that is to be measured."""
+
+    network: "keras.Model"
+    enhancer: "Enhancer"
+    card: dict
+    weights: Path
+
+
+def perform(settings: PerformanceSettings, generation: str) -> list[dict]:
+    """Train a model and measure it, or measure one or all that are trained.
+
+    Parameters
+    ----------
+    settings : PerformanceSettings
+    generation : {"old", "latest"}
+        Of the script that asks; the model must be of it.
+
+    Returns
+    -------
+    list of dict
+        Of `measure`.
+
+    Raises
+    ------
+    UserError
+        If settings, pairs, weights or a folder are not right.
+    """
+    if settings.weights and not settings.evaluate_only:
+        raise UserError(f"Weights are measured only with --evaluate-only. Received: --weights {settings.weights}.")
+    if settings.all:
+        return _perform_all(settings)
+    if settings.evaluate_only:
+        model = settings.weights or recipe(settings.model, generation).number
+        zoo.card_of(model)  # told at once if absent, before the pairs are checked
+        return measure([model], dataset.load(settings)[0], settings.statistics)
+    from lowlight.training import train
+
+    run = train(settings, generation)
+    split, _ = dataset.load(settings, announce=lambda line: None)
+    return measure([run], split, settings.statistics)
+
+
+def measure(
+    models: Sequence[str | int | Path], split: Split, statistics: Path, announce: Callable[[str], None] = print
+) -> list[dict]:
+    """Score models and the baselines on validation and test, print the tables, and write the reports.
+
+    Parameters
+    ----------
+    models : sequence of str, int or Path
+        Each as for `lowlight.zoo.load`; if a history.csv lies beside the weights, it is that of their training.
+    split : Split
+        Its `val` and `test` are measured; an empty one has no rows.
+    statistics : Path
+        Gets a folder for each model, and README.md over all models measured so far.
+    announce : callable
+        Takes each line of news.
+
+    Returns
+    -------
+    list of dict
+        What each summary.json holds. The metrics are also added to the model's card, if it was trained on this split.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, nothing to measure on, or a folder that cannot be written.
+    """
+    parts = {part: pairs for part in report.PARTS if (pairs := getattr(split, part))}
+    if not parts:
+        raise UserError(f"There are no pairs to measure on. Received: empty val and test ({split.source}).")
+    candidates = {candidate.card["name"]: candidate for candidate in map(_candidate, models)}
+    for name in candidates:
+        report.make_folder(statistics / name)
+    costs = _costs(candidates, statistics)
+    baselines = _rows(BASELINES, parts)
+    summaries = []
+    for name, candidate in candidates.items():
+        of_model = _rows({name: candidate.enhancer}, parts)
+        rows = {part: baselines[part] | of_model[part] for part in parts}
+        summaries.append(summarise(candidate.card, split, rows, costs[name], zoo.versions()))
+        examples = [
+            example
+            for part, pairs in parts.items()
+            for example in choose_examples(report.PARTS[part], name, candidate.enhancer, pairs, rows[part][name])
+        ]
+        report.write_report(statistics, summaries[-1], rows, examples, candidate.weights.parent / "history.csv")
+        _add_to_card(candidate, summaries[-1], announce)
+    notes = dict.fromkeys(note for summary in summaries for note in summary["notes"])
+    Console().print(*(report.table(summaries, part) for part in parts), *notes, sep="\n")
+    announce(f"tables and plots are in {statistics}; README.md there compares all models measured so far")
+    return summaries
+
+
+def summarise(
+    card: dict, split: Split, rows: dict[str, dict[str, list[dict]]], cost: dict, versions: dict[str, str]
+) -> dict:
+    """The facts of summary.json: what was measured, on what and how, and the means by part and method."""
+    data = card["data"]
+    at_home = data["split"] == split.source and all(data[part] == len(getattr(split, part)) for part in report.PARTS)
+    notes = []
+    if not at_home:
+        notes.append(f"{card['name']} was trained on other pairs ({data['name']}): it may have seen some of these.")
+    if any(pair.low.parent.parent.name == "eval15" for pair in split.test):
+        notes.append(NEAR_TWINS)
+    return {
+        **{key: card[key] for key in ("name", "generation", "parameters", "recipe", "weights")},
+        **{key: getattr(RECIPES[card["recipe"]["number"]], key) for key in ("idea", "why")},
+        "trained_on": data["name"],
+        "trained_on_this_split": at_home,
+        "protocol": PROTOCOL,
+        "baselines": list(BASELINES),
+        "split": {"source": split.source} | {part: len(getattr(split, part)) for part in rows},
+        "notes": notes,
+        "versions": {"trained": card["versions"], "measured": versions},
+        "cost": cost,
+        "scores": {
+            part: {method: report.rounded(mean(of_photos)) for method, of_photos in methods.items()}
+            for part, methods in rows.items()
+        },
+    }
+
+
+def choose_examples(
+    part: str, name: str, method: Method, pairs: Sequence[Pair], rows: Sequence[dict]
+) -> list[plots.Example]:
+    """The best, the median and the worst photo by PSNR, each with input, output and truth."""
+    order = sorted(range(len(rows)), key=lambda i: rows[i]["psnr"], reverse=True)
+    ranks = {len(order) // 2: "median", len(order) - 1: "worst", 0: "best"}  # of two photos, best and worst
+    examples = []
+    for rank in sorted(ranks):
+        index = order[rank]
+        low, truth = read_pair(pairs[index])
+        output = metrics.to_8_bits(method(low.astype(np.float32) / 255))
+        title = f"{part}, {ranks[rank]}: photo {pairs[index].name}"
+        captions = (
+            f"input  {metrics.psnr(truth, low):.2f} dB",
+            f"{name}  {rows[index]['psnr']:.2f} dB  (GT mean {rows[index]['psnr_gt_mean']:.2f})",
+            "truth",
+        )
+        examples.append(plots.Example(title, captions, (low, output, truth)))
+    return examples
+
+
+def _perform_all(settings):
+    if not settings.evaluate_only or settings.model is not None or settings.weights:
+        raise UserError("All models are only measured. Give --evaluate-only with --all, and no --model or --weights.")
+    from lowlight import showcase
+
+    models = [card["name"] for card in zoo.available()]
+    zoo.best()  # refuses an empty models/ at once
+    summaries = measure(models, dataset.load(settings)[0], settings.statistics)
+    showcase.write_sheets(settings.statistics, models)
+    return summaries
+
+
+def _candidate(model) -> Candidate:
+    from lowlight.enhance import Enhancer
+
+    network, card = zoo.load(model)
+    return Candidate(network, Enhancer(network), card, zoo.card_of(model)[1])
+
+
+def _costs(candidates, statistics) -> dict[str, dict]:
+    """As in earlier reports of these weights on this machine; if one has none, all are timed, to be comparable."""
+    from lowlight import cost
+
+    machine = cost.machine()
+    earlier = {name: report.earlier_cost(statistics / name, c.card) for name, c in candidates.items()}
+    known = {name: found for name, found in earlier.items() if found and found["machine"] == machine}
+    if len(known) == len(candidates):
+        return known
+    seconds = cost.seconds_per_megapixel({name: c.enhancer for name, c in candidates.items()})
+    return {
+        name: {
+            "macs_per_pixel": cost.macs_per_pixel(c.network),
+            "seconds_per_megapixel": round(seconds[name], 3),
+            "machine": machine,
+        }
+        for name, c in candidates.items()
+    }
+
+
+def _rows(methods, parts) -> dict[str, dict[str, list[dict]]]:
+    return {
+        part: {name: evaluate(method, pairs, description=f"{name}, {part}") for name, method in methods.items()}
+        for part, pairs in parts.items()
+    }
+
+
+def _add_to_card(candidate, summary, announce):
+    if not summary["trained_on_this_split"]:
+        return
+    name = candidate.card["name"]
+    scores = {part: methods[name] for part, methods in summary["scores"].items()}
+    path = candidate.weights.with_name(f"{candidate.weights.name.removesuffix(zoo.WEIGHTS_SUFFIX)}.json")
+    try:
+        zoo.write_card(path, candidate.card | {"metrics": scores})
+    except OSError as error:
+        announce(f"the scores are not in the model's card, which cannot be written: {path} ({error.strerror})")

@@ -1,0 +1,31 @@
+"""Costs of graphs by hand arithmetic; times with stand-ins whose cost is known."""
+
+import time
+
+from lowlight import architectures
+from lowlight.cost import SIDE, macs_per_pixel, seconds_per_megapixel
+
+
+def test_convolutions_at_full_resolution_cost_their_kernels():
+    by_hand = 9 * (3 * 32 + 32 * 64 + 64 * 64 + 64 * 32 + 32 * 3)
+    assert macs_per_pixel(architectures.build("plain")) == by_hand
+
+
+def test_lower_levels_cost_a_quarter_each_and_transposed_ones_what_goes_in():
+    by_hand = 9 * 3 * 8 / 4 + 9 * 8 * 8 / 4  # level 1: strided and plain
+    by_hand += 9 * 8 * 16 / 16 + 9 * 16 * 16 / 16  # level 2
+    by_hand += 4 * 16 * 8 / 16 + 9 * 16 * 8 / 4  # up to level 1, and the convolution over both of its inputs
+    by_hand += 4 * 8 * 4 / 4 + 9 * 4 * 3  # up to full resolution, and the logits
+    assert macs_per_pixel(architectures.build("unet", widths=(8, 16))) == round(by_hand)
+
+
+def test_each_method_is_timed_on_a_photo_of_known_size():
+    seen = []
+
+    def method(photo):
+        seen.append(photo.shape)
+        time.sleep(0.02 if len(seen) > 1 else 0.5)
+
+    seconds = seconds_per_megapixel({"a": method})
+    assert set(seen) == {(SIDE, SIDE, 3)}
+    assert 0.02 / (SIDE**2 / 1e6) <= seconds["a"] < 0.5

@@ -1,0 +1,171 @@
+"""What is measured and written where by the performance scripts; the models are stand-ins."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import lowlight
+from lowlight.errors import UserError
+from lowlight.evaluation import BASELINES, evaluate
+from lowlight.pairs import Split
+from lowlight.performance import choose_examples, measure, perform, summarise
+from lowlight.settings import PerformanceSettings
+from tests.conftest import make_pair
+
+
+def test_best_median_and_worst_are_chosen_by_psnr(grey_pairs):
+    rows = evaluate(BASELINES["untouched input"], grey_pairs)
+    best, median, worst = choose_examples("validation", "model_10", BASELINES["untouched input"], grey_pairs, rows)
+    assert best.title == "validation, best: photo p1"
+    assert median.title == "validation, median: photo p2"
+    assert worst.title == "validation, worst: photo p3"
+    assert best.captions[0] == "input  13.98 dB"
+    assert [int(photo[0, 0, 0]) for photo in worst.photos] == [20, 20, 173]
+
+
+@pytest.mark.parametrize(("count", "titles"), [(1, ["best"]), (2, ["best", "worst"])])
+def test_few_photos_are_each_shown_once(grey_pairs, count, titles):
+    rows = evaluate(BASELINES["untouched input"], grey_pairs[:count])
+    examples = choose_examples("test", "model_10", BASELINES["untouched input"], grey_pairs[:count], rows)
+    assert [example.title.split()[1].strip(":") for example in examples] == titles
+
+
+CARD = {
+    "name": "model_10",
+    "generation": "latest",
+    "idea": "Everything.",
+    "parameters": 1234,
+    "recipe": {"loss": "mae", "number": 10},
+    "weights": {"file": "model_10.weights.h5", "sha256": "ab", "bytes": 1},
+    "versions": {"keras": "3.15.1"},
+}
+
+
+def card_for(split):
+    """A card that says its model was trained on a split."""
+    counts = {part: len(getattr(split, part)) for part in ("train", "val", "test")}
+    return CARD | {"data": {"name": "LOL v1", "split": split.source} | counts}
+
+
+@pytest.fixture
+def split(tmp_path, grey_pairs):
+    """One train, two val and one test pair, the last in eval15."""
+    test = make_pair(tmp_path / "eval15", "t", 20, 71)
+    return Split(grey_pairs[:1], grey_pairs[1:], (test,), "split.json of the data folder")
+
+
+COST = {"macs_per_pixel": 100, "seconds_per_megapixel": 0.123, "machine": "here"}
+
+
+@pytest.fixture
+def zoo(tmp_path, split, monkeypatch):
+    """A zoo with one model, which adds 0.4, so that TensorFlow is not needed; keeps the card that is written."""
+    models = tmp_path / "models"
+    fake = SimpleNamespace(written=[], timed=[], card=card_for(split), WEIGHTS_SUFFIX=".weights.h5")
+    fake.load = lambda model: ("network", fake.card | {"name": model})
+    fake.card_of = lambda model: (fake.card, models / f"{model}.weights.h5")
+    fake.versions = lambda: {"keras": "3.14.0"}
+    fake.write_card = lambda path, card: fake.written.append((path, card))
+    cost = SimpleNamespace(
+        machine=lambda: "here",
+        macs_per_pixel=lambda network: 100,
+        seconds_per_megapixel=lambda methods: fake.timed.append(list(methods)) or dict.fromkeys(methods, 0.12345),
+    )
+    enhance = SimpleNamespace(Enhancer=lambda network: lambda photo: photo + np.float32(0.4))
+    for name, module in (("cost", cost), ("enhance", enhance)):
+        monkeypatch.setitem(sys.modules, f"lowlight.{name}", module)
+        monkeypatch.setattr(lowlight, name, module, raising=False)
+    monkeypatch.setattr("lowlight.performance.zoo", fake)
+    return fake
+
+
+def test_measuring_gives_model_and_baselines_on_both_parts_and_fills_the_card(tmp_path, split, zoo, capsys):
+    (summary,) = measure(["model_10"], split, tmp_path / "statistics")
+    # Val is p2, met exactly (100 dB in the mean), and p3, off by 0.2: 13.9794 dB; the test photo is off by 0.2.
+    assert summary["scores"]["val"]["model_10"]["psnr"] == pytest.approx((100 + 13.9794) / 2, abs=1e-4)
+    assert summary["scores"]["test"]["model_10"]["psnr"] == pytest.approx(13.9794, abs=1e-4)
+    assert set(summary["scores"]["val"]) == {"model_10", *BASELINES}
+    ((path, card),) = zoo.written
+    assert path == tmp_path / "models" / "model_10.json"
+    assert card == zoo.card | {"metrics": {part: summary["scores"][part]["model_10"] for part in ("val", "test")}}
+    printed = capsys.readouterr().out
+    assert "13.98" in printed
+    assert "histogram equalisation" in printed
+    assert (tmp_path / "statistics" / "model_10" / "summary.json").is_file()
+
+
+def test_several_models_are_timed_together_and_only_once(tmp_path, split, zoo):
+    measure(["model_08"], split, tmp_path / "statistics")
+    both = measure(["model_08", "model_09"], split, tmp_path / "statistics")
+    again = measure(["model_08", "model_09"], split, tmp_path / "statistics")
+    assert zoo.timed == [["model_08"], ["model_08", "model_09"]]
+    assert again == both
+    assert both[0]["cost"] == COST
+    text = (tmp_path / "statistics" / "README.md").read_text()
+    assert "[model_08](model_08/)" in text
+    assert "[model_09](model_09/)" in text
+
+
+def test_times_of_another_machine_are_not_kept(tmp_path, split, zoo, monkeypatch):
+    measure(["model_10"], split, tmp_path / "statistics")
+    monkeypatch.setattr(lowlight.cost, "machine", lambda: "elsewhere")
+    (summary,) = measure(["model_10"], split, tmp_path / "statistics")
+    assert len(zoo.timed) == 2
+    assert summary["cost"]["machine"] == "elsewhere"
+
+
+def test_an_empty_part_has_no_rows(tmp_path, split, zoo):
+    without_test = Split(split.train, split.val, (), split.source)
+    (summary,) = measure(["model_10"], without_test, tmp_path / "statistics")
+    assert list(summary["scores"]) == ["val"]
+    with pytest.raises(UserError, match="Received: empty val and test"):
+        measure(["model_10"], Split(split.train, (), (), "x"), tmp_path / "statistics")
+
+
+def test_the_card_keeps_its_metrics_when_other_pairs_are_measured(tmp_path, split, zoo):
+    elsewhere = Split((), split.val, (), "scenes found automatically")
+    (summary,) = measure(["model_10"], elsewhere, tmp_path / "statistics")
+    assert not summary["trained_on_this_split"]
+    assert summary["notes"] == ["model_10 was trained on other pairs (LOL v1): it may have seen some of these."]
+    assert zoo.written == []
+
+
+def test_a_card_that_cannot_be_written_is_told_and_spoils_nothing(tmp_path, split, zoo):
+    def read_only(path, card):
+        raise OSError(30, "Read-only file system")
+
+    zoo.write_card = read_only
+    told = []
+    measure(["model_10"], split, tmp_path / "statistics", announce=told.append)
+    assert "model_10.json (Read-only file system)" in told[0]
+    assert (tmp_path / "statistics" / "README.md").is_file()
+
+
+def test_only_eval15_is_said_to_have_near_twins(split):
+    rows = {"val": {"untouched input": evaluate(BASELINES["untouched input"], split.val)}}
+    (note,) = summarise(card_for(split), split, rows, COST, {})["notes"]
+    assert "14 of its 15 scenes have a near twin in our485" in note
+    own = Split(split.train, split.val, split.val[:1], split.source)
+    assert summarise(card_for(own), own, rows, COST, {})["notes"] == []
+
+
+def test_statistics_that_cannot_be_written_are_told_before_the_work(tmp_path, split, zoo, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr("lowlight.performance.evaluate", lambda *a, **k: pytest.fail("measured first"))
+    with pytest.raises(UserError, match=r"Received: .*file.*--statistics"):
+        measure(["model_10"], split, tmp_path / "file")
+
+
+def test_settings_that_do_not_go_together_are_refused(zoo):
+    with pytest.raises(UserError, match="only with --evaluate-only. Received: --weights here"):
+        perform(PerformanceSettings(model=10, weights=Path("here")), "latest")
+    for more in ({}, {"evaluate_only": True, "model": 10}):
+        with pytest.raises(UserError, match="All models are only measured"):
+            perform(PerformanceSettings(all=True, **more), "latest")
+    with pytest.raises(UserError, match="No model was named. Give --model N"):
+        perform(PerformanceSettings(evaluate_only=True), "latest")
+    with pytest.raises(UserError, match=r"Model 2 is of the old generation"):
+        perform(PerformanceSettings(model=2, evaluate_only=True), "latest")
