@@ -42,7 +42,7 @@ def enhance_all(settings: EnhanceSettings) -> int:
     """
     jobs = plan(settings.inputs, settings.output, settings.format)
     model = settings.model or zoo.best()
-    zoo.card_of(model)
+    zoo.files_of(model, settings.models_url)
     _make_writable(settings.output)
     due = jobs if settings.overwrite else [job for job in jobs if not job.target.exists()]
     start = time.monotonic()

@@ -54,7 +54,7 @@ def perform(settings: PerformanceSettings, generation: str) -> list[dict]:
         return _perform_all(settings)
     if settings.evaluate_only:
         model = settings.weights or recipe(settings.model, generation).number
-        zoo.card_of(model)  # told at once if absent, before the pairs are checked
+        zoo.files_of(model)  # told at once if absent, before the pairs are checked
         return measure([model], dataset.load(settings)[0], settings.statistics)
     from lowlight.training import train
 
@@ -170,8 +170,8 @@ def _perform_all(settings):
         raise UserError("All models are only measured. Give --evaluate-only with --all, and no --model or --weights.")
     from lowlight import showcase
 
-    models = [card["name"] for card in zoo.available()]
     zoo.best()  # refuses an empty models/ at once
+    models = [entry["name"] for entry in zoo.available()]
     summaries = measure(models, dataset.load(settings)[0], settings.statistics)
     showcase.write_sheets(settings.statistics, models)
     return summaries
@@ -181,7 +181,7 @@ def _candidate(model) -> Candidate:
     from lowlight.enhance import Enhancer
 
     network, card = zoo.load(model)
-    return Candidate(network, Enhancer(network), card, zoo.card_of(model)[1])
+    return Candidate(network, Enhancer(network), card, zoo.files_of(model)[1])
 
 
 def _costs(candidates, statistics) -> dict[str, dict]:

@@ -78,10 +78,18 @@ class EnhanceSettings:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = ROOT / "test" / "predicted"
     """Folder for the results; they have the photos' names."""
     model: str | None = None
-    """Number of a model in models/, or a run's folder or weights file. Default: the best one in models/."""
+    """Number of a model, a run's folder, a weights file with its card, or a .keras or .h5 file. Default: the best of
+    --list-models."""
     format: str | None = None
     """Write all results so: png, jpg, webp, tiff, bmp or avif. Default: as each photo."""
     tile: int | None = None
     """Largest side of what is run at once, in pixels; smaller takes less memory."""
     overwrite: bool = False
     """Make results anew that exist already, instead of skipping them."""
+    list_models: bool = False
+    """Show the models that there are, and their scores; enhance nothing."""
+    download: str | None = None
+    """Download a model by its number, or all, unless they are here; enhance nothing."""
+    models_url: str | None = None
+    """Where missing models come from: http(s)://…, file:///…, or hf://OWNER/REPOSITORY@REVISION/FOLDER. Default: the
+    environment variable LOWLIGHT_MODELS_URL."""

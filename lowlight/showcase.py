@@ -56,7 +56,7 @@ def with_tables(readme: str, statistics: Path) -> str:
 def main() -> int:
     """Make picture and tables, whatever the command line says."""
     statistics, readme = ROOT / "statistics", ROOT / "README.md"
-    write_sheets(statistics, [card["name"] for card in zoo.available()])
+    write_sheets(statistics, [entry["name"] for entry in zoo.available()])
     readme.write_text(with_tables(readme.read_text(encoding="utf-8"), statistics), encoding="utf-8")
     return 0
 

@@ -1,7 +1,8 @@
-"""Which models exist, their files and cards, and how they are saved and loaded."""
+"""Which models exist, their files and cards, where missing ones come from, and how they are saved and loaded."""
 
 import hashlib
 import json
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,54 +13,101 @@ from lowlight.errors import UserError
 if TYPE_CHECKING:
     import keras
 
-MODELS = Path(__file__).resolve().parent.parent / "models"
 WEIGHTS_SUFFIX = ".weights.h5"
+
+_BESIDE_SCRIPTS = Path(__file__).resolve().parent.parent / "models"
+_IN_PACKAGE = Path(__file__).resolve().parent / "models"
+"""Only the installed package has this folder, with the manifest alone."""
+
+
+def _models_folder() -> Path:
+    if not _IN_PACKAGE.is_dir():
+        return _BESIDE_SCRIPTS
+    import pooch
+
+    return Path(os.environ.get("LOWLIGHT_HOME") or pooch.os_cache("lowlight"))
+
+
+MANIFEST = (_IN_PACKAGE if _IN_PACKAGE.is_dir() else _BESIDE_SCRIPTS) / "manifest.json"
+"""What the project's models are: scores, files, their hashes and sizes, where from; written by `write_manifest`."""
+
+MODELS = _models_folder()
+"""Where models are, and where missing ones are downloaded to: models/ beside the scripts; for the installed package the
+folder in the environment variable LOWLIGHT_HOME, or the user's cache."""
 
 
 def available() -> list[dict]:
-    """Cards of the models in models/, by name."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(MODELS.glob("model_*.json"))]
+    """What is known of each model, by name: those of the manifest, and those whose cards are in models/.
+
+    Returns
+    -------
+    list of dict
+        `name`, `idea`, `parameters`, `val_psnr` (dB) and `metrics` (by part of the split, if it was measured).
+    """
+    entries = {entry["name"]: entry for entry in _manifest()["models"]}
+    entries |= {card["name"]: _entry(card) for card in map(_read_card, sorted(MODELS.glob("model_*.json")))}
+    return [entries[name] for name in sorted(entries)]
 
 
 def best() -> str:
-    """Name of the model in models/ with the highest PSNR on the validation photos.
+    """Name of the model with the highest PSNR on the validation photos.
 
     Raises
     ------
     UserError
-        If models/ holds none.
+        If there is none.
     """
-    cards = available()
-    if not cards:
+    entries = available()
+    if not entries:
         raise UserError(f"There is no model to use. Received: no card in {MODELS}. Train one by train_latest.py.")
-    return max(cards, key=lambda card: card["training"]["val_psnr"])["name"]
+    return max(entries, key=lambda entry: entry["val_psnr"])["name"]
 
 
-def card_of(model: str | int | Path) -> tuple[dict, Path]:
-    """Card of a model, and its weights file.
+def is_here(name: str) -> bool:
+    """Whether both files of a model are in models/."""
+    return (MODELS / f"{name}.json").is_file() and (MODELS / f"{name}{WEIGHTS_SUFFIX}").is_file()
+
+
+def files_of(model: str | int | Path, address: str | None = None) -> tuple[dict, Path]:
+    """Card of a model and its weights file, which is the one that the card names; what is missing is downloaded.
 
     Parameters
     ----------
     model : int, str or Path
-        Number or name of a model in models/; or a run's folder, a card, or a weights file with its card beside it.
+        Number or name of a model in models/ or the manifest; or a run's folder, a card, or a weights file with its
+        card beside it.
+    address : str, optional
+        Where to download from, as for `lowlight.download.base_url`. Default: the environment variable
+        LOWLIGHT_MODELS_URL, or what the manifest says.
 
     Raises
     ------
     UserError
-        If there is no such model, or its card cannot be read.
+        If there is no such model, its card cannot be read, its weights are missing or others than the card's, or the
+        download fails.
     """
-    path = _card_path(model)
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        return card, path.with_name(card["weights"]["file"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    path = _card_path(model, address)
+    card = _read_card(path)
+    weights, expected = path.with_name(card["weights"]["file"]), card["weights"]["sha256"]
+    if weights.is_file() and sha256(weights) == expected:
+        return card, weights
+    if path.parent == MODELS and _listed(card["name"]).get(weights.name) == expected and _address(address):
+        _fetch(card["name"], weights.name, address)
+    elif weights.is_file():
         raise UserError(
-            f"The model's card cannot be read. Received: {path} ({error!r}). Train or copy it anew."
-        ) from error
+            f"The weights are not those that the card names. Received: {weights} with sha256 {sha256(weights)}, "
+            f"not {expected}. Copy both files anew, or name an address to download from by --models-url."
+        )
+    else:
+        raise UserError(
+            f"The weights are missing. Received: {weights}. Copy them beside their card, or name an address to "
+            "download from by --models-url."
+        )
+    return card, weights
 
 
-def load(model: str | int | Path) -> tuple["keras.Model", dict]:
-    """Build a model and load its weights, once they are the ones that its card names.
+def load(model: str | int | Path, address: str | None = None) -> tuple["keras.Model", dict]:
+    """Build a model and load its weights.
 
     Returns
     -------
@@ -69,17 +117,9 @@ def load(model: str | int | Path) -> tuple["keras.Model", dict]:
     Raises
     ------
     UserError
-        As `card_of`, and if the weights are missing or others than the card's.
+        As `files_of`.
     """
-    card, weights = card_of(model)
-    if not weights.is_file():
-        raise UserError(f"The weights are missing. Received: {weights}. Copy them beside their card.")
-    found = sha256(weights)
-    if found != card["weights"]["sha256"]:
-        raise UserError(
-            f"The weights are not those that the card names. Received: {weights} with sha256 {found}, "
-            f"not {card['weights']['sha256']}. Copy both files anew."
-        )
+    card, weights = files_of(model, address)
     from lowlight import architectures  # loads Keras and TensorFlow: only once the files are known to be right
 
     built = architectures.build(card["architecture"]["name"], **card["architecture"]["settings"])
@@ -95,10 +135,21 @@ def save_weights(model: "keras.Model", path: Path) -> None:
 
 
 def write_card(path: Path, card: dict) -> None:
-    """Write a card as JSON, under a temporary name first."""
+    """Write a card, or the manifest, as JSON, under a temporary name first."""
     part = path.with_name(f"{path.name}.part")
     part.write_text(json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     part.replace(path)
+
+
+def write_manifest() -> None:
+    """Write manifest.json anew, from the cards and weights in models/; the address in it stays."""
+    models = []
+    for path in sorted(MODELS.glob("model_*.json")):
+        card = _read_card(path)
+        files = [path, path.with_name(card["weights"]["file"])]
+        facts = [{"file": file.name, "sha256": sha256(file), "bytes": file.stat().st_size} for file in files]
+        models.append(_entry(card) | {"files": facts})
+    write_card(MANIFEST, _manifest() | {"models": models})
 
 
 def sha256(path: Path) -> str:
@@ -118,11 +169,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _card_path(model) -> Path:
+def _card_path(model, address) -> Path:
     name = f"model_{int(model):02}" if str(model).isdecimal() else str(model)
-    path = Path(name)
-    if (MODELS / f"{name}.json").is_file():
-        return MODELS / f"{name}.json"
+    path, ours = Path(name), MODELS / f"{name}.json"
+    if ours.is_file():
+        return ours
+    if ours.name in _listed(name):
+        _fetch(name, ours.name, address)
+        return ours
     if path.is_dir():
         cards = sorted(path.glob("model_*.json"))
         if len(cards) == 1:
@@ -131,7 +185,57 @@ def _card_path(model) -> Path:
         return path.with_name(path.name.removesuffix(WEIGHTS_SUFFIX) + ".json")
     elif path.suffix == ".json" and path.is_file():
         return path
-    known = ", ".join(card["name"] for card in available()) or "none"
+    known = ", ".join(entry["name"] for entry in available()) or "none"
     raise UserError(
         f"There is no such model. Received: {model}. Known: {known}; or name a run's folder or weights file."
     )
+
+
+def _read_card(path) -> dict:
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if not {"file", "sha256"} <= card["weights"].keys():
+            raise KeyError("weights")
+        return card
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"The model's card cannot be read. Received: {path} ({error!r}). Train or copy it anew."
+        ) from error
+
+
+def _entry(card) -> dict:
+    """What the manifest says of a card."""
+    facts = {"name": card["name"], "idea": card.get("idea", ""), "parameters": card.get("parameters")}
+    return facts | {"val_psnr": card["training"]["val_psnr"], "metrics": card.get("metrics")}
+
+
+def _manifest() -> dict:
+    """The manifest; without a file it is empty."""
+    if not MANIFEST.is_file():
+        return {"url": None, "models": []}
+    return json.loads(MANIFEST.read_text(encoding="utf-8"))
+
+
+def _listed(name) -> dict[str, str]:
+    """By file of a model in the manifest, its sha256."""
+    return {
+        file["file"]: file["sha256"]
+        for entry in _manifest()["models"] if entry["name"] == name
+        for file in entry["files"]
+    }  # fmt: skip
+
+
+def _address(address) -> str | None:
+    return address or os.environ.get("LOWLIGHT_MODELS_URL") or _manifest()["url"]
+
+
+def _fetch(name, file, address):
+    address = _address(address)
+    if not address:
+        raise UserError(
+            f"A file of {name} is missing. Received: no {file} in {MODELS}, and no address to download it from. Give "
+            "--models-url, or set LOWLIGHT_MODELS_URL."
+        )
+    from lowlight.download import fetch
+
+    fetch(file, _listed(name)[file], MODELS, address)

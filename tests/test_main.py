@@ -105,7 +105,7 @@ def test_without_flags_the_best_model_enhances_the_sample_photos(monkeypatch, tm
     settings = EnhanceSettings()
     assert settings.output == ROOT / "test" / "predicted"
     assert enhance_all(EnhanceSettings(output=tmp_path)) == 0
-    assert zoo.best() in {card["name"] for card in zoo.available()}
+    assert zoo.best() in {entry["name"] for entry in zoo.available()}
     for path in settings.inputs[0].iterdir():
         low, bright = read_rgb(path), read_rgb(tmp_path / path.name)
         assert bright.shape == low.shape

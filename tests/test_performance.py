@@ -66,7 +66,7 @@ def zoo(tmp_path, split, monkeypatch):
     models = tmp_path / "models"
     fake = SimpleNamespace(written=[], timed=[], card=card_for(split), WEIGHTS_SUFFIX=".weights.h5")
     fake.load = lambda model: ("network", fake.card | {"name": model})
-    fake.card_of = lambda model: (fake.card, models / f"{model}.weights.h5")
+    fake.files_of = lambda model: (fake.card, models / f"{model}.weights.h5")
     fake.versions = lambda: {"keras": "3.14.0"}
     fake.write_card = lambda path, card: fake.written.append((path, card))
     cost = SimpleNamespace(

@@ -19,6 +19,8 @@ def save_model(folder, number=10, val_psnr=20.0):
     zoo.save_weights(model, weights)
     card = {
         "name": name,
+        "idea": "An idea.",
+        "parameters": model.count_params(),
         "architecture": {"name": "residual_unet", "settings": {"widths": [4, 4, 4, 4]}},
         "training": {"val_psnr": val_psnr},
         "weights": {"file": weights.name, "sha256": zoo.sha256(weights), "bytes": weights.stat().st_size},
@@ -30,6 +32,7 @@ def save_model(folder, number=10, val_psnr=20.0):
 @pytest.fixture
 def models(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "MODELS", tmp_path)
+    monkeypatch.setattr(zoo, "MANIFEST", tmp_path / "manifest.json")
     return tmp_path
 
 
@@ -71,13 +74,13 @@ def test_what_is_missing_or_broken_is_named(models):
         zoo.best()
     save_model(models)
     with pytest.raises(UserError, match="Known: model_10"):
-        zoo.card_of("11")
+        zoo.files_of("11")
     (models / "model_10.weights.h5").unlink()
     with pytest.raises(UserError, match="missing"):
         zoo.load(10)
     (models / "model_10.json").write_text("{")
     with pytest.raises(UserError, match="card"):
-        zoo.card_of("model_10")
+        zoo.files_of("model_10")
 
 
 def test_a_card_is_valid_json_and_never_half_written(models):
@@ -87,3 +90,14 @@ def test_a_card_is_valid_json_and_never_half_written(models):
         zoo.write_card(models / "model_10.json", {"val_psnr": float("nan")})
     assert (models / "model_10.json").read_text() == before
     assert json.loads(before)["name"] == "model_10"
+
+
+def test_the_manifest_names_the_files_that_the_project_ships():
+    manifest = json.loads(zoo.MANIFEST.read_text())
+    assert [entry["name"] for entry in manifest["models"]] == [card["name"] for card in zoo.available()]
+    for entry in manifest["models"]:
+        assert [file["file"] for file in entry["files"]] == [f"{entry['name']}.json", f"{entry['name']}.weights.h5"]
+        for file in entry["files"]:
+            assert zoo.sha256(zoo.MODELS / file["file"]) == file["sha256"]
+            assert (zoo.MODELS / file["file"]).stat().st_size == file["bytes"]
+        assert zoo.files_of(entry["name"])[0]["training"]["val_psnr"] == entry["val_psnr"]

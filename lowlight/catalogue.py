@@ -1,0 +1,33 @@
+"""main.py's --list-models and --download."""
+
+from lowlight import zoo
+
+PARTS = ("val", "test")
+
+
+def show() -> int:
+    """Print one line for each model, best marked, and give the exit status."""
+    best = zoo.best()
+    print(f"{'model':<12}{'parameters':>11}  {'PSNR in dB':<15}{'SSIM':<15}{'files':<13}the one new idea")
+    for entry in zoo.available():
+        name = f"{entry['name']}{' *' if entry['name'] == best else ''}"
+        files = "here" if zoo.is_here(entry["name"]) else "to download"
+        psnr, ssim = _scores(entry, "psnr", ".2f"), _scores(entry, "ssim", ".3f")
+        print(f"{name:<12}{entry['parameters']:>11,}  {psnr:<15}{ssim:<15}{files:<13}{entry['idea']}")
+    print("Scores: LOL's validation photos / its test. * is what main.py uses by default: the best on validation.")
+    return 0
+
+
+def download(which: str, address: str | None) -> int:
+    """Download a model by its number or name, or "all", unless it is here; print where it is; give the exit status."""
+    names = [entry["name"] for entry in zoo.available()] if which == "all" else [which]
+    for name in names:
+        card, weights = zoo.files_of(name, address)
+        print(f"{card['name']}: {weights}")
+    return 0
+
+
+def _scores(entry, key, form) -> str:
+    metrics = entry["metrics"] or {}
+    values = [metrics.get(part, {}).get(key) for part in PARTS]
+    return " / ".join("–" if value is None else format(value, form) for value in values)

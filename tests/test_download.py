@@ -1,0 +1,198 @@
+"""Models are downloaded from a server of the test's own, which does to them what servers do."""
+
+import gc
+import http.server
+import threading
+import time
+
+import pytest
+
+from lowlight import catalogue, download, zoo
+from lowlight.errors import UserError
+from tests.test_zoo import save_model
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+CONTENT = bytes(range(256)) * 40
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves a folder; `ways` says how the first requests are answered, one by one, the later ones like the last."""
+
+    daemon_threads = True
+
+    def __init__(self, folder):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder, self.ways, self.asked = folder, ["whole"], []
+        self.url = f"http://127.0.0.1:{self.server_port}/models"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):  # noqa: N802
+        server = self.server
+        way = server.ways[min(len(server.asked), len(server.ways) - 1)]
+        server.asked.append(self.path)
+        content = (server.folder / self.path.rsplit("/", 1)[-1]).read_bytes()
+        if isinstance(way, int):
+            self.send_error(way)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if way == "corrupt":
+            content = content[:-1] + bytes([content[-1] ^ 1])
+        if way in ("cut", "stall"):
+            content = content[: len(content) // 2]
+        self.wfile.write(content)
+        if way == "stall":
+            time.sleep(2)
+
+    def log_message(self, *facts):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path):
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "file").write_bytes(CONTENT)
+    with Server(folder) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """No long waits: neither for a silent server nor before a second try."""
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+    yield
+    gc.collect()  # sockets that requests leaves open after an error are closed here, with a warning
+
+
+def fetch(server, folder, sha256=None):
+    return download.fetch("file", sha256 or zoo.sha256(server.folder / "file"), folder, server.url)
+
+
+def test_a_file_arrives_whole_and_is_asked_for_once(server, tmp_path):
+    assert fetch(server, tmp_path / "new" / "models").read_bytes() == CONTENT
+    assert server.asked == ["/models/file"]
+    assert [path.name for path in (tmp_path / "new" / "models").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("way", ["corrupt", "cut", "stall", 404, 503])
+def test_a_download_that_fails_is_tried_once_more(server, tmp_path, way):
+    server.ways = [way, "whole"]
+    assert fetch(server, tmp_path / "models").read_bytes() == CONTENT
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("way", ["corrupt", "cut", "stall", 404, 503])
+def test_what_fails_twice_is_told_in_one_line_and_leaves_nothing(server, tmp_path, way):
+    server.ways = [way]
+    with pytest.raises(UserError, match=rf"{server.url}.*--models-url") as caught:
+        fetch(server, tmp_path / "models")
+    assert len(server.asked) == 2
+    assert list((tmp_path / "models").iterdir()) == []
+    if isinstance(way, int):
+        assert str(way) in str(caught.value)
+
+
+def test_a_corrupt_download_is_refused_with_both_hashes(server, tmp_path):
+    with pytest.raises(UserError, match=rf"sha256 {zoo.sha256(server.folder / 'file')}, not {'0' * 64}"):
+        fetch(server, tmp_path / "models", "0" * 64)
+
+
+def test_a_file_that_was_here_before_stays_when_its_download_fails(server, tmp_path):
+    (tmp_path / "file").write_bytes(b"older")
+    server.ways = [404]
+    with pytest.raises(UserError, match="404"):
+        fetch(server, tmp_path)
+    assert (tmp_path / "file").read_bytes() == b"older"
+
+
+def test_no_server_is_told_in_one_line(tmp_path):
+    with pytest.raises(UserError, match="The download failed"):
+        download.fetch("file", "0" * 64, tmp_path, "http://127.0.0.1:9/")
+
+
+def test_files_come_from_this_machine_too(server, tmp_path):
+    address = server.folder.as_uri()
+    path = download.fetch("file", zoo.sha256(server.folder / "file"), tmp_path / "models", address)
+    assert path.read_bytes() == CONTENT
+    with pytest.raises(UserError, match="No such file"):
+        download.fetch("other", "0" * 64, tmp_path / "models", address)
+
+
+def test_a_repository_on_the_hub_is_asked_for_one_revision(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", server.url.removesuffix("/models"))
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    download.fetch("file", zoo.sha256(server.folder / "file"), tmp_path, f"hf://someone/models@{revision}/ten")
+    assert server.asked == [f"/someone/models/resolve/{revision}/ten/file"]
+
+
+@pytest.mark.parametrize("address", ["hf://someone/models", "hf://someone/models@main", "ftp://x/", "models", ""])
+def test_an_address_of_no_known_form_is_refused(address):
+    with pytest.raises(UserError, match=r"Received: .*Known: http\(s\)"):
+        download.base_url(address)
+
+
+@pytest.fixture
+def zoo_on_server(server, tmp_path, monkeypatch):
+    """A manifest of two models, which are on the server alone."""
+    monkeypatch.setattr(zoo, "MODELS", server.folder)
+    monkeypatch.setattr(zoo, "MANIFEST", tmp_path / "here" / "manifest.json")
+    (tmp_path / "here").mkdir()
+    save_model(server.folder, 3, 17.0)
+    save_model(server.folder, 10, 20.0)
+    zoo.write_manifest()
+    monkeypatch.setattr(zoo, "MODELS", tmp_path / "here")
+    return server
+
+
+def test_a_missing_model_is_downloaded_and_used(zoo_on_server, monkeypatch):
+    zoo.load(3, zoo_on_server.url)
+    assert zoo.is_here("model_03")
+    monkeypatch.setenv("LOWLIGHT_MODELS_URL", zoo_on_server.url)
+    zoo.load("model_10")
+    asked = len(zoo_on_server.asked)
+    zoo.load(10)
+    assert len(zoo_on_server.asked) == asked == 4
+
+
+def test_a_spoilt_file_is_fetched_again_if_it_is_one_of_ours(zoo_on_server):
+    zoo.files_of(3, zoo_on_server.url)
+    weights = zoo.MODELS / "model_03.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"not those that the card names.*--models-url"):
+        zoo.files_of(3)
+    zoo.files_of(3, zoo_on_server.url)
+    assert zoo.sha256(weights) == zoo.sha256(zoo_on_server.folder / weights.name)
+
+
+def test_ones_own_model_is_never_overwritten_by_a_download(zoo_on_server):
+    save_model(zoo.MODELS, 3, 30.0)
+    card, weights = zoo.files_of(3, zoo_on_server.url)
+    assert card["training"]["val_psnr"] == 30.0
+    weights.write_bytes(b"spoilt")
+    with pytest.raises(UserError, match="not those that the card names"):
+        zoo.files_of(3, zoo_on_server.url)
+    assert zoo_on_server.asked == []
+
+
+def test_without_an_address_a_missing_model_says_how_to_get_it(zoo_on_server):
+    with pytest.raises(UserError, match=r"model_03 is missing.*LOWLIGHT_MODELS_URL"):
+        zoo.load(3)
+
+
+def test_models_are_listed_before_they_are_here_and_downloaded_all_at_once(zoo_on_server, capsys):
+    assert catalogue.show() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("model_03 ")
+    assert lines[2].startswith("model_10 *")
+    assert "to download" in lines[1]
+    assert catalogue.download("all", zoo_on_server.url) == 0
+    assert capsys.readouterr().out.count(".weights.h5") == 2
+    assert catalogue.show() == 0
+    assert "to download" not in capsys.readouterr().out
