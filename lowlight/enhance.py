@@ -1,5 +1,6 @@
 """Run a model on a photo of any size: pad, whole or in blended tiles, crop."""
 
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ OVERLAP = 128
 
 SMALLEST_TILE = 8 * STRIDE
 
+STRIDES = (STRIDE, 2 * STRIDE, 4 * STRIDE, 8 * STRIDE)
+
 MARGIN = 16
 """Reflected pixels around the photo: without them the graph sees black there, and the photo's rim errs by 7 % more."""
 
@@ -28,23 +31,25 @@ class Enhancer:
     Parameters
     ----------
     model : keras.Model
-        Of `lowlight.architectures`, with its weights; when they change, so does what the enhancer gives.
+        With its weights, and inputs by name as in `lowlight.architectures`; when the weights change, so does what the
+        enhancer gives. Height and width of `photo` may be fixed: larger photos are run in tiles of that size, smaller
+        ones in the midst of their reflections.
     tile : int, optional
         Largest side of the tiles in pixels, a multiple of 16 from 128 up. Default: 1024.
 
     Raises
     ------
     UserError
-        If `tile` is not as it must be.
+        If `tile` is not as it must be, or cannot be chosen.
     """
 
     def __init__(self, model: keras.Model, tile: int | None = None):
-        self.tile = TILE if tile is None else tile
-        if self.tile < SMALLEST_TILE or self.tile % STRIDE:
-            raise UserError(
-                f"The side of tiles must be a multiple of {STRIDE} from {SMALLEST_TILE} up. Received: {self.tile}."
-            )
         self.inputs = tuple(model.input)
+        self.fixed = tuple(model.input["photo"].shape[1:3])
+        self.stride = 1 if all(self.fixed) else _stride(model)
+        if tile is not None:
+            self._check(tile)
+        self.tiles = [side or tile or TILE for side in self.fixed]
         self.run = _compiled(model)
 
     def __call__(self, photo: np.ndarray) -> np.ndarray:
@@ -59,19 +64,38 @@ class Enhancer:
         -------
         (H, W, 3) float32 array in [0, 1]
         """
-        height, width = photo.shape[:2]
         inputs = {"gain": np.reshape(gain(photo), (1, 1, 1, 1))}
-        bottom, right = (MARGIN + (-side - 2 * MARGIN) % STRIDE for side in (height, width))
-        padded = np.pad(photo, ((MARGIN, bottom), (MARGIN, right), (0, 0)), "reflect")
+        around = [self._around(side, fixed) for side, fixed in zip(photo.shape, self.fixed, strict=False)]
+        padded = np.pad(photo, (*around, (0, 0)), "reflect")
         result = np.zeros_like(padded)
-        for rows in spans(padded.shape[0], self.tile):
-            for columns in spans(padded.shape[1], self.tile):
+        for rows in spans(padded.shape[0], self.tiles[0], self.stride):
+            for columns in spans(padded.shape[1], self.tiles[1], self.stride):
                 window = np.s_[rows.start : rows.stop, columns.start : columns.stop]
                 inputs["photo"] = padded[window][None]
                 output = self.run({name: inputs[name] for name in self.inputs})[0]
                 result[window] += output * rows.weights[:, None, None] * columns.weights[:, None]
-        result = result[MARGIN:-bottom, MARGIN:-right]
+        (top, _), (left, _) = around
+        result = result[top : top + photo.shape[0], left : left + photo.shape[1]]
         return np.clip(result, 0, 1, out=result)
+
+    def _around(self, side, fixed) -> tuple[int, int]:
+        """Pixels to add before and after a side of the photo, so that tiles fit."""
+        if fixed is None:
+            return MARGIN, _ceil(side + 2 * MARGIN, self.stride) * self.stride - side - MARGIN
+        step = fixed - _overlap(fixed, self.stride)
+        more = fixed + max(0, _ceil(side - fixed, step)) * step - side
+        return more // 2, more - more // 2
+
+    def _check(self, tile):
+        if any(self.fixed):
+            raise UserError(
+                f"The model fixes the side of tiles itself, to {self.fixed}. Received: {tile}. Leave it out."
+            )
+        unit = max(STRIDE, self.stride)
+        if tile < SMALLEST_TILE or tile % unit:
+            raise UserError(
+                f"The side of tiles must be a multiple of {unit} from {SMALLEST_TILE} up. Received: {tile}."
+            )
 
 
 class Span(NamedTuple):
@@ -82,20 +106,20 @@ class Span(NamedTuple):
     weights: np.ndarray
 
 
-def spans(length: int, tile: int) -> list[Span]:
+def spans(length: int, tile: int, stride: int = STRIDE) -> list[Span]:
     """Tiles that cover a side: the fewest, of one size, each fading into the next over what they share.
 
     Parameters
     ----------
-    length, tile : int
-        In pixels, multiples of 16, so that every tile begins where the strided layers' grid does.
+    length, tile, stride : int
+        In pixels, the first two multiples of the last, so that every tile begins where the strided layers' grid does.
     """
     if length <= tile:
         return [Span(0, length, np.ones(length, np.float32))]
-    overlap = min(OVERLAP, tile // 4 // STRIDE * STRIDE)
+    overlap = _overlap(tile, stride)
     count = _ceil(length - overlap, tile - overlap)
-    size = _ceil(length + (count - 1) * overlap, count * STRIDE) * STRIDE
-    starts = [(length - size) * i // (count - 1) // STRIDE * STRIDE for i in range(count)]
+    size = _ceil(length + (count - 1) * overlap, count * stride) * stride
+    starts = [(length - size) * i // (count - 1) // stride * stride for i in range(count)]
     found = []
     for start, before, after in zip(starts, [None, *starts], [*starts[1:], None], strict=False):
         weights = np.ones(size, np.float32)
@@ -109,6 +133,10 @@ def spans(length: int, tile: int) -> list[Span]:
     return found
 
 
+def _overlap(tile, stride) -> int:
+    return min(OVERLAP, tile // 4) // stride * stride
+
+
 def _ramp(length) -> np.ndarray:
     """From 0 to 1 over the middle half: at its rim a tile sees padding where the photo goes on."""
     return np.clip((np.arange(length) + 0.5) / length * 2 - 0.5, 0, 1).astype(np.float32)
@@ -116,6 +144,17 @@ def _ramp(length) -> np.ndarray:
 
 def _ceil(number, divisor) -> int:
     return -(-number // divisor)
+
+
+def _stride(model) -> int:
+    """What the sides of photos must be multiples of, or the graph's levels do not fit together."""
+    for stride in STRIDES:
+        shape = (1, *(side or 3 * stride for side in model.input["photo"].shape[1:3]), 3)
+        spec = {name: keras.KerasTensor(shape if name == "photo" else (1, 1, 1, 1)) for name in model.input}
+        with contextlib.suppress(ValueError):
+            if tuple(model.compute_output_spec(spec).shape) == shape:
+                return stride
+    raise UserError("The model does not give photos of the size that it is given.")
 
 
 def _compiled(model) -> Callable[[dict], np.ndarray]:

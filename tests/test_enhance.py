@@ -72,6 +72,54 @@ def test_the_enhancer_is_the_model_with_reflections_around_the_photo(model, enha
     np.testing.assert_allclose(enhancers[1024](photo), np.asarray(model(inputs))[0, 16:-16, 16:-16], atol=1e-6)
 
 
+def fixed_model(height, width):
+    """Looks 1 pixel far, and takes photos of one size only."""
+    photo = keras.Input((height, width, 3), name="photo")
+    return keras.Model({"photo": photo}, keras.layers.AveragePooling2D(3, 1, "same")(photo))
+
+
+@pytest.mark.parametrize("size", [(40, 60), (10, 20), (100, 50), (41, 61), (200, 300), (1, 1)])
+def test_a_model_of_a_fixed_size_takes_photos_of_all_sizes_by_tiles_and_reflections(size):
+    keras.utils.set_random_seed(0)
+    photo = photo_of(*size)
+    output = Enhancer(fixed_model(40, 60))(photo)
+    assert output.shape == photo.shape
+    whole = np.asarray(fixed_model(*size)({"photo": photo[None]}))[0]
+    np.testing.assert_allclose(output[1:-1, 1:-1], whole[1:-1, 1:-1], atol=1e-6)
+
+
+def test_a_photo_of_the_fixed_size_is_run_as_it_is():
+    photo, model = photo_of(40, 60), fixed_model(40, 60)
+    np.testing.assert_array_equal(Enhancer(model)(photo), np.asarray(model({"photo": photo[None]}))[0])
+    with pytest.raises(UserError, match=r"fixes the side of tiles itself, to \(40, 60\). Received: 128"):
+        Enhancer(model, 128)
+
+
+def deep_model(levels):
+    """A U-Net whose photos must have sides that 2**levels divides."""
+    photo = x = keras.Input((None, None, 3), name="photo")
+    skips = []
+    for _ in range(levels):
+        skips.append(x)
+        x = keras.layers.MaxPooling2D(2)(x)
+    for skip in reversed(skips):
+        x = keras.layers.Concatenate()([keras.layers.Conv2DTranspose(3, 2, strides=2)(x), skip])
+    return keras.Model({"photo": photo}, keras.layers.Conv2D(3, 1)(x))
+
+
+@pytest.mark.parametrize("levels", [2, 4, 6])
+def test_deeper_graphs_than_ours_get_sides_that_fit(levels):
+    enhancer = Enhancer(deep_model(levels), 256)
+    assert enhancer.stride == max(16, 2**levels)
+    assert enhancer(photo_of(50, 300)).shape == (50, 300, 3)
+
+
+def test_a_graph_that_changes_the_size_is_refused():
+    photo = keras.Input((None, None, 3), name="photo")
+    with pytest.raises(UserError, match="does not give photos of the size"):
+        Enhancer(keras.Model({"photo": photo}, keras.layers.UpSampling2D(2)(photo)))
+
+
 def test_outputs_are_clipped_and_the_input_is_left_alone():
     photo = keras.Input((None, None, 3), name="photo")
     enhancer = Enhancer(keras.Model({"photo": photo}, keras.layers.Rescaling(9.0, -1.0)(photo)))
