@@ -14,29 +14,35 @@ from lowlight.backend import keras
 SIDE = 960
 """Of the photo that is timed, in pixels; it is run in one tile."""
 
+LARGE = 16 * STRIDE
+"""Side in pixels of the photo that multiplications are counted for: every level of the graphs has whole pixels."""
+
 ROUNDS = 3
 
 
 def macs_per_pixel(model: keras.Model) -> int:
-    """Multiply-accumulate operations of the convolutions, for each pixel of a large photo.
+    """Multiply-accumulate operations of the layers with a kernel, for each pixel of a large photo.
 
     Parameters
     ----------
     model : keras.Model
-        Of `lowlight.architectures`.
+        As for `lowlight.enhance.Enhancer`. Of a graph inside the graph only the one is counted that does all the work.
     """
-    side = 4 * STRIDE
+    inner = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    if inner and len(model.layers) == 1 + len(model.inputs):
+        return macs_per_pixel(inner[0])
     weighted = [layer for layer in model.layers if hasattr(layer, "kernel")]
-    probe = keras.Model(model.input, [(layer.input, layer.output) for layer in weighted])
-    spec = {name: keras.KerasTensor((1, side, side, 3)) for name in model.input}
-    if "gain" in spec:
-        spec["gain"] = keras.KerasTensor((1, 1, 1, 1))
+    probe = keras.Model(model.inputs, [(layer.input, layer.output) for layer in weighted])
+    spec = [
+        keras.KerasTensor((1, *(side or LARGE for side in tensor.shape[1:3]), tensor.shape[3]))
+        for tensor in model.inputs
+    ]
     total = 0
     for layer, (before, after) in zip(weighted, probe.compute_output_spec(spec), strict=True):
         # A transposed convolution applies its kernel at each pixel that goes in, any other at each that comes out.
         applied = before if isinstance(layer, keras.layers.Conv2DTranspose) else after
         total += math.prod(layer.kernel.shape) * math.prod(applied.shape[1:-1])
-    return round(total / side**2)
+    return round(total / max(math.prod(tensor.shape[1:3]) for tensor in spec))
 
 
 def seconds_per_megapixel(methods: dict[str, Callable[[np.ndarray], np.ndarray]]) -> dict[str, float]:

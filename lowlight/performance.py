@@ -107,7 +107,8 @@ def measure(
             for part, pairs in parts.items()
             for example in choose_examples(report.PARTS[part], name, candidate.enhancer, pairs, rows[part][name])
         ]
-        report.write_report(statistics, summaries[-1], rows, examples, candidate.weights.parent / "history.csv")
+        history = candidate.weights.parent / "history.csv" if candidate.card["recipe"] else None
+        report.write_report(statistics, summaries[-1], rows, examples, history)
         _add_to_card(candidate, summaries[-1], announce)
     notes = dict.fromkeys(note for summary in summaries for note in summary["notes"])
     Console().print(*(report.table(summaries, part) for part in parts), *notes, sep="\n")
@@ -121,6 +122,7 @@ def summarise(
     """The facts of summary.json: what was measured, on what and how, and the means by part and method."""
     data = card["data"]
     at_home = data["split"] == split.source and all(data[part] == len(getattr(split, part)) for part in report.PARTS)
+    plan = RECIPES.get(card["recipe"].get("number"))
     notes = []
     if not at_home:
         notes.append(f"{card['name']} was trained on other pairs ({data['name']}): it may have seen some of these.")
@@ -128,7 +130,8 @@ def summarise(
         notes.append(NEAR_TWINS)
     return {
         **{key: card[key] for key in ("name", "generation", "parameters", "recipe", "weights")},
-        **{key: getattr(RECIPES[card["recipe"]["number"]], key) for key in ("idea", "why")},
+        "idea": plan.idea if plan else "",
+        "why": plan.why if plan else "",
         "trained_on": data["name"],
         "trained_on_this_split": at_home,
         "protocol": PROTOCOL,

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from rich.table import Table
 
@@ -192,9 +193,11 @@ def _table(group, with_ideas=True) -> list[str]:
     ]
     scores = {part: dict(_methods(group, part)) for part in _parts(group)}
     models = {summary["name"]: summary for summary in group}
-    ideas = {name: f"{summary['idea']} {summary['why']}" for name, summary in models.items()}
+    ideas = {name: f"{summary['idea']} {summary['why']}".strip() for name, summary in models.items()}
     for name in scores[_parts(group)[0]]:
-        cells = [f"[{name}]({name}/)", *_costs(models[name], group)] if name in models else [name, "", "", "", ""]
+        cells = [name, "", "", "", ""]
+        if name in models:
+            cells = [f"[{name}]({quote(name)}/)", *_costs(models[name], group)]
         values = [" / ".join(_shown(of_part[name], key) for of_part in scores.values()) for key in LABELS]
         lines.append(_line([*cells, *values, *([ideas.get(name, "")] if with_ideas else [])]))
     return lines
@@ -203,8 +206,8 @@ def _table(group, with_ideas=True) -> list[str]:
 def _costs(summary, group) -> list[str]:
     """What a model costs, and how much better it is on the first part than the model before it."""
     cost, part = summary["cost"], _parts(group)[0]
-    psnr = {of["recipe"]["number"]: of["scores"][part][of["name"]]["psnr"] for of in group}
-    number = summary["recipe"]["number"]
+    psnr = {of["recipe"].get("number"): of["scores"][part][of["name"]]["psnr"] for of in group}
+    number = summary["recipe"].get("number", 0)
     change = f"{psnr[number] - psnr[number - 1]:+.2f}" if number - 1 in psnr else ""
     return [
         f"{summary['parameters']:,}",

@@ -75,7 +75,7 @@ def files_of(model: str | int | Path, address: str | None = None) -> tuple[dict,
     ----------
     model : int, str or Path
         Number or name of a model in models/ or the manifest; or a run's folder, a card, or a weights file with its
-        card beside it.
+        card beside it; or a .keras or .h5 file that holds a whole model and gets a card here.
     address : str, optional
         Where to download from, as for `lowlight.download.base_url`. Default: the environment variable
         LOWLIGHT_MODELS_URL, or what the manifest says.
@@ -86,6 +86,9 @@ def files_of(model: str | int | Path, address: str | None = None) -> tuple[dict,
         If there is no such model, its card cannot be read, its weights are missing or others than the card's, or the
         download fails.
     """
+    whole = Path(str(model))
+    if _is_whole(whole):
+        return _card_of_whole(whole), whole
     path = _card_path(model, address)
     card = _read_card(path)
     weights, expected = path.with_name(card["weights"]["file"]), card["weights"]["sha256"]
@@ -117,11 +120,14 @@ def load(model: str | int | Path, address: str | None = None) -> tuple["keras.Mo
     Raises
     ------
     UserError
-        As `files_of`.
+        As `files_of`, and `lowlight.foreign.load` for a file that holds a whole model.
     """
     card, weights = files_of(model, address)
-    from lowlight import architectures  # loads Keras and TensorFlow: only once the files are known to be right
+    from lowlight import architectures, foreign  # load Keras and TensorFlow: only once the files are known to be right
 
+    if _is_whole(weights):
+        loaded = foreign.load(weights)
+        return loaded, card | {"parameters": loaded.count_params()}
     built = architectures.build(card["architecture"]["name"], **card["architecture"]["settings"])
     built.load_weights(weights)
     return built, card
@@ -187,8 +193,26 @@ def _card_path(model, address) -> Path:
         return path
     known = ", ".join(entry["name"] for entry in available()) or "none"
     raise UserError(
-        f"There is no such model. Received: {model}. Known: {known}; or name a run's folder or weights file."
+        f"There is no such model. Received: {model}. Known: {known}; or name a run's folder, a weights file with its "
+        "card beside it, or a .keras or .h5 file."
     )
+
+
+def _is_whole(path) -> bool:
+    """Whether a file holds graph and weights; the project's own weights have their graph in the card."""
+    return path.suffix in (".keras", ".h5") and not path.name.endswith(WEIGHTS_SUFFIX) and path.is_file()
+
+
+def _card_of_whole(path) -> dict:
+    return {
+        "name": path.stem,
+        "generation": None,
+        "parameters": None,
+        "recipe": {},
+        "data": {"name": "not known", "split": None},
+        "weights": {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size},
+        "versions": {},
+    }
 
 
 def _read_card(path) -> dict:

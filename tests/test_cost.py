@@ -2,6 +2,8 @@
 
 import time
 
+import keras
+
 from lowlight import architectures
 from lowlight.cost import SIDE, macs_per_pixel, seconds_per_megapixel
 
@@ -17,6 +19,14 @@ def test_lower_levels_cost_a_quarter_each_and_transposed_ones_what_goes_in():
     by_hand += 4 * 16 * 8 / 16 + 9 * 16 * 8 / 4  # up to level 1, and the convolution over both of its inputs
     by_hand += 4 * 8 * 4 / 4 + 9 * 4 * 3  # up to full resolution, and the logits
     assert macs_per_pixel(architectures.build("unet", widths=(8, 16))) == round(by_hand)
+
+
+def test_a_graph_of_a_fixed_size_inside_another_is_counted_like_itself():
+    x = inside = keras.Input((40, 60, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same")(x)
+    inner = keras.Model(inside, keras.layers.Conv2D(3, 1)(x))
+    photo = keras.Input((40, 60, 3), name="photo")
+    assert macs_per_pixel(keras.Model({"photo": photo}, inner(photo))) == 9 * 3 * 8 + 8 * 3
 
 
 def test_each_method_is_timed_on_a_photo_of_known_size():

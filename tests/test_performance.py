@@ -144,6 +144,15 @@ def test_a_card_that_cannot_be_written_is_told_and_spoils_nothing(tmp_path, spli
     assert (tmp_path / "statistics" / "README.md").is_file()
 
 
+def test_a_model_from_elsewhere_may_have_seen_the_photos(tmp_path, split, zoo):
+    data = {"name": "not known", "split": None}
+    zoo.card = CARD | {"recipe": {}, "data": data, "generation": None, "versions": {}}
+    (summary,) = measure(["name(colab)"], split, tmp_path / "statistics")
+    assert summary["notes"][0] == "name(colab) was trained on other pairs (not known): it may have seen some of these."
+    assert zoo.written == []
+    assert "[name(colab)](name%28colab%29/)" in (tmp_path / "statistics" / "README.md").read_text()
+
+
 def test_only_eval15_is_said_to_have_near_twins(split):
     rows = {"val": {"untouched input": evaluate(BASELINES["untouched input"], split.val)}}
     (note,) = summarise(card_for(split), split, rows, COST, {})["notes"]

@@ -1,0 +1,259 @@
+"""Whole models that others saved load as they were, by two generations of Keras, and nothing in them is run."""
+
+import json
+import re
+import shutil
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT
+from fixtures import make_legacy
+from keras import layers
+
+from lowlight import architectures, foreign
+from lowlight.errors import UserError
+
+FIXTURES = ROOT / "tests/fixtures"
+BOTH = pytest.mark.parametrize("suffix", [".keras", ".h5"])
+
+
+def image(*size):
+    return keras.Input((*(size or (None, None)), 3))
+
+
+def conv(x, filters=3, **settings):
+    return layers.Conv2D(filters, 3, padding="same", **settings)(x)
+
+
+def small_model(change=conv):
+    photo = image()
+    return keras.Model(photo, conv(change(photo)))
+
+
+def run(model, photo):
+    return np.asarray(model({"photo": photo}, training=False))
+
+
+def refused(path, match, *more):
+    """The file is refused by one line that says where, and all of the expressions."""
+    with pytest.raises(UserError, match=match) as raised:
+        foreign.load(path)
+    message = str(raised.value)
+    assert f"Received: {path}" in message
+    assert "\n" not in message
+    for expression in more:
+        assert re.search(expression, message)
+
+
+def rewrite(path, change):
+    """Change the configuration in a .keras file."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    change(config)
+    members["config.json"] = json.dumps(config)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize("version", ["2.15", "3.3"])
+@pytest.mark.parametrize("name", make_legacy.FILES)
+def test_models_of_older_keras_give_what_they_gave_there(name, version):
+    size = make_legacy.FILES[name]
+    model = foreign.load(FIXTURES / f"keras-{version} {name}")
+    output = run(model, make_legacy.photo(size or make_legacy.SMALL))[0]
+    expected = np.load(FIXTURES / f"keras-{version}.npz")[name]
+    assert model.input["photo"].shape == (None, *(size or (None, None)), 3)
+    np.testing.assert_allclose(output[make_legacy.CROP] if size else output, expected, rtol=0, atol=1e-5)
+    assert expected.std() > 0.1
+
+
+@BOTH
+@pytest.mark.parametrize("compiled", [True, False])
+def test_models_of_this_keras_load_with_and_without_a_metric_of_the_authors(compiled, suffix, tmp_path):
+    model = make_legacy.build((32, 48))
+    if compiled:
+        model.compile("adam", "mse", metrics=[make_legacy.psnr])
+    model.save(tmp_path / f"mine (1) [new]{suffix}")
+    photo = make_legacy.photo((32, 48))
+    expected = model.predict(photo, verbose=0)
+    loaded = foreign.load(tmp_path / f"mine (1) [new]{suffix}")
+    np.testing.assert_allclose(run(loaded, photo), expected, rtol=0, atol=1e-5)
+
+
+@BOTH
+@pytest.mark.parametrize(("name", "settings"), [("plain", {}), ("residual_unet", {"widths": (4, 4), "blocks": (1, 1)})])
+def test_models_of_our_own_load_with_the_inputs_they_have(name, settings, suffix, tmp_path):
+    model = architectures.build(name, **settings)
+    model.save(tmp_path / f"ours{suffix}")
+    loaded = foreign.load(tmp_path / f"ours{suffix}")
+    assert loaded.input.keys() == model.input.keys()
+    inputs = {"photo": make_legacy.photo((32, 48)), "gain": np.full((1, 1, 1, 1), 3, "float32")}
+    inputs = {key: inputs[key] for key in model.input}
+    np.testing.assert_allclose(loaded(inputs), model(inputs), rtol=0, atol=1e-6)
+
+
+@BOTH
+def test_a_sequential_model_loads(suffix, tmp_path):
+    model = keras.Sequential([image(), layers.Conv2D(4, 3, padding="same"), layers.Dropout(0.1), layers.Conv2D(3, 1)])
+    model.save(tmp_path / f"model{suffix}")
+    photo = make_legacy.photo((8, 8))
+    np.testing.assert_allclose(run(foreign.load(tmp_path / f"model{suffix}"), photo), model(photo), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("suffix", "other"), [(".keras", ".h5"), (".h5", ".keras"), (".h5", ".weights.h5")])
+def test_the_content_counts_and_not_the_suffix(suffix, other, tmp_path):
+    small_model().save(tmp_path / f"model{suffix}")
+    (tmp_path / f"model{suffix}").rename(tmp_path / f"model{other}")
+    foreign.load(tmp_path / f"model{other}")
+
+
+def test_initializers_regularizers_and_losses_of_the_authors_are_not_needed(tmp_path):
+    def initializer(shape, dtype=None):
+        return keras.ops.ones(shape, dtype)
+
+    inner = small_model()
+    inner.compile("adam", loss=make_legacy.psnr, metrics=[make_legacy.psnr])
+    small_model(lambda x: conv(inner(x), kernel_initializer=initializer)).save(tmp_path / "model.keras")
+    foreign.load(tmp_path / "model.keras")
+
+
+@BOTH
+@pytest.mark.parametrize("where", ["top", "model in a model", "wrapper"])
+def test_a_lambda_layer_is_refused_and_not_run(where, suffix, tmp_path):
+    trace = tmp_path / "trace"
+
+    def function(x):
+        from pathlib import Path
+
+        Path(str(trace)).touch()
+        return x
+
+    hidden = layers.Lambda(function)
+    changes = {"top": hidden, "model in a model": small_model(hidden), "wrapper": layers.TimeDistributed(hidden)}
+    small_model(changes[where]).save(tmp_path / f"model{suffix}")
+    trace.unlink()
+    refused(tmp_path / f"model{suffix}", "Code from files is not run", "Lambda")
+    assert not trace.exists()
+
+
+def test_a_lambda_layer_of_keras_2_is_refused(tmp_path):
+    path = tmp_path / "model.h5"
+    shutil.copy(FIXTURES / "keras-2.15 400x600.h5", path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][1] |= {"class_name": "Lambda", "config": {"function": ["4wEA", None, None]}}
+        file.attrs["model_config"] = json.dumps(config)
+    refused(path, "Code from files is not run")
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        {"module": "builtins", "class_name": "__lambda__", "config": {"value": {"code": "4wEA"}}},
+        {"module": "keras.utils", "class_name": "function", "config": "get_file", "registered_name": "function"},
+        {"module": "os", "class_name": "function", "config": "system", "registered_name": "function"},
+        {"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "/"}, "registered_name": None},
+    ],
+)
+def test_functions_of_other_kinds_are_refused(activation, tmp_path):
+    small_model().save(tmp_path / "model.keras")
+    rewrite(
+        tmp_path / "model.keras", lambda config: config["config"]["layers"][1]["config"].update(activation=activation)
+    )
+    refused(tmp_path / "model.keras", "Code from files|code that is not Keras's own")
+
+
+class Brighten(layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+
+@BOTH
+def test_a_layer_of_the_authors_is_named(suffix, tmp_path):
+    small_model(Brighten()).save(tmp_path / f"model{suffix}")
+    refused(tmp_path / f"model{suffix}", "not Keras's own", "Brighten", "Save the model anew")
+
+
+def test_settings_of_a_newer_keras_that_are_not_in_use_do_no_harm(tmp_path):
+    small_model().save(tmp_path / "model.keras")
+    rewrite(tmp_path / "model.keras", lambda config: config["config"]["layers"][1]["config"].update(newest=None))
+    foreign.load(tmp_path / "model.keras")
+
+
+def test_a_newer_keras_is_named_where_its_file_does_not_load(tmp_path, monkeypatch):
+    small_model().save(tmp_path / "model.keras")
+    rewrite(tmp_path / "model.keras", lambda config: config["config"]["layers"][1]["config"].update(newest=7))
+    monkeypatch.setattr(keras, "__version__", "3.2.1")
+    refused(tmp_path / "model.keras", "newer than the 3.2.1 here: update Keras", "newest")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_what_is_no_model_is_told_from_what_is_half_a_model(suffix, tmp_path):
+    path = tmp_path / f"some (colab) [1]{suffix}"
+    refused(path, "no such file")
+    path.mkdir()
+    refused(path, "a folder")
+    path.rmdir()
+    for content in (b"", b"Not found", bytes(range(256)) * 9):
+        path.write_bytes(content)
+        refused(path, "no saved model", f"{len(content)} bytes")
+    small_model().save(path)
+    whole = path.read_bytes()
+    for length in (100, len(whole) // 2, len(whole) - 100):
+        path.write_bytes(whole[:length])
+        refused(path, "no saved model|cannot be loaded", "anew")
+
+
+def test_a_damaged_zip_is_refused(tmp_path):
+    path = tmp_path / "model.keras"
+    small_model().save(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    refused(path, "cannot be loaded", "CRC")
+
+
+def test_weights_alone_are_told_from_a_model(tmp_path):
+    model = small_model()
+    model.save_weights(tmp_path / "model.weights.h5")
+    refused(tmp_path / "model.weights.h5", "not hold a whole model", "card", r"model\.save")
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("photo.png", "")
+    refused(tmp_path / "model.keras", "not hold a whole model")
+
+
+def two_inputs():
+    photos = [image(), image()]
+    return keras.Model(photos, layers.Add()(photos))
+
+
+def two_outputs():
+    photo = image()
+    return keras.Model(photo, [conv(photo), conv(photo)])
+
+
+def of(photo, output):
+    return keras.Model(photo, output(photo))
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "build",
+    [
+        two_inputs,
+        two_outputs,
+        lambda: of(image(), layers.Conv2D(1, 1)),
+        lambda: of(image(), layers.Conv2D(3, 3, padding="valid")),
+        lambda: of(image(64, 64), layers.MaxPooling2D()),
+        lambda: of(keras.Input((None, None, 1)), layers.Conv2D(3, 1)),
+        lambda: of(keras.Input((3,)), layers.Dense(3)),
+    ],
+)
+def test_a_model_that_does_not_make_a_photo_of_a_photo_is_refused_with_its_shapes(build, suffix, tmp_path):
+    build().save(tmp_path / f"model{suffix}")
+    refused(tmp_path / f"model{suffix}", "does not turn a photo into", r"\(None, .*3\)", r"\(B, H, W, 3\)")
