@@ -158,11 +158,18 @@ def _stride(model) -> int:
 
 
 def _compiled(model) -> Callable[[dict], np.ndarray]:
-    """One graph for photos of all sizes; Keras alone would trace anew for new ones."""
+    """One graph for photos of all sizes, where that can be; Keras alone would trace anew for new ones."""
     if keras.backend.backend() != "tensorflow":
         return model.predict_on_batch
     import tensorflow as tf
 
+    def call(inputs):
+        return model(inputs, training=False)
+
     signature = {name: tf.TensorSpec((1, *tensor.shape[1:]), tf.float32) for name, tensor in model.input.items()}
-    run = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature])
+    run = tf.function(call, input_signature=[signature])
+    try:
+        run.get_concrete_function()
+    except TypeError:  # Keras 3.14.1 to 3.15.1 enlarges bilinearly only what has a known size
+        run = tf.function(call)
     return lambda inputs: run(inputs).numpy()
