@@ -12,7 +12,7 @@ from lowlight.errors import UserError
 from lowlight.evaluation import BASELINES, NEAR_TWINS, PROTOCOL, Method, evaluate, mean
 from lowlight.pairs import Pair, Split, read_pair
 from lowlight.recipes import RECIPES, recipe
-from lowlight.settings import PerformanceSettings
+from lowlight.settings import ROOT, PerformanceSettings
 
 if TYPE_CHECKING:
     import keras
@@ -132,6 +132,7 @@ def summarise(
         **{key: card[key] for key in ("name", "generation", "parameters", "recipe", "weights")},
         "idea": plan.idea if plan else "",
         "why": plan.why if plan else "",
+        "training": card.get("training"),
         "trained_on": data["name"],
         "trained_on_this_split": at_home,
         "protocol": PROTOCOL,
@@ -177,6 +178,8 @@ def _perform_all(settings):
     models = [entry["name"] for entry in zoo.available()]
     summaries = measure(models, dataset.load(settings)[0], settings.statistics)
     showcase.write_sheets(settings.statistics, models)
+    if settings.statistics.resolve() == ROOT / "statistics":
+        showcase.write_readme()
     return summaries
 
 
@@ -222,5 +225,7 @@ def _add_to_card(candidate, summary, announce):
     path = candidate.weights.with_name(f"{candidate.weights.name.removesuffix(zoo.WEIGHTS_SUFFIX)}.json")
     try:
         zoo.write_card(path, candidate.card | {"metrics": scores})
+        if path.parent == zoo.MODELS:
+            zoo.write_manifest()
     except OSError as error:
         announce(f"the scores are not in the model's card, which cannot be written: {path} ({error.strerror})")

@@ -186,7 +186,7 @@ def _section(group, suffix):
 
 def _table(group, with_ideas=True) -> list[str]:
     """Lines of the table: baselines, then models; `with_ideas` adds what each model is to teach."""
-    head = ["method", "parameters", "MACs/px", "s/MP", "change (dB)", *LABELS.values()]
+    head = ["method", "parameters", "MACs/px", "s/MP", "trained", "change (dB)", *LABELS.values()]
     lines = [
         _line(head + ["the one new idea, and why"] * with_ideas),
         _line(["---"] + ["---:"] * (len(head) - 1) + ["---"] * with_ideas),
@@ -195,7 +195,7 @@ def _table(group, with_ideas=True) -> list[str]:
     models = {summary["name"]: summary for summary in group}
     ideas = {name: f"{summary['idea']} {summary['why']}".strip() for name, summary in models.items()}
     for name in scores[_parts(group)[0]]:
-        cells = [name, "", "", "", ""]
+        cells = [name, "", "", "", "", ""]
         if name in models:
             cells = [f"[{name}]({quote(name)}/)", *_costs(models[name], group)]
         values = [" / ".join(_shown(of_part[name], key) for of_part in scores.values()) for key in LABELS]
@@ -205,7 +205,7 @@ def _table(group, with_ideas=True) -> list[str]:
 
 def _costs(summary, group) -> list[str]:
     """What a model costs, and how much better it is on the first part than the model before it."""
-    cost, part = summary["cost"], _parts(group)[0]
+    cost, training, part = summary["cost"], summary["training"], _parts(group)[0]
     psnr = {of["recipe"].get("number"): of["scores"][part][of["name"]]["psnr"] for of in group}
     number = summary["recipe"].get("number", 0)
     change = f"{psnr[number] - psnr[number - 1]:+.2f}" if number - 1 in psnr else ""
@@ -213,6 +213,7 @@ def _costs(summary, group) -> list[str]:
         f"{summary['parameters']:,}",
         f"{cost['macs_per_pixel']:,}",
         f"{cost['seconds_per_megapixel']:.2f}",
+        f"{training['minutes']:.0f} min, {training['megapixels']:,.0f} MP" if training else "",
         change,
     ]
 
@@ -222,7 +223,7 @@ def _legend(group) -> str:
     machines = " and ".join(dict.fromkeys(summary["cost"]["machine"] for summary in group))
     return (
         f"Scores: {parts}. MACs/px: multiply-accumulate operations for each pixel. s/MP: seconds for a million pixels "
-        f"({machines}). Change: PSNR on {PARTS[_parts(group)[0]]} against the model before."
+        f"({machines}). Trained: for how long, and on how many million pixels. Change: PSNR on {PARTS[_parts(group)[0]]} against the model before."
     )
 
 

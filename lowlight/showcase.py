@@ -1,6 +1,7 @@
 """What the README shows: a picture made by the best model in models/, its scores, and the ladder of models.
 
-Run ``python -m lowlight.showcase`` to make statistics/samples.png anew, and the tables between the README's markers.
+Run ``python -m lowlight.showcase`` to make the pictures in statistics/ anew, and the tables between the README's
+markers; ``performance_latest.py --all --evaluate-only`` does so, too, after measuring.
 """
 
 import sys
@@ -53,11 +54,16 @@ def with_tables(readme: str, statistics: Path) -> str:
     return readme
 
 
+def write_readme() -> None:
+    """Write the tables between the README's markers anew, from statistics/ and the recipes."""
+    readme = ROOT / "README.md"
+    report.write(readme, with_tables(readme.read_text(encoding="utf-8"), ROOT / "statistics"))
+
+
 def main() -> int:
-    """Make picture and tables, whatever the command line says."""
-    statistics, readme = ROOT / "statistics", ROOT / "README.md"
-    write_sheets(statistics, [entry["name"] for entry in zoo.available()])
-    readme.write_text(with_tables(readme.read_text(encoding="utf-8"), statistics), encoding="utf-8")
+    """Make pictures and tables, whatever the command line says."""
+    write_sheets(ROOT / "statistics", [entry["name"] for entry in zoo.available()])
+    write_readme()
     return 0
 
 

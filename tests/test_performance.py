@@ -64,7 +64,8 @@ COST = {"macs_per_pixel": 100, "seconds_per_megapixel": 0.123, "machine": "here"
 def zoo(tmp_path, split, monkeypatch):
     """A zoo with one model, which adds 0.4, so that TensorFlow is not needed; keeps the card that is written."""
     models = tmp_path / "models"
-    fake = SimpleNamespace(written=[], timed=[], card=card_for(split), WEIGHTS_SUFFIX=".weights.h5")
+    fake = SimpleNamespace(written=[], timed=[], card=card_for(split), WEIGHTS_SUFFIX=".weights.h5", MODELS=models)
+    fake.write_manifest = lambda: fake.written.append("manifest")
     fake.load = lambda model: ("network", fake.card | {"name": model})
     fake.files_of = lambda model: (fake.card, models / f"{model}.weights.h5")
     fake.versions = lambda: {"keras": "3.14.0"}
@@ -88,7 +89,8 @@ def test_measuring_gives_model_and_baselines_on_both_parts_and_fills_the_card(tm
     assert summary["scores"]["val"]["model_10"]["psnr"] == pytest.approx((100 + 13.9794) / 2, abs=1e-4)
     assert summary["scores"]["test"]["model_10"]["psnr"] == pytest.approx(13.9794, abs=1e-4)
     assert set(summary["scores"]["val"]) == {"model_10", *BASELINES}
-    ((path, card),) = zoo.written
+    (path, card), manifest = zoo.written
+    assert manifest == "manifest"
     assert path == tmp_path / "models" / "model_10.json"
     assert card == zoo.card | {"metrics": {part: summary["scores"][part]["model_10"] for part in ("val", "test")}}
     printed = capsys.readouterr().out

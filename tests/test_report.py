@@ -54,6 +54,7 @@ def write(folder, name="model_10", psnr=20.0, baseline=8.0, sha256="ab", history
         "name": name,
         "parameters": 75_651,
         "recipe": {"loss": "mae", "number": int(name[-2:])},
+        "training": {"minutes": 20.4, "megapixels": 1234.5},
         "idea": "An idea.",
         "why": "A reason.",
         "cost": {"macs_per_pixel": 1000 * int(name[-2:]), "seconds_per_megapixel": 0.25, "machine": "x86_64"},
@@ -166,6 +167,7 @@ def test_the_overview_table_equals_the_summaries(tmp_path, blank_plots):
             assert table[method]["MSE"] == f"{val['mse']:.4f} / {test['mse']:.4f}"
             assert table[method]["SSIM"] == f"{val['ssim']:.3f} / {test['ssim']:.3f}"
     assert table["model_10"]["MACs/px"] == "10,000"
+    assert table["model_10"]["trained"] == "20 min, 1,234 MP"
     assert table["gamma 0.4"]["parameters"] == ""
     text = (tmp_path / "s" / "README.md").read_text()
     assert text.count("- A note.") == 1
