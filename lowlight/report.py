@@ -223,7 +223,8 @@ def _legend(group) -> str:
     machines = " and ".join(dict.fromkeys(summary["cost"]["machine"] for summary in group))
     return (
         f"Scores: {parts}. MACs/px: multiply-accumulate operations for each pixel. s/MP: seconds for a million pixels "
-        f"({machines}). Trained: for how long, and on how many million pixels. Change: PSNR on {PARTS[_parts(group)[0]]} against the model before."
+        f"({machines}). Trained: for how long, and on how many million pixels. Change: PSNR on "
+        f"{PARTS[_parts(group)[0]]} against the model before."
     )
 
 
