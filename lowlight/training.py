@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import signal
 import time
 from collections.abc import Callable
@@ -94,6 +95,7 @@ class Trainer:
                 self.batches.epoch, self.batches.first = self.state.epoch, self.state.step
                 watch.start()
                 history = self.model.fit(self.batches, verbose=0, shuffle=False, callbacks=[watch]).history
+                gc.collect()  # else the thread that reads ahead, after a stop in an epoch, has the process never end
                 if watch.interrupted and self.state.step < self.batches.steps:
                     self._validate_and_keep()
                     self.save_state()

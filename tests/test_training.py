@@ -99,6 +99,30 @@ def test_ctrl_c_saves_what_was_learnt(pairs_folder, tmp_path):
     zoo.load(tmp_path / "run")
 
 
+SLOW_PHOTOS = """
+import gc, sys, time
+from pathlib import Path
+from lowlight import batches
+from lowlight.settings import TrainingSettings
+from lowlight.training import train
+
+def slow(self, index, crop_pair=batches.Crops.crop_pair):
+    time.sleep(2)
+    return crop_pair(self, index)
+
+batches.Crops.crop_pair = slow
+gc.disable()
+train(TrainingSettings(8, sys.argv[1], minutes=0.02, batch_size=2, crop=16, output=Path(sys.argv[2])), "latest")
+"""
+
+
+def test_a_process_ends_though_the_next_photos_are_being_read(pairs_folder, tmp_path):
+    command = [sys.executable, "-c", SLOW_PHOTOS, str(pairs_folder), str(tmp_path / "run")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert "kept the weights" in result.stdout
+
+
 def test_a_run_in_two_sittings_ends_with_the_weights_of_a_run_in_one(pairs_folder, tmp_path, monkeypatch):
     train(quick(pairs_folder, tmp_path / "one"), "latest", print)
 
