@@ -139,14 +139,30 @@ def test_wrong_words_get_one_clear_line_and_status_2_without_tensorflow(argument
     assert " keras\n" not in result.stderr
 
 
-def test_help_and_a_run_with_nothing_to_do_do_not_import_tensorflow(photos, tmp_path):
+def test_help_the_list_of_models_and_a_run_with_nothing_to_do_do_not_import_tensorflow(photos, tmp_path):
     for path in photos.iterdir():
         (tmp_path / path.name).touch()
-    for words in (["--help"], [photos, "-o", tmp_path]):
+    for words in (["--help"], ["--list-models"], ["--download", zoo.best()], [photos, "-o", tmp_path]):
         result = _importing(words)
         assert result.returncode == 0
         assert " tensorflow\n" not in result.stderr
         assert " keras\n" not in result.stderr
+
+
+def test_models_are_listed_with_their_scores():
+    lines = start("--list-models").stdout.splitlines()
+    for entry, line in zip(zoo.available(), lines[1:-1], strict=True):
+        psnr = " / ".join(f"{entry['metrics'][part]['psnr']:.2f}" for part in ("val", "test"))
+        assert line.startswith(entry["name"])
+        assert psnr in line
+        assert ("*" in line) == (entry["name"] == zoo.best())
+
+
+@pytest.mark.parametrize("file", ["keras-2.15 400x600.h5", "keras-3.3 free(colab).keras"])
+def test_models_of_older_keras_enhance_photos_of_any_size(file, photos, tmp_path):
+    settings = EnhanceSettings((photos / "night 0.png",), tmp_path / "out", str(ROOT / "tests" / "fixtures" / file))
+    assert enhance_all(settings) == 0
+    assert read_rgb(tmp_path / "out" / "night 0.png").shape == (30, 50, 3)
 
 
 def test_two_photos_that_would_write_one_result_are_refused(photos, tmp_path):
