@@ -2,6 +2,7 @@
 
     python performance_latest.py --model 10 --data LOL --minutes 60      # train, then measure
     python performance_latest.py --model 10 --data LOL --evaluate-only   # measure models/model_10
+    python performance_latest.py --all --data LOL --evaluate-only        # measure every model, renew statistics/
 
 Prints PSNR, MAE, MSE and SSIM on validation and test beside three baselines; tables and plots are written to
 statistics/model_NN, and statistics/README.md compares all models measured so far.

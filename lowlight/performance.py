@@ -71,7 +71,8 @@ def measure(
     Parameters
     ----------
     models : sequence of str, int or Path
-        Each as for `lowlight.zoo.load`; if a history.csv lies beside the weights, it is that of their training.
+        Each as for `lowlight.zoo.load`. The history of the training is history.csv in a run's folder, and
+        NAME.history.csv in models/.
     split : Split
         Its `val` and `test` are measured; an empty one has no rows.
     statistics : Path
@@ -107,8 +108,7 @@ def measure(
             for part, pairs in parts.items()
             for example in choose_examples(report.PARTS[part], name, candidate.enhancer, pairs, rows[part][name])
         ]
-        history = candidate.weights.parent / "history.csv" if candidate.card["recipe"] else None
-        report.write_report(statistics, summaries[-1], rows, examples, history)
+        report.write_report(statistics, summaries[-1], rows, examples, _history(candidate))
         _add_to_card(candidate, summaries[-1], announce)
     notes = dict.fromkeys(note for summary in summaries for note in summary["notes"])
     Console().print(*(report.table(summaries, part) for part in parts), *notes, sep="\n")
@@ -188,6 +188,13 @@ def _candidate(model) -> Candidate:
 
     network, card = zoo.load(model)
     return Candidate(network, Enhancer(network), card, zoo.files_of(model)[1])
+
+
+def _history(candidate) -> Path | None:
+    if not candidate.card["recipe"]:
+        return None
+    of_run = candidate.weights.with_name("history.csv")
+    return of_run if of_run.is_file() else candidate.weights.with_name(f"{candidate.card['name']}.history.csv")
 
 
 def _costs(candidates, statistics) -> dict[str, dict]:

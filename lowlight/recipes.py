@@ -122,7 +122,7 @@ _MODEL_7 = dataclasses.replace(
     _MODEL_6,
     number=7,
     idea="Encoder-decoder (U-Net): most work at half resolution and below, where it is cheap and sees far.",
-    why="A sixth of the multiplications for three times the parameters; the view is as wide as furniture.",
+    why="A sixth of the multiplications for three times the parameters; the view is several times as wide.",
     architecture="unet",
     settings={},
     parameters=239_427,

@@ -64,7 +64,7 @@ class PerformanceSettings(TrainingSettings):
     all: bool = False
     """With --evaluate-only: measure every model in models/, and make all tables and plots of statistics/ anew."""
     weights: Path | None = None
-    """With --evaluate-only: the weights file, its card, or a run's folder. Default: those in models/."""
+    """With --evaluate-only: a weights file, its card, a run's folder, or a .keras or .h5 file. Default: models/."""
     statistics: Path = Path("statistics")
     """Where tables and plots go."""
 

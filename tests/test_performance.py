@@ -111,6 +111,19 @@ def test_several_models_are_timed_together_and_only_once(tmp_path, split, zoo):
     assert "[model_09](model_09/)" in text
 
 
+def test_the_history_of_the_training_comes_from_the_run_or_from_models(tmp_path, split, zoo):
+    columns = [f"{part}{key}" for part in ("", "val_") for key in ("loss", "psnr", "mae", "mse")]
+    content = f"epoch,{','.join(columns)}\n1{',2' * len(columns)}\n"
+    for name in ("model_10.history.csv", "history.csv"):
+        folder = tmp_path / "statistics of" / name
+        (tmp_path / "models").mkdir(exist_ok=True)
+        (tmp_path / "models" / name).write_text(content)
+        measure(["model_10"], split, folder)
+        assert (folder / "model_10" / "history.csv").read_text() == content
+        assert (folder / "model_10" / "loss.png").is_file()
+        (tmp_path / "models" / name).unlink()
+
+
 def test_times_of_another_machine_are_not_kept(tmp_path, split, zoo, monkeypatch):
     measure(["model_10"], split, tmp_path / "statistics")
     monkeypatch.setattr(lowlight.cost, "machine", lambda: "elsewhere")
