@@ -11,7 +11,7 @@ from lowlight import dataset, metrics, plots, report, zoo
 from lowlight.errors import UserError
 from lowlight.evaluation import BASELINES, NEAR_TWINS, PROTOCOL, Method, evaluate, mean
 from lowlight.pairs import Pair, Split, read_pair
-from lowlight.recipes import RECIPES, recipe
+from lowlight.recipes import recipe
 from lowlight.settings import ROOT, PerformanceSettings
 
 if TYPE_CHECKING:
@@ -122,7 +122,6 @@ def summarise(
     """The facts of summary.json: what was measured, on what and how, and the means by part and method."""
     data = card["data"]
     at_home = data["split"] == split.source and all(data[part] == len(getattr(split, part)) for part in report.PARTS)
-    plan = RECIPES.get(card["recipe"].get("number"))
     notes = []
     if not at_home:
         notes.append(f"{card['name']} was trained on other pairs ({data['name']}): it may have seen some of these.")
@@ -130,8 +129,6 @@ def summarise(
         notes.append(NEAR_TWINS)
     return {
         **{key: card[key] for key in ("name", "generation", "parameters", "recipe", "weights")},
-        "idea": plan.idea if plan else "",
-        "why": plan.why if plan else "",
         "training": card.get("training"),
         "trained_on": data["name"],
         "trained_on_this_split": at_home,

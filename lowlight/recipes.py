@@ -81,7 +81,7 @@ _MODEL_2 = dataclasses.replace(
     _MODEL_1,
     number=2,
     idea="Batch normalisation, and dilated convolutions that see wider.",
-    why="The view grows to 19x19 pixels at no more cost; normalised features let the same rate learn faster.",
+    why="The view grows to 19x19 pixels; the running means of the normalisation want more steps than they had here.",
     architecture="dilated",
     parameters=76_227,
 )
@@ -134,7 +134,7 @@ _MODEL_8 = dataclasses.replace(
     _MODEL_7,
     number=8,
     idea="Brightness normalisation: the photo times a gain, decided once for all of it, is a second input.",
-    why="How dark the photo is, is no longer to be guessed from each crop; the network only corrects.",
+    why="Nobody has to guess how dark a crop's photo is; but noise is brightened, too, and half-resolution features miss it.",
     settings={"normalised": True},
     parameters=240_075,
 )
@@ -142,14 +142,14 @@ _MODEL_9 = dataclasses.replace(
     _MODEL_8,
     number=9,
     idea="A structural loss (SSIM) beside the pixel loss.",
-    why="Pixel loss alone blurs what it is unsure of; SSIM pays for edges and texture.",
+    why="SSIM pays for edges and texture where the pixel loss is content with blur; it wins back some of them.",
     loss="charbonnier_ssim",
 )
 _MODEL_10 = dataclasses.replace(
     _MODEL_9,
     number=10,
     idea="Residual blocks and averaged weights; a mask keeps the finest detail only where it is no noise.",
-    why="Deeper without being harder to train; averaging the weights takes out the last steps' noise.",
+    why="Deeper, and steadier; noise that is masked away need not be subtracted pixel by pixel.",
     architecture="residual_unet",
     parameters=837_094,
     settings={},

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from lowlight import plots
 from lowlight.errors import UserError
+from lowlight.recipes import RECIPES
 
 PARTS = {"val": "validation", "test": "test"}
 
@@ -193,7 +194,8 @@ def _table(group, with_ideas=True) -> list[str]:
     ]
     scores = {part: dict(_methods(group, part)) for part in _parts(group)}
     models = {summary["name"]: summary for summary in group}
-    ideas = {name: f"{summary['idea']} {summary['why']}".strip() for name, summary in models.items()}
+    plans = {name: RECIPES.get(summary["recipe"].get("number")) for name, summary in models.items()}
+    ideas = {name: f"{plan.idea} {plan.why}" for name, plan in plans.items() if plan}
     for name in scores[_parts(group)[0]]:
         cells = [name, "", "", "", "", ""]
         if name in models:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from lowlight import plots, report
 from lowlight.errors import UserError
+from lowlight.recipes import RECIPES
 
 BASELINES = ["untouched input", "gamma 0.4", "histogram equalisation"]
 
@@ -55,8 +56,6 @@ def write(folder, name="model_10", psnr=20.0, baseline=8.0, sha256="ab", history
         "parameters": 75_651,
         "recipe": {"loss": "mae", "number": int(name[-2:])},
         "training": {"minutes": 20.4, "megapixels": 1234.5},
-        "idea": "An idea.",
-        "why": "A reason.",
         "cost": {"macs_per_pixel": 1000 * int(name[-2:]), "seconds_per_megapixel": 0.25, "machine": "x86_64"},
         "weights": {"sha256": sha256},
         "baselines": BASELINES,
@@ -158,7 +157,8 @@ def test_the_overview_table_equals_the_summaries(tmp_path, blank_plots):
         summary = json.loads((tmp_path / "s" / name / "summary.json").read_text())
         assert table[name]["parameters"] == "75,651"
         assert table[name]["s/MP"] == "0.25"
-        assert table[name]["the one new idea, and why"] == "An idea. A reason."
+        plan = RECIPES[summary["recipe"]["number"]]
+        assert table[name]["the one new idea, and why"] == f"{plan.idea} {plan.why}"
         for method in (name, "gamma 0.4"):
             val, test = (summary["scores"][part][method] for part in ("val", "test"))
             assert table[method]["PSNR (dB)"] == f"{val['psnr']:.2f} / {test['psnr']:.2f}"
