@@ -132,8 +132,9 @@ def cost(points: dict[str, tuple[float, float]], part: str) -> bytes:
         figure = Figure(figsize=(9, 5.5), layout="constrained")
         axes = figure.subplots()
         axes.plot(*zip(*points.values(), strict=True), "o", color=VALIDATION)
-        for name, point in points.items():
-            axes.annotate(name, point, (7, -3), textcoords="offset points", fontsize=9)
+        for index, (name, point) in enumerate(sorted(points.items(), key=lambda item: item[1][1])):
+            side = (-7, "right") if index % 2 else (7, "left")  # in turn, or the names of near points would overlap
+            axes.annotate(name, point, (side[0], -3), textcoords="offset points", ha=side[1], fontsize=9)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.0f}")
         axes.xaxis.set_minor_formatter(lambda value, position: f"{value:,.0f}" if str(value)[0] in "25" else "")
