@@ -134,7 +134,7 @@ _MODEL_8 = dataclasses.replace(
     _MODEL_7,
     number=8,
     idea="Brightness normalisation: the photo times a gain, decided once for all of it, is a second input.",
-    why="No crop has to guess how dark its photo is; but noise is brightened, too, and half-resolution features miss it.",
+    why="No crop has to guess how dark its photo is; but noise is lifted, too, and half-resolution features miss it.",
     settings={"normalised": True},
     parameters=240_075,
 )
