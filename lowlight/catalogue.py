@@ -6,7 +6,13 @@ PARTS = ("val", "test")
 
 
 def show() -> int:
-    """Print one line for each model, best marked, and give the exit status."""
+    """Print one line for each model, best marked, and give the exit status.
+
+    Raises
+    ------
+    UserError
+        If there is no model.
+    """
     best = zoo.best()
     print(f"{'model':<12}{'parameters':>11}  {'PSNR in dB':<15}{'SSIM':<15}{'files':<13}the one new idea")
     for entry in zoo.available():
@@ -19,7 +25,20 @@ def show() -> int:
 
 
 def download(which: str, address: str | None) -> int:
-    """Download a model by its number or name, or "all", unless it is here; print where it is; give the exit status."""
+    """Download a model, unless it is here; print where it is; give the exit status.
+
+    Parameters
+    ----------
+    which : str
+        Number or name of a model, or "all".
+    address : str or None
+        Where from, as for `lowlight.zoo.files_of`.
+
+    Raises
+    ------
+    UserError
+        As `lowlight.zoo.files_of`, at the first model that cannot be had.
+    """
     names = [entry["name"] for entry in zoo.available()] if which == "all" else [which]
     for name in names:
         card, weights = zoo.files_of(name, address)

@@ -27,6 +27,11 @@ def macs_per_pixel(model: keras.Model) -> int:
     ----------
     model : keras.Model
         As for `lowlight.enhance.Enhancer`. Of a graph inside the graph only the one is counted that does all the work.
+
+    Returns
+    -------
+    int
+        Rounded. Layers without a kernel, such as sums and normalisation, count as nothing.
     """
     inner = [layer for layer in model.layers if isinstance(layer, keras.Model)]
     if inner and len(model.layers) == 1 + len(model.inputs):

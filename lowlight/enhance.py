@@ -22,7 +22,7 @@ SMALLEST_TILE = 8 * STRIDE
 STRIDES = (STRIDE, 2 * STRIDE, 4 * STRIDE, 8 * STRIDE)
 
 MARGIN = 16
-"""Reflected pixels around the photo: without them the graph sees black there, and the photo's rim errs by 7 % more."""
+"""Reflected pixels around the photo: without them the graph sees black there, and the photo's rim comes out worse."""
 
 
 class Enhancer:

@@ -55,7 +55,13 @@ def with_tables(readme: str, statistics: Path) -> str:
 
 
 def write_readme() -> None:
-    """Write the tables between the README's markers anew, from statistics/ and the recipes."""
+    """Write the tables between the README's markers anew, from statistics/ and the recipes.
+
+    Raises
+    ------
+    UserError
+        If the README cannot be written.
+    """
     readme = ROOT / "README.md"
     report.write(readme, with_tables(readme.read_text(encoding="utf-8"), ROOT / "statistics"))
 

@@ -148,7 +148,15 @@ def write_card(path: Path, card: dict) -> None:
 
 
 def write_manifest() -> None:
-    """Write manifest.json anew, from the cards and weights in models/; the address in it stays."""
+    """Write manifest.json anew, from the cards and weights in models/; the address in it stays.
+
+    Raises
+    ------
+    UserError
+        If a card cannot be read.
+    OSError
+        If weights are missing, or the file cannot be written.
+    """
     models = []
     for path in sorted(MODELS.glob("model_*.json")):
         card = _read_card(path)
