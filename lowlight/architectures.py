@@ -5,21 +5,25 @@ from `lowlight.exposure.gain` of the whole photo. H and W are multiples of `STRI
 float32 and not clipped.
 """
 
-from lowlight.backend import keras, layers
+from lowlight.backend import computing, keras, layers
 from lowlight.blocks import conv, conv_norm, down, residuals, up
 from lowlight.errors import UserError
+from lowlight.global_local import global_local
 
 STRIDE = 16
 """Sides of what goes in are multiples of this, so that every level of the deepest graph has whole pixels."""
 
 
-def build(name: str, **settings) -> keras.Model:
+def build(name: str, precision: str = "float32", **settings) -> keras.Model:
     """Build an architecture with fresh weights.
 
     Parameters
     ----------
     name : str
         A key of `BUILDERS`.
+    precision : str
+        In which to compute: "float32", or "mixed_bfloat16" or "mixed_float16", which keep weights and outputs in
+        float32.
     **settings
         Arguments of the builder, such as widths or the dropout rate.
 
@@ -30,7 +34,8 @@ def build(name: str, **settings) -> keras.Model:
     """
     if name not in BUILDERS:
         raise UserError(f"There is no architecture of that name. Received: {name}. Known: {', '.join(BUILDERS)}.")
-    return BUILDERS[name](**settings)
+    with computing(precision):
+        return BUILDERS[name](**settings)
 
 
 def plain() -> keras.Model:
@@ -130,6 +135,7 @@ BUILDERS = {
     "sigmoid": sigmoid,
     "unet": unet,
     "residual_unet": residual_unet,
+    "global_local": global_local,
 }
 
 

@@ -34,4 +34,17 @@ else:
 
 layers, ops = keras.layers, keras.ops
 
-__all__ = ["keras", "layers", "ops"]
+
+
+@contextmanager
+def computing(precision: str) -> Iterator[None]:
+    """Layers that are made here compute so: a name of Keras' dtype policies, such as "mixed_bfloat16"."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+__all__ = ["computing", "keras", "layers", "ops"]

@@ -4,14 +4,14 @@ That makes a run resumable at any step: the only random state is (seed, epoch, i
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import psutil
 
 from lowlight.backend import keras
 from lowlight.errors import UserError
-from lowlight.exposure import gain
+from lowlight.exposure import gain, level, thumbnail
 from lowlight.images import image_size
 from lowlight.pairs import Pair, read_pair
 
@@ -24,8 +24,8 @@ COPIES = 2
 class Batches(keras.utils.PyDataset):
     """What both generations share: the order of an epoch, and batches as the graphs want them.
 
-    A batch is ``({"photo": (B, C, C, 3), "gain": (B, 1, 1, 1)}, truth (B, C, C, 3))``, float32 in [0, 1], with those
-    inputs that `inputs` names. Set `epoch` and `first` (the step to begin with) before each `fit`.
+    A batch is what goes into the graph and what should come out, by name, float32 in [0, 1]; of the inputs those that
+    `inputs` names. Set `epoch` and `first` (the step to begin with) before each `fit`.
     """
 
     inputs: Collection[str] = ("photo",)
@@ -47,12 +47,12 @@ class Batches(keras.utils.PyDataset):
         index += self.first
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
-        lows, highs, gains = zip(*(self.crop_pair(int(i)) for i in chosen), strict=True)
-        inputs = {"photo": _to_float(lows), "gain": np.reshape(gains, (-1, 1, 1, 1)).astype("float32")}
-        return {name: inputs[name] for name in self.inputs}, _to_float(highs)
+        inputs, truths = zip(*(self.example(int(i)) for i in chosen), strict=True)
+        truth = {name: _stack(truths, name) for name in truths[0]}
+        return {name: _stack(inputs, name) for name in self.inputs}, truth if len(truth) > 1 else truth["output"]
 
-    def crop_pair(self, index: int) -> tuple[np.ndarray, np.ndarray, np.float32]:
-        """Crop of low and of high (uint8) and the gain of the whole low."""
+    def example(self, index: int) -> tuple[dict, dict]:
+        """What goes into the graph and what should come out of it, by name; photos may be uint8."""
         raise NotImplementedError
 
 
@@ -78,41 +78,89 @@ class Patches(Batches):
                     row += 1
         super().__init__(count, batch_size, seed)
 
-    def crop_pair(self, index):
-        return self.lows[index], self.highs[index], self.gains[index]
+    def example(self, index):
+        gain_of_whole = np.full((1, 1, 1), self.gains[index])
+        return {"photo": self.lows[index], "gain": gain_of_whole}, {"output": self.highs[index]}
 
 
 class Crops(Batches):
-    """Latest: random crops, both sides put through one and the same `ImageDataGenerator` transform.
-
-    Photos stay in memory as 8-bit arrays while half of the free memory lasts; the rest is read when it is needed.
-    """
+    """Latest: random crops, both sides put through one and the same `ImageDataGenerator` transform."""
 
     def __init__(self, pairs: Sequence[Pair], crop: int, crops_per_photo: int, batch_size: int, seed: int, flips: bool):
         super().__init__(len(pairs) * crops_per_photo, batch_size, seed)
-        self.pairs, self.crop = list(pairs), crop
+        self.photos, self.crop = Photos(pairs, lambda low, high: gain(low)), crop
         self.generator = ImageDataGenerator(horizontal_flip=flips, vertical_flip=flips)
-        self.memory: dict[int, tuple] = {}
-        self.free = psutil.virtual_memory().available // 2
 
-    def crop_pair(self, index):
-        low, high, whole_gain = self._photos(index % len(self.pairs))
+    def example(self, index):
+        low, high, whole_gain = self.photos[index % len(self.photos)]
         seed = np.random.SeedSequence((self.seed, self.epoch, index)).generate_state(3)
         top, left = seed[:2] % (np.array(low.shape[:2]) - self.crop + 1)
         window = np.s_[top : top + self.crop, left : left + self.crop]
         transform = self.generator.get_random_transform((self.crop, self.crop, 3), seed=int(seed[2]))
         low, high = (self.generator.apply_transform(side[window], transform) for side in (low, high))
-        return low, high, whole_gain
+        return {"photo": low, "gain": np.full((1, 1, 1), whole_gain)}, {"output": high}
 
-    def _photos(self, index):
+
+class GlobalCrops(Batches):
+    """Random crops with what a global-local model is told of the whole photo, flipped and transposed together."""
+
+    def __init__(self, pairs: Sequence[Pair], crop: int, crops_per_photo: int, batch_size: int, seed: int):
+        super().__init__(len(pairs) * crops_per_photo, batch_size, seed)
+        self.photos, self.crop = Photos(pairs, lambda low, high: (thumbnail(low), level(thumbnail(high)))), crop
+
+    def example(self, index):
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        low, high, (small, wished) = self.photos[index % len(self.photos)]
+        height, width = low.shape[:2]
+        top, left = rng.integers((height - self.crop + 1, width - self.crop + 1))
+        window = np.s_[top : top + self.crop, left : left + self.crop]
+        box = np.array([top / height, left / width, (top + self.crop) / height, (left + self.crop) / width])
+        turn = rng.integers(8)
+        low, high, small, wished = (turned(side, turn) for side in (low[window], high[window], small, wished))
+        inputs = {"photo": low, "thumbnail": small, "box": turned_box(box, turn), "level": wished}
+        return inputs, {"output": high, "base": high, "guess": wished}
+
+
+class Photos:
+    """Pairs as 8-bit arrays, and what `derive(low, high)` gives: (low, high, derived) by index.
+
+    They stay in memory while half of what is free lasts; the rest is read when it is needed.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], derive: Callable):
+        self.pairs, self.derive = list(pairs), derive
+        self.memory: dict[int, tuple] = {}
+        self.free = psutil.virtual_memory().available // 2
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, index):
         if index in self.memory:
             return self.memory[index]
         low, high = read_pair(self.pairs[index])
-        photos = (low, high, gain(low))
+        found = (low, high, self.derive(low, high))
         if low.nbytes + high.nbytes <= self.free:
             self.free -= low.nbytes + high.nbytes
-            self.memory[index] = photos
-        return photos
+            self.memory[index] = found
+        return found
+
+
+def turned(image: np.ndarray, turn: int) -> np.ndarray:
+    """One of the 8 flips and rotations of an (H, W, ...) array: 4 transposes, then 2 and 1 flip columns and rows."""
+    if turn & 4:
+        image = image.swapaxes(0, 1)
+    return image[:: -1 if turn & 1 else 1, :: -1 if turn & 2 else 1]
+
+
+def turned_box(box: np.ndarray, turn: int) -> np.ndarray:
+    """Where a part of a photo (top, left, bottom, right, 0 to 1) comes to lie when the photo is `turned`."""
+    top, left, bottom, right = box[[1, 0, 3, 2]] if turn & 4 else box
+    if turn & 1:
+        top, bottom = 1 - bottom, 1 - top
+    if turn & 2:
+        left, right = 1 - right, 1 - left
+    return np.array([top, left, bottom, right])
 
 
 def fitting_crop(pairs: Sequence[Pair], crop: int, multiple: int) -> int:
@@ -139,8 +187,9 @@ def _grid(side, crop):
     return np.linspace(0, side - crop, math.ceil(side / crop)).round().astype(int)
 
 
-def _to_float(images):
-    return np.stack(images).astype(np.float32) / 255
+def _stack(examples, name):
+    array = np.stack([example[name] for example in examples])
+    return array.astype(np.float32) / 255 if array.dtype == np.uint8 else array.astype(np.float32, copy=False)
 
 
 def _check_memory(need, photos, announce):

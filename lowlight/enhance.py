@@ -9,7 +9,7 @@ import numpy as np
 from lowlight.architectures import STRIDE
 from lowlight.backend import keras
 from lowlight.errors import UserError
-from lowlight.exposure import gain
+from lowlight.exposure import gain, level, thumbnail, wish
 
 TILE = 1024
 """Side in pixels of the squares that a larger photo is run in."""
@@ -50,21 +50,29 @@ class Enhancer:
         if tile is not None:
             self._check(tile)
         self.tiles = [side or tile or TILE for side in self.fixed]
-        self.run = _compiled(model)
+        self.takes_level = "level" in self.inputs
+        output = model.output["output"] if isinstance(model.output, dict) else model.output
+        self.run = _compiled(keras.Model(model.input, output))
+        if self.takes_level:
+            small = {"thumbnail": model.input["thumbnail"]}
+            self.guess = _compiled(keras.Model(small, model.output["guess"]))
 
-    def __call__(self, photo: np.ndarray) -> np.ndarray:
+    def __call__(self, photo: np.ndarray, wished: np.ndarray | None = None) -> np.ndarray:
         """Enhance a photo.
 
         Parameters
         ----------
         photo : (H, W, 3) float32 array in [0, 1]
             Of any size from 1x1 up.
+        wished : (8, 8, 1) float32 array, optional
+            How bright to make each region, by `lowlight.exposure.level`, if the model takes that (`takes_level`).
+            Default: as the model guesses it, and as it is where it is nearly right.
 
         Returns
         -------
         (H, W, 3) float32 array in [0, 1]
         """
-        inputs = {"gain": np.reshape(gain(photo), (1, 1, 1, 1))}
+        inputs = self._of_whole(photo, wished)
         around = [self._around(side, fixed) for side, fixed in zip(photo.shape, self.fixed, strict=False)]
         padded = np.pad(photo, (*around, (0, 0)), "reflect")
         result = np.zeros_like(padded)
@@ -72,11 +80,21 @@ class Enhancer:
             for columns in spans(padded.shape[1], self.tiles[1], self.stride):
                 window = np.s_[rows.start : rows.stop, columns.start : columns.stop]
                 inputs["photo"] = padded[window][None]
+                inputs["box"] = _box(rows, columns, around, photo.shape)
                 output = self.run({name: inputs[name] for name in self.inputs})[0]
                 result[window] += output * rows.weights[:, None, None] * columns.weights[:, None]
         (top, _), (left, _) = around
         result = result[top : top + photo.shape[0], left : left + photo.shape[1]]
         return np.clip(result, 0, 1, out=result)
+
+    def _of_whole(self, photo, wished) -> dict[str, np.ndarray]:
+        """The inputs that are the same for all tiles."""
+        if not self.takes_level:
+            return {"gain": np.reshape(gain(photo), (1, 1, 1, 1))}
+        small = thumbnail(photo)
+        if wished is None:
+            wished = wish(level(small), self.guess({"thumbnail": small[None]})[0])
+        return {"thumbnail": small[None], "level": wished[None]}
 
     def _around(self, side, fixed) -> tuple[int, int]:
         """Pixels to add before and after a side of the photo, so that tiles fit."""
@@ -133,6 +151,13 @@ def spans(length: int, tile: int, stride: int = STRIDE) -> list[Span]:
     return found
 
 
+def _box(rows, columns, around, shape) -> np.ndarray:
+    """Where a tile of the padded photo lies in the photo: top, left, bottom, right, as shares of its sides."""
+    (top, _), (left, _) = around
+    edges = [rows.start - top, columns.start - left, rows.stop - top, columns.stop - left]
+    return np.array([edges], np.float32) / np.array([*shape[:2], *shape[:2]], np.float32)
+
+
 def _overlap(tile, stride) -> int:
     return min(OVERLAP, tile // 4) // stride * stride
 
@@ -150,9 +175,13 @@ def _stride(model) -> int:
     """What the sides of photos must be multiples of, or the graph's levels do not fit together."""
     for stride in STRIDES:
         shape = (1, *(side or 3 * stride for side in model.input["photo"].shape[1:3]), 3)
-        spec = {name: keras.KerasTensor(shape if name == "photo" else (1, 1, 1, 1)) for name in model.input}
+        spec = {
+            name: keras.KerasTensor(shape if name == "photo" else (1, *tensor.shape[1:]))
+            for name, tensor in model.input.items()
+        }
         with contextlib.suppress(ValueError):
-            if tuple(model.compute_output_spec(spec).shape) == shape:
+            output = model.compute_output_spec(spec)
+            if tuple((output["output"] if isinstance(output, dict) else output).shape) == shape:
                 return stride
     raise UserError("The model does not give photos of the size that it is given.")
 

@@ -1,4 +1,4 @@
-"""How much a photo must be brightened, decided once for the whole photo so that its parts agree."""
+"""How bright a photo is and should be, decided once for the whole photo so that its parts agree."""
 
 import numpy as np
 
@@ -7,6 +7,18 @@ LEVEL = 0.4
 
 LARGEST_GAIN = 25.0
 """A black photo holds nothing but noise; beyond this factor only the noise would grow."""
+
+THUMBNAIL = 64
+"""Side in pixels of what a global-local model sees of the whole photo."""
+
+CELLS = 8
+"""A map of brightness has so many cells along each side, whatever the photo's shape."""
+
+BLACK = 0.02
+"""Added to a cell's brightness before its logarithm is taken: about the least that one sees in a print."""
+
+NEARLY_RIGHT = 0.5
+"""Wishes that differ from what is there by less than this, in log units (0.7 stops), are granted only in part."""
 
 
 def gain(photo: np.ndarray) -> np.float32:
@@ -26,3 +38,65 @@ def gain(photo: np.ndarray) -> np.float32:
     if photo.dtype == np.uint8:
         mean /= 255
     return np.float32(LEVEL / max(mean, LEVEL / LARGEST_GAIN))
+
+
+def thumbnail(photo: np.ndarray) -> np.ndarray:
+    """The whole photo squashed to a square: the mean of each of 64x64 cells, split pixels counted by their share.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) float array in [0, 1], or uint8 array in [0, 255]
+        Of any size from 1x1 up.
+
+    Returns
+    -------
+    (64, 64, 3) float32 array in [0, 1]
+    """
+    height, width, channels = photo.shape
+    rows, columns = _shares(height), _shares(width)
+    flat = photo.astype(np.float32, copy=False).reshape(height, width * channels)
+    small = np.einsum("jw,iwc->ijc", columns, (rows @ flat).reshape(THUMBNAIL, width, channels), optimize=True)
+    return (small / 255 if photo.dtype == np.uint8 else small).astype(np.float32)
+
+
+def level(small: np.ndarray) -> np.ndarray:
+    """Map of brightness: the logarithm of each cell's mean + `BLACK`.
+
+    Parameters
+    ----------
+    small : (64, 64, 3) float array in [0, 1]
+        From `thumbnail`.
+
+    Returns
+    -------
+    (8, 8, 1) float32 array
+        From -3.9 (black) to 0.02 (white).
+    """
+    side = THUMBNAIL // CELLS
+    means = small.reshape(CELLS, side, CELLS, side, 3).mean(axis=(1, 3, 4))
+    return np.log(means + BLACK)[..., None].astype(np.float32)
+
+
+def wish(own: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """What to ask a global-local model for: the guess, but where the photo is nearly right, the photo's own level.
+
+    Parameters
+    ----------
+    own, guess : (8, 8, 1) float arrays
+        From `level`, and from the model.
+
+    Returns
+    -------
+    (8, 8, 1) float32 array
+    """
+    difference = guess - own
+    share = np.clip(np.abs(difference) / NEARLY_RIGHT, 0, 1)
+    return (own + difference * share**2 * (3 - 2 * share)).astype(np.float32)
+
+
+def _shares(length) -> np.ndarray:
+    """(64, length): the share that each pixel of a side has in the mean of each cell."""
+    edges = np.linspace(0, length, THUMBNAIL + 1)
+    pixels = np.arange(length)
+    covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return (np.clip(covered, 0, None) * THUMBNAIL / length).astype(np.float32)

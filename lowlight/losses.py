@@ -50,4 +50,9 @@ def _gaussian_blur(x, radius=5, sigma=1.5):
     return ops.depthwise_conv(ops.depthwise_conv(x, column), column.swapaxes(0, 1))
 
 
+def brightness(truth, output, size=16):
+    """Mean absolute error of each image once both are averaged over squares of 16x16 pixels."""
+    return mae(*(ops.average_pool(image, size) for image in (truth, output)))
+
+
 LOSSES = {loss.__name__: loss for loss in (mae, mse, charbonnier, charbonnier_ssim)}

@@ -45,6 +45,8 @@ class TrainingProgress:
     def epoch_ended(self, row, best) -> None:
         """Tell an epoch's scores: `row` as in history.csv, `best` the validation PSNR of the weights that are kept."""
         self.val = f"val PSNR {row['val_psnr']:.2f} dB (kept: {best:.2f})"
+        if "val_psnr_told" in row:
+            self.val += f", told the brightness {row['val_psnr_told']:.2f} dB"
         line = (
             f"epoch {row['epoch']:.4g}  {row['minutes']:.1f} min  rate {row['learning_rate']:.2g}  "
             f"loss {row['loss']:.4f}  PSNR {row['psnr']:.2f}  val loss {row['val_loss']:.4f}  {self.val}"

@@ -32,6 +32,12 @@ class Recipe:
     learning_rate: float = 1e-3
     final_rate: float = 0.02
     """The learning rate at the end, as a share of the first; 1 keeps one rate."""
+    warm_up: int = 0
+    """Steps over which the learning rate rises from nothing."""
+    weight_decay: float = 0.0
+    """Decoupled from the gradient (Loshchilov & Hutter 2019, AdamW)."""
+    clip: float | None = None
+    """Largest norm of a variable's gradient."""
     flips: bool = True
     average: float | None = None
     """Momentum of the exponential moving average of the weights, which is what is saved; None saves the last."""
@@ -156,9 +162,22 @@ _MODEL_10 = dataclasses.replace(
     average=0.999,
 )
 
-RECIPES = {
-    plan.number: plan
-    for plan in (
-        (_MODEL_1, _MODEL_2, _MODEL_3) + (_MODEL_4, _MODEL_5, _MODEL_6, _MODEL_7, _MODEL_8, _MODEL_9, _MODEL_10)
-    )
-}
+_MODEL_11 = dataclasses.replace(
+    _MODEL_10,
+    number=11,
+    idea="Global and local: a thumbnail of the whole photo decides colour and exposure, region by region; a U-Net cleans.",
+    why="Told how bright to be, the cleaning need not guess it; and the wish can be moved by hand.",
+    architecture="global_local",
+    parameters=1_042_376,
+    epochs=40,
+    warm_up=200,
+    weight_decay=1e-4,
+    clip=1.0,
+)
+
+_LADDER = (
+    (_MODEL_1, _MODEL_2, _MODEL_3)
+    + (_MODEL_4, _MODEL_5, _MODEL_6, _MODEL_7, _MODEL_8, _MODEL_9, _MODEL_10)
+    + (_MODEL_11,)
+)
+RECIPES = {plan.number: plan for plan in _LADDER}

@@ -12,7 +12,7 @@ from lowlight.errors import UserError
 
 COLUMNS = (
     "epoch", "step", "minutes", "learning_rate",
-    "loss", "psnr", "mae", "mse", "val_loss", "val_psnr", "val_mae", "val_mse",
+    "loss", "psnr", "mae", "mse", "val_loss", "val_psnr", "val_mae", "val_mse", "val_psnr_told",
 )  # fmt: skip
 
 
@@ -118,7 +118,8 @@ def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> Stat
 def _write_history(rows, path):
     part = path.with_name(path.name + ".part")
     with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        columns = [column for column in COLUMNS if not rows or column in rows[0]]
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
     part.replace(path)

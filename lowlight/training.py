@@ -12,12 +12,13 @@ import numpy as np
 
 from lowlight import architectures, dataset, metrics, runs, zoo
 from lowlight.backend import keras, ops
-from lowlight.batches import Batches, Crops, Patches, fitting_crop
+from lowlight.batches import Batches, Crops, GlobalCrops, Patches, fitting_crop
 from lowlight.cost import machine
 from lowlight.enhance import Enhancer
 from lowlight.errors import UserError
 from lowlight.evaluation import mean
-from lowlight.losses import LOSSES, mae, mse
+from lowlight.exposure import level, thumbnail
+from lowlight.losses import LOSSES, brightness, mae, mse
 from lowlight.pairs import Split, read_pair, write_split
 from lowlight.progress import TrainingProgress
 from lowlight.recipes import Recipe, recipe
@@ -25,6 +26,9 @@ from lowlight.settings import TrainingSettings
 
 LOOK_EVERY = 8
 """Steps between two looks at the loss, the averages and the learning rate."""
+
+OUTPUT_WEIGHTS = {"output": 1.0, "base": 0.2, "guess": 0.1}
+"""What the losses of a global-local model count: the base carries the brightness, so that a wish is obeyed."""
 
 
 def train(settings: TrainingSettings, generation: str, announce: Callable[[str], None] = print) -> Path:
@@ -100,7 +104,7 @@ class Trainer:
                     self._validate_and_keep()
                     self.save_state()
                 else:
-                    self._end_epoch({name: values[-1] for name, values in history.items()})
+                    self._end_epoch({name: _last(history, name) for name in ("loss", "psnr", "mae", "mse")})
                 if watch.interrupted:
                     self.announce(f"stopped and saved after step {self.state.total_steps}; the same command goes on")
                     raise KeyboardInterrupt
@@ -111,6 +115,12 @@ class Trainer:
         if self.settings.minutes is not None:
             return min(1.0, self.state.seconds / (60 * self.settings.minutes))
         return min(1.0, (self.state.epoch + self.state.step / self.batches.steps) / self.plan.epochs)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of now."""
+        warmth = min(1.0, (self.state.total_steps + 1) / (self.plan.warm_up + 1))
+        return warmth * float(self.schedule(self.done))
 
     def save_state(self) -> None:
         """Write all that is needed to go on from here."""
@@ -213,7 +223,7 @@ class Watch(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if self.trainer.state.total_steps % LOOK_EVERY == 0:
             self._sync()
-            self.model.optimizer.learning_rate = float(self.trainer.schedule(self.trainer.done))
+            self.model.optimizer.learning_rate = self.trainer.rate
 
     def on_train_batch_end(self, batch, logs=None):
         state = self.trainer.state
@@ -261,16 +271,26 @@ def psnr(truth, output):
     return -10 * ops.log10(ops.maximum(mse(ops.cast(truth, "float32"), output), 1e-10))
 
 
+def _last(history, name) -> float:
+    """Of the model's one output, or of the first of several."""
+    return (history.get(name) or history[f"output_{name}"])[-1]
+
+
 def _validate(enhancer, pairs, loss):
+    """Means over whole photos. A model that takes a level is judged by its loss when told the truth's."""
     rows = []
     for pair in pairs:
         low, high = read_pair(pair)
-        output = enhancer(low.astype(np.float32) / 255)
-        truth = high.astype(np.float32) / 255
-        value = float(ops.convert_to_numpy(loss(truth[None], output[None]))[0])
-        rows.append({"loss": value} | metrics.score(truth, output, with_ssim=False))
+        photo, truth = low.astype(np.float32) / 255, high.astype(np.float32) / 255
+        output = enhancer(photo)
+        row = metrics.score(truth, output, with_ssim=False)
+        if enhancer.takes_level:
+            output = enhancer(photo, level(thumbnail(truth)))
+            row["psnr_told"] = metrics.psnr(truth, output)
+        row["loss"] = float(ops.convert_to_numpy(loss(truth[None], output[None]))[0])
+        rows.append(row)
     means = mean(rows)
-    return {f"val_{key}": means[key] for key in ("loss", "psnr", "mae", "mse")}
+    return {f"val_{key}": means[key] for key in ("loss", "psnr", "mae", "mse", "psnr_told") if key in means}
 
 
 def _adapt(plan, settings):
@@ -290,24 +310,29 @@ def _unchangeable(plan, settings, split):
 
 
 def _build(plan, mixed_precision):
-    if mixed_precision:
-        on_gpu = any(device.startswith("gpu") for device in keras.distribution.list_devices())
-        keras.config.set_dtype_policy("mixed_float16" if on_gpu else "mixed_bfloat16")
-    model = architectures.build(plan.architecture, **plan.settings)
-    model.compile(
-        keras.optimizers.Adam(plan.learning_rate),
-        LOSSES[plan.loss],
-        metrics=[psnr, mae, mse],
-        jit_compile=keras.backend.backend() == "jax",  # measured slower with TensorFlow on a CPU
-    )
+    on_gpu = any(device.startswith("gpu") for device in keras.distribution.list_devices())
+    half = "mixed_float16" if on_gpu else "mixed_bfloat16"
+    model = architectures.build(plan.architecture, half if mixed_precision else "float32", **plan.settings)
+    optimizer = keras.optimizers.Adam(plan.learning_rate, weight_decay=plan.weight_decay or None, clipnorm=plan.clip)
+    scores, loss = [psnr, mae, mse], LOSSES[plan.loss]
+    asked = {"loss": loss, "metrics": scores}
+    if isinstance(model.output, dict):
+        asked = {
+            "loss": {"output": loss, "base": brightness, "guess": mae},
+            "loss_weights": OUTPUT_WEIGHTS,
+            "metrics": {"output": scores},
+        }
+    # XLA was measured slower with TensorFlow on a CPU.
+    model.compile(optimizer, jit_compile=keras.backend.backend() == "jax", **asked)
     model.optimizer.build(model.trainable_variables)
-    keras.config.set_dtype_policy("float32")
     return model
 
 
 def _batches(plan, split, seed, announce) -> Batches:
     if plan.generation == "old":
         return Patches(split.train, plan.crop, plan.batch_size, seed, announce)
+    if plan.architecture == "global_local":
+        return GlobalCrops(split.train, plan.crop, plan.crops_per_photo, plan.batch_size, seed)
     return Crops(split.train, plan.crop, plan.crops_per_photo, plan.batch_size, seed, plan.flips)
 
 

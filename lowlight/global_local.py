@@ -1,0 +1,154 @@
+"""The global-local graph: how bright is decided once for the whole photo, what is noise is decided close by.
+
+A thumbnail of the whole photo, and a map of how bright each of its regions is wished to be, give a colour matrix and a
+tone curve that varies over the photo (a low-resolution network that steers a full-resolution one: Gharbi et al. 2017,
+HDRNet; colour matrix and gamma: Cui et al. 2022, IAT). A U-Net from half resolution down then cleans tile by tile, told
+by feature-wise scale and shift (Perez et al. 2018, FiLM) what the whole photo is like.
+"""
+
+from lowlight.backend import computing, keras, layers, ops
+from lowlight.blocks import conv, down, residuals, up
+from lowlight.exposure import BLACK, CELLS, LARGEST_GAIN, LEVEL, THUMBNAIL
+
+DARKEST, BRIGHTEST = 1e-3, 0.97
+"""Between these the curve's slope follows from the brightness by arithmetic; at 0 and 1 it would be infinite."""
+
+FEATURES = 64
+"""Width of what is known of the whole photo, per cell and in all."""
+
+
+def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
+    """Exposure from a thumbnail, cleaning by a U-Net of residual blocks.
+
+    Built for half precision, the U-Net alone computes so.
+
+    Parameters
+    ----------
+    widths, blocks : sequences of int
+        Channels and residual blocks at 1/2, 1/4, 1/8 and 1/16 of the resolution.
+
+    Returns
+    -------
+    keras.Model
+        Inputs by name: `photo` (B, H, W, 3) in [0, 1], a tile or the whole; `thumbnail` (B, 64, 64, 3) and `level`
+        (B, 8, 8, 1) of the whole photo, by `lowlight.exposure`, the latter as it is wished to be; `box` (B, 4), the
+        tile's top, left, bottom and right in the whole photo, 0 to 1. Outputs: `output` (B, H, W, 3), not clipped;
+        `base` (B, H, W, 3), before cleaning; `guess` (B, 8, 8, 1), the level that such a photo should have.
+    """
+    with computing("float32"):
+        photo = keras.Input((None, None, 3), name="photo")
+        thumbnail = keras.Input((THUMBNAIL, THUMBNAIL, 3), name="thumbnail")
+        box = keras.Input((4,), name="box")
+        level = keras.Input((CELLS, CELLS, 1), name="level")
+        own = _level(thumbnail)
+        seen = _seen(thumbnail)
+        guess = _guess(seen, own)
+        known, whole = _known(seen, own, level)
+        base = _base(photo, box, own, level, known, whole)
+        photos = layers.Concatenate(name="photos")([photo, base])
+    correction, mask = _cleaning(photos, whole, widths, blocks)
+    with computing("float32"):
+        coarse = layers.UpSampling2D(2, name="coarse")(layers.AveragePooling2D(2, name="coarse_half")(base))
+        detail = layers.Multiply(name="kept_detail")([mask, layers.Subtract(name="detail")([base, coarse])])
+        output = layers.Add(name="output")([coarse, detail, correction])
+    inputs = {"photo": photo, "thumbnail": thumbnail, "box": box, "level": level}
+    return keras.Model(inputs, {"output": output, "base": base, "guess": guess})
+
+
+def _level(thumbnail):
+    """As `lowlight.exposure.level`."""
+    means = ops.mean(ops.average_pool(thumbnail, THUMBNAIL // CELLS), axis=-1, keepdims=True)
+    return ops.log(means + BLACK)
+
+
+def _seen(thumbnail):
+    """(B, 8, 8, 64): what the cells of the photo show, as it is and at the set brightness."""
+    mean = ops.mean(thumbnail, axis=(1, 2, 3), keepdims=True)
+    bright = ops.minimum(thumbnail * (LEVEL / ops.maximum(mean, LEVEL / LARGEST_GAIN)), 1.0)
+    x = layers.Concatenate(name="thumbnails")([thumbnail, bright])
+    for index, filters in enumerate((16, 32, FEATURES), 1):
+        x = layers.Conv2D(filters, 3, 2, "same", activation="relu", name=f"look_{index}")(x)
+    return x
+
+
+def _guess(seen, own):
+    """(B, 8, 8, 1): the level that a photo like this should have."""
+    x = conv(layers.Concatenate(name="guess_from")([seen, own]), FEATURES, "guess_1")
+    context = layers.Dense(FEATURES, activation="relu", name="guess_context")(_pooled(x, "guess"))
+    x = layers.Add(name="guess_in_context")([x, layers.Reshape((1, 1, FEATURES), name="guess_everywhere")(context)])
+    x = conv(x, FEATURES, "guess_2")
+    usual = keras.initializers.Constant(-0.9)  # a mean of 0.4
+    return layers.Conv2D(1, 1, kernel_initializer="zeros", bias_initializer=usual, name="guess")(x)
+
+
+def _known(seen, own, level):
+    """Features of the cells, (B, 8, 8, 64), and of the whole photo, (B, 64), once it is told how bright to be."""
+    x = layers.Concatenate(name="told")([seen, own, level, level - own])
+    x = conv(x, FEATURES, "known")
+    return x, layers.Dense(FEATURES, activation="relu", name="whole")(_pooled(x, "known"))
+
+
+def _base(photo, box, own, level, known, whole):
+    """(s x / (1 + (s - 1) x)) ^ gamma, with x the photo times a colour matrix: black stays black, white stays white."""
+    matrix = layers.Reshape((3, 3), name="matrix")(_from_zero(9, "matrix_change")(whole)) + ops.eye(3)
+    slopes, exponents = ops.split(layers.Reshape((1, 1, 6), name="tone")(_from_zero(6, "tone_change")(whole)), 2, axis=-1)
+    maps = layers.Conv2D(2, 3, padding="same", kernel_initializer="zeros", name="maps")(known)
+    slope, exponent = ops.split(maps, 2, axis=-1)
+    slope = slope + _logit(ops.exp(level) - BLACK) - _logit(ops.exp(own) - BLACK)
+    sliced = _sliced(ops.concatenate([slope, exponent], axis=-1), photo, box)
+    slope, exponent = ops.split(sliced, 2, axis=-1)
+    x = ops.clip(ops.einsum("bhwc,bdc->bhwd", photo, matrix), 1e-5, 1.0)
+    s = ops.exp(slope) * ops.exp(slopes)
+    return ops.power(s * x / (1 + (s - 1) * x), ops.exp(exponent) * ops.exp(exponents))
+
+
+def _sliced(maps, photo, box):
+    """(B, 8, 8, K) maps of the whole photo, bilinearly at each pixel of the tile: (B, H, W, K)."""
+    top, left, bottom, right = ops.split(box, 4, axis=-1)
+    rows = _shares(ops.ones_like(photo[:, :, 0, 0]), top, bottom)
+    columns = _shares(ops.ones_like(photo[:, 0, :, 0]), left, right)
+    return ops.einsum("bhjk,bwj->bhwk", ops.einsum("bhi,bijk->bhjk", rows, maps), columns)
+
+
+def _shares(ones, start, stop):
+    """(B, L, 8): the share that each cell has at each of L pixels, from (B, L) ones; beyond the photo, its rim."""
+    place = start + (stop - start) * (ops.cumsum(ones, axis=1) - 0.5) / ops.sum(ones, axis=1, keepdims=True)
+    cell = ops.clip(place * CELLS - 0.5, 0.0, CELLS - 1.0)
+    return ops.relu(1.0 - ops.abs(ops.expand_dims(cell, -1) - ops.arange(CELLS, dtype="float32")))
+
+
+def _cleaning(x, whole, widths, blocks):
+    """What to add (B, H, W, 3), and how much of the finest detail to keep (B, H, W, 3)."""
+    x = layers.Conv2D(widths[0], 3, strides=2, padding="same", name="stem")(x)
+    skips = []
+    for level, (width, count) in enumerate(zip(widths, blocks, strict=True), 1):
+        x = x if level == 1 else down(x, width, f"down_{level}")
+        x = residuals(x, width, count, f"encoder_{level}")
+        skips.append(x)
+    skips.pop()
+    scale, shift = (
+        layers.Reshape((1, 1, widths[-1]), name=name)(_from_zero(widths[-1], f"film_{name}")(whole))
+        for name in ("scale", "shift")
+    )
+    x = layers.Add(name="film")([x, layers.Multiply(name="scaled")([x, scale]), shift])
+    for level in range(len(skips), 0, -1):
+        x = up(x, widths[level - 1], f"up_{level}")
+        x = layers.Add(name=f"skip_{level}")([x, skips[level - 1]])
+        x = residuals(x, widths[level - 1], blocks[level - 1], f"decoder_{level}")
+    mask = layers.Conv2D(3, 3, padding="same", activation="sigmoid", kernel_initializer="zeros", name="mask_half")(x)
+    correction = layers.Conv2DTranspose(3, 2, strides=2, kernel_initializer="zeros", name="correction")(x)
+    return correction, layers.UpSampling2D(2, name="mask")(mask)
+
+
+def _from_zero(units, name):
+    return layers.Dense(units, kernel_initializer="zeros", name=name)
+
+
+def _pooled(x, name):
+    pools = layers.GlobalAveragePooling2D(name=f"{name}_mean")(x), layers.GlobalMaxPooling2D(name=f"{name}_most")(x)
+    return layers.Concatenate(name=f"{name}_pooled")(pools)
+
+
+def _logit(mean):
+    mean = ops.clip(mean, DARKEST, BRIGHTEST)
+    return ops.log(mean) - ops.log(1 - mean)
