@@ -4,16 +4,17 @@ That makes a run resumable at any step: the only random state is (seed, epoch, i
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import psutil
 
 from lowlight.backend import keras
 from lowlight.errors import UserError
-from lowlight.exposure import gain, level, thumbnail
+from lowlight.exposure import gain
 from lowlight.images import image_size
 from lowlight.pairs import Pair, read_pair
+from lowlight.sources import Memory, Source
 
 from keras.src.legacy.preprocessing.image import ImageDataGenerator  # isort: skip  tf.keras.preprocessing.image, without TF
 
@@ -88,7 +89,7 @@ class Crops(Batches):
 
     def __init__(self, pairs: Sequence[Pair], crop: int, crops_per_photo: int, batch_size: int, seed: int, flips: bool):
         super().__init__(len(pairs) * crops_per_photo, batch_size, seed)
-        self.photos, self.crop = Photos(pairs, lambda low, high: gain(low)), crop
+        self.photos, self.crop = Memory(pairs, _with_gain), crop
         self.generator = ImageDataGenerator(horizontal_flip=flips, vertical_flip=flips)
 
     def example(self, index):
@@ -102,48 +103,28 @@ class Crops(Batches):
 
 
 class GlobalCrops(Batches):
-    """Random crops with what a global-local model is told of the whole photo, flipped and transposed together."""
+    """Random crops with what a global-local model is told of the whole photo, flipped and transposed together.
 
-    def __init__(self, pairs: Sequence[Pair], crop: int, crops_per_photo: int, batch_size: int, seed: int):
-        super().__init__(len(pairs) * crops_per_photo, batch_size, seed)
-        self.photos, self.crop = Photos(pairs, lambda low, high: (thumbnail(low), level(thumbnail(high)))), crop
+    Parameters
+    ----------
+    sources : sequence of (float, Source)
+        Where crops come from, each with its share of them.
+    count : int
+        Crops in an epoch.
+    """
+
+    def __init__(self, sources: Sequence[tuple[float, Source]], count: int, crop: int, batch_size: int, seed: int):
+        super().__init__(count, batch_size, seed)
+        shares, self.sources = zip(*sources, strict=True)
+        self.ends, self.crop = np.cumsum(shares) / sum(shares), crop
 
     def example(self, index):
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        low, high, (small, wished) = self.photos[index % len(self.photos)]
-        height, width = low.shape[:2]
-        top, left = rng.integers((height - self.crop + 1, width - self.crop + 1))
-        window = np.s_[top : top + self.crop, left : left + self.crop]
-        box = np.array([top / height, left / width, (top + self.crop) / height, (left + self.crop) / width])
+        scene = self.sources[np.searchsorted(self.ends, rng.random(), side="right")].draw(rng, self.crop)
         turn = rng.integers(8)
-        low, high, small, wished = (turned(side, turn) for side in (low[window], high[window], small, wished))
-        inputs = {"photo": low, "thumbnail": small, "box": turned_box(box, turn), "level": wished}
+        low, high, small, wished = (turned(side, turn) for side in scene[:4])
+        inputs = {"photo": low, "thumbnail": small, "box": turned_box(scene.box, turn), "level": wished}
         return inputs, {"output": high, "base": high, "guess": wished}
-
-
-class Photos:
-    """Pairs as 8-bit arrays, and what `derive(low, high)` gives: (low, high, derived) by index.
-
-    They stay in memory while half of what is free lasts; the rest is read when it is needed.
-    """
-
-    def __init__(self, pairs: Sequence[Pair], derive: Callable):
-        self.pairs, self.derive = list(pairs), derive
-        self.memory: dict[int, tuple] = {}
-        self.free = psutil.virtual_memory().available // 2
-
-    def __len__(self):
-        return len(self.pairs)
-
-    def __getitem__(self, index):
-        if index in self.memory:
-            return self.memory[index]
-        low, high = read_pair(self.pairs[index])
-        found = (low, high, self.derive(low, high))
-        if low.nbytes + high.nbytes <= self.free:
-            self.free -= low.nbytes + high.nbytes
-            self.memory[index] = found
-        return found
 
 
 def turned(image: np.ndarray, turn: int) -> np.ndarray:
@@ -180,6 +161,11 @@ def fitting_crop(pairs: Sequence[Pair], crop: int, multiple: int) -> int:
             "Take it out of both folders."
         )
     return min(crop, side // multiple * multiple)
+
+
+def _with_gain(pair):
+    low, high = read_pair(pair)
+    return low, high, gain(low)
 
 
 def _grid(side, crop):

@@ -5,9 +5,13 @@ from collections.abc import Callable
 from lowlight import synthetic
 from lowlight.errors import UserError
 from lowlight.pairs import Split, load_split
+from lowlight.recipes import RECIPES
 from lowlight.settings import TrainingSettings
+from lowlight.sources import CleanSource, PairSource, clean_photos, listed_pairs
 
 LICENCES = {
+    "sice": "SICE part 1 (Cai et al., TIP 2018): for academic research only",
+    "bsds": "BSDS500 (Arbelaez et al., PAMI 2011): for non-commercial research",
     "LOL": "LOL v1 (Wei et al., BMVC 2018): its authors state no licence; research data, none of it is shipped",
     "synthetic": "made by lowlight.synthetic from photos that scikit-image ships (public domain or CC0)",
     "own": "not known: a folder of the user's own",
@@ -32,10 +36,56 @@ def load(settings: TrainingSettings, announce: Callable[[str], None] = print) ->
         folder = synthetic.write_pairs(settings.run_folder.parent / "synthetic", settings.clean)
         kind = "own" if settings.clean else "synthetic"
         return load_split(folder, announce=announce), {"name": "synthetic", "licence": LICENCES[kind]}
-    if settings.clean:
-        raise UserError("Clean photos are darkened only with --data synthetic. Received: --clean without it.")
+    given = [f"--{name}" for name in ("also", "clean") if getattr(settings, name)]
+    if given and not (settings.model in RECIPES and RECIPES[settings.model].mixture[1:] != (0, 0)):
+        raise UserError(
+            f"Model {settings.model} learns from the pairs of --data alone. Received: {' and '.join(given)} without "
+            "--data synthetic. Leave it out."
+        )
     if not settings.data and not (settings.low and settings.high):
         raise UserError("No pairs were named. Give --data DIR, --data synthetic, or --low DIR and --high DIR.")
     split = load_split(settings.data, settings.low, settings.high, settings.skip_bad_pairs, announce)
     kind = "LOL" if any(pair.low.parent.parent.name == "our485" for pair in split.train) else "own"
     return split, {"name": "LOL v1" if kind == "LOL" else "own pairs", "licence": LICENCES[kind]}
+
+
+def sources(settings: TrainingSettings, mixture: tuple[float, float, float], split: Split) -> tuple[list, dict]:
+    """Where crops for a global-local model come from.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    mixture : three floats
+        Of the recipe. The share of what is not given goes to the others.
+    split : Split
+
+    Returns
+    -------
+    list of (float, Source)
+    about : dict
+        What a card says of the sets beside the split's.
+
+    Raises
+    ------
+    UserError
+        If a folder is not as it must be.
+    """
+    found: list = [(mixture[0], PairSource(split.train))]
+    about, clean = {}, [[pair.high for pair in split.train]]
+    if settings.also:
+        more, held = listed_pairs(settings.also)
+        found.append((mixture[1], PairSource(more)))
+        clean.append(sorted({pair.high for pair in more}))
+        about["also"] = _described(settings.also, len(more), len(held))
+    if settings.clean:
+        photos, held_photos = clean_photos(settings.clean)
+        clean.append(photos)
+        about["clean"] = _described(settings.clean, len(photos), len(held_photos))
+    if mixture[2]:
+        found.append((mixture[2], CleanSource(clean)))
+    return found, about
+
+
+def _described(folder, used, held) -> dict:
+    licence = next((LICENCES[key] for key in ("sice", "bsds") if key in folder.name.lower()), LICENCES["own"])
+    return {"name": folder.name, "licence": licence, "train": used, "held_out": held}

@@ -13,6 +13,7 @@ from skimage.exposure import equalize_hist
 
 from lowlight import metrics
 from lowlight.errors import UserError
+from lowlight.exposure import level, thumbnail
 from lowlight.pairs import Pair, read_pair
 
 Method = Callable[[np.ndarray], np.ndarray]
@@ -23,7 +24,8 @@ PROTOCOL = (
     "mean of the photos' values; a photo that equals its truth counts as 100 dB. SSIM: Gaussian window of 11x11, "
     "sigma 1.5, covariance of the whole window, mean of the three channels (Wang et al. 2004). GT-mean PSNR: after "
     "the output is multiplied by mean(grey(truth)) / mean(grey(output)) and clipped, so it looks at the truth and is "
-    "no PSNR of the output itself."
+    "no PSNR of the output itself. Told: a model that takes a wish is given the truth's brightness, an 8x8 map of it, "
+    "which shows how well it cleans whatever its own guess of the brightness is worth."
 )
 
 NEAR_TWINS = (
@@ -53,7 +55,8 @@ def evaluate(
     Returns
     -------
     list of dict
-        For each pair, in order: `name`, and the metrics of `lowlight.metrics.score`.
+        For each pair, in order: `name`, and the metrics of `lowlight.metrics.score`; for an enhancer that takes a wish
+        also `psnr_told` and `ssim_told`, when it is told the truth's `lowlight.exposure.level`.
 
     Raises
     ------
@@ -71,8 +74,11 @@ def evaluate(
     with ThreadPoolExecutor(workers) as pool:
         for pair in track(pairs, description or "", console=console, transient=True, disable=hidden):
             low, truth = read_pair(pair)
-            output = metrics.to_8_bits(_finite(method(low.astype(np.float32) / 255), pair))
-            scores.append(pool.submit(metrics.score, truth, output, with_ssim))
+            photo = low.astype(np.float32) / 255
+            output, told = _finite(method(photo), pair), None
+            if getattr(method, "takes_level", False):
+                told = metrics.to_8_bits(method(photo, level(thumbnail(truth))))  # type: ignore[call-arg]
+            scores.append(pool.submit(_score, truth, metrics.to_8_bits(output), told, with_ssim))
             if len(scores) > workers:  # or the photos that wait for their score would fill the memory
                 scores[-workers - 1].result()
         return [{"name": pair.name} | future.result() for pair, future in zip(pairs, scores, strict=True)]
@@ -122,6 +128,15 @@ BASELINES: dict[str, Method] = {
     "histogram equalisation": equalised,
 }
 """What needs no training; a model that is worth something is better."""
+
+
+def _score(truth, output, told, with_ssim):
+    scores = metrics.score(truth, output, with_ssim)
+    if told is not None:
+        scores["psnr_told"] = metrics.psnr(truth, told)
+        if with_ssim:
+            scores["ssim_told"] = metrics.ssim(truth, told)
+    return scores
 
 
 def _mean(values, is_psnr):

@@ -91,7 +91,8 @@ def _known(seen, own, level):
 def _base(photo, box, own, level, known, whole):
     """(s x / (1 + (s - 1) x)) ^ gamma, with x the photo times a colour matrix: black stays black, white stays white."""
     matrix = layers.Reshape((3, 3), name="matrix")(_from_zero(9, "matrix_change")(whole)) + ops.eye(3)
-    slopes, exponents = ops.split(layers.Reshape((1, 1, 6), name="tone")(_from_zero(6, "tone_change")(whole)), 2, axis=-1)
+    tone = layers.Reshape((1, 1, 6), name="tone")(_from_zero(6, "tone_change")(whole))
+    slopes, exponents = ops.split(tone, 2, axis=-1)
     maps = layers.Conv2D(2, 3, padding="same", kernel_initializer="zeros", name="maps")(known)
     slope, exponent = ops.split(maps, 2, axis=-1)
     slope = slope + _logit(ops.exp(level) - BLACK) - _logit(ops.exp(own) - BLACK)

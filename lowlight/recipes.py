@@ -23,6 +23,8 @@ class Recipe:
     generation: Literal["old", "latest"] = "latest"
     loss: str = "mae"
     """A name in `lowlight.losses.LOSSES`."""
+    mixture: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    """Shares of the crops: of the pairs of --data, of --also, and of clean photos darkened on the fly."""
     crop: int = 128
     """Side of the square crops in pixels. Old: the grid of patches that the photos are cut into."""
     batch_size: int = 8
@@ -165,7 +167,7 @@ _MODEL_10 = dataclasses.replace(
 _MODEL_11 = dataclasses.replace(
     _MODEL_10,
     number=11,
-    idea="Global and local: a thumbnail of the whole photo decides colour and exposure, region by region; a U-Net cleans.",
+    idea="Global and local: a thumbnail of the whole photo decides colour and exposure by region; a U-Net cleans.",
     why="Told how bright to be, the cleaning need not guess it; and the wish can be moved by hand.",
     architecture="global_local",
     parameters=1_042_376,
@@ -174,10 +176,17 @@ _MODEL_11 = dataclasses.replace(
     weight_decay=1e-4,
     clip=1.0,
 )
+_MODEL_12 = dataclasses.replace(
+    _MODEL_11,
+    number=12,
+    idea="Model 11 for real photos: several cameras, and clean photos taken anew in every kind of bad light.",
+    why="What is well lit stays, what is against the light is lifted, and noise of every kind has been seen.",
+    mixture=(0.4, 0.2, 0.4),
+)
 
 _LADDER = (
     (_MODEL_1, _MODEL_2, _MODEL_3)
     + (_MODEL_4, _MODEL_5, _MODEL_6, _MODEL_7, _MODEL_8, _MODEL_9, _MODEL_10)
-    + (_MODEL_11,)
+    + (_MODEL_11, _MODEL_12)
 )
 RECIPES = {plan.number: plan for plan in _LADDER}

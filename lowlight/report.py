@@ -22,6 +22,8 @@ LABELS = {
     "mae": "MAE",
     "mse": "MSE",
     "ssim": "SSIM",
+    "psnr_told": "told: PSNR (dB)",
+    "ssim_told": "told: SSIM",
 }
 
 CHARTED = ("psnr", "mae", "mse")
@@ -29,8 +31,8 @@ CHARTED = ("psnr", "mae", "mse")
 SHEET = "ladder.png"
 SHEET_CAPTION = "Three dark photos and what each model makes of them"
 
-SHOWN_DIGITS = {"psnr": 2, "psnr_gt_mean": 2, "mae": 4, "mse": 4, "ssim": 3}
-SAVED_DIGITS = {"psnr": 4, "psnr_gt_mean": 4, "mae": 6, "mse": 8, "ssim": 4}
+SHOWN_DIGITS = {"psnr": 2, "psnr_gt_mean": 2, "mae": 4, "mse": 4, "ssim": 3, "psnr_told": 2, "ssim_told": 3}
+SAVED_DIGITS = {"psnr": 4, "psnr_gt_mean": 4, "mae": 6, "mse": 8, "ssim": 4, "psnr_told": 4, "ssim_told": 4}
 
 
 def table(summaries: Sequence[dict], part: str) -> Table:
@@ -38,11 +40,12 @@ def table(summaries: Sequence[dict], part: str) -> Table:
     count = summaries[0]["split"][part]
     result = Table(title=f"{PARTS[part]}: {count} photo{'s' if count > 1 else ''}", title_justify="left")
     result.add_column("method", no_wrap=True)
-    for label in LABELS.values():
+    labels = _labels(summaries)
+    for label in labels.values():
         result.add_column(label, justify="right")
     for name, scores in _methods(summaries, part):
         style = None if name in summaries[0]["baselines"] else "bold"
-        result.add_row(name, *(_shown(scores, key) for key in LABELS), style=style)
+        result.add_row(name, *(_shown(scores, key) for key in labels), style=style)
     return result
 
 
@@ -187,7 +190,8 @@ def _section(group, suffix):
 
 def _table(group, with_ideas=True) -> list[str]:
     """Lines of the table: baselines, then models; `with_ideas` adds what each model is to teach."""
-    head = ["method", "parameters", "MACs/px", "s/MP", "trained", "change (dB)", *LABELS.values()]
+    labels = _labels(group)
+    head = ["method", "parameters", "MACs/px", "s/MP", "trained", "change (dB)", *labels.values()]
     lines = [
         _line(head + ["the one new idea, and why"] * with_ideas),
         _line(["---"] + ["---:"] * (len(head) - 1) + ["---"] * with_ideas),
@@ -200,9 +204,15 @@ def _table(group, with_ideas=True) -> list[str]:
         cells = [name, "", "", "", "", ""]
         if name in models:
             cells = [f"[{name}]({quote(name)}/)", *_costs(models[name], group)]
-        values = [" / ".join(_shown(of_part[name], key) for of_part in scores.values()) for key in LABELS]
+        values = [" / ".join(_shown(of_part[name], key) for of_part in scores.values()) for key in labels]
         lines.append(_line([*cells, *values, *([ideas.get(name, "")] if with_ideas else [])]))
     return lines
+
+
+def _labels(group) -> dict[str, str]:
+    """The metrics that any of the models has; only those that take a wish can be told one."""
+    found = {key for summary in group for of_part in summary["scores"].values() for key in of_part[summary["name"]]}
+    return {key: label for key, label in LABELS.items() if key in found}
 
 
 def _costs(summary, group) -> list[str]:
@@ -278,11 +288,14 @@ def _shown(scores, key):
 def _images_csv(rows):
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["split", "image", "method", *SAVED_DIGITS])
+    measured = {key for methods in rows.values() for of_photos in methods.values() for key in of_photos[0]}
+    columns = [key for key in SAVED_DIGITS if key in measured]
+    writer.writerow(["split", "image", "method", *columns])
     for part, methods in rows.items():
         for method, of_photos in methods.items():
             for row in of_photos:
-                writer.writerow([part, row["name"], method, *(f"{row[key]:.{n}f}" for key, n in SAVED_DIGITS.items())])
+                values = (f"{row[key]:.{SAVED_DIGITS[key]}f}" if key in row else "" for key in columns)
+                writer.writerow([part, row["name"], method, *values])
     return text.getvalue()
 
 

@@ -25,7 +25,11 @@ class TrainingSettings:
     high: Path | None = None
     """Folder of the well-lit photos."""
     clean: Path | None = None
-    """With --data synthetic: the folder of clean photos to darken (else those that scikit-image ships)."""
+    """Folder of clean photos to darken: with --data synthetic (else those that scikit-image ships), and for models that
+    learn from photos darkened on the fly; a fifth of them is held out there."""
+    also: Path | None = None
+    """Folder with a pairs.csv (columns low and high) of more pairs, for models that learn from several sets; a sixth of
+    its targets is held out."""
     skip_bad_pairs: bool = False
     """Leave broken pairs out instead of refusing to train."""
     epochs: int | None = None
@@ -42,6 +46,9 @@ class TrainingSettings:
     """Of the first weights, the crops and their order."""
     mixed_precision: bool = False
     """Compute in half precision where that is safe (float16 on a GPU, bfloat16 elsewhere)."""
+    start: str | None = None
+    """Start from the weights of a trained model of the same graph, named as for main.py --model: to go on with other
+    pairs, such as your own."""
     resume: bool = False
     """Go on with the run in the output folder, also when it had ended or its budget was another."""
     overwrite: bool = False

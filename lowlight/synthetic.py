@@ -48,6 +48,9 @@ FITTING = 0.85
 """A crop without shapes that survive the dark is drawn again: below this rank correlation the checks of
 `lowlight.pairs` could take low and high for different scenes."""
 
+_LINEAR = np.arange(256) / 255
+_LINEAR = np.where(_LINEAR <= 0.04045, _LINEAR / 12.92, ((_LINEAR + 0.055) / 1.055) ** 2.4)
+
 
 class Sample(NamedTuple):
     """A photo that scikit-image ships, free of restrictions, and how it becomes a sample in test/low."""
@@ -116,13 +119,32 @@ def darken(
         balance = tuple(np.exp(rng.uniform(-BALANCE, BALANCE, 3) * (1, 0, 1)))
     if quality is None:
         quality = int(rng.integers(QUALITY[0], QUALITY[1] + 1))
-    light = _LINEAR[clean] * np.asarray(balance) / 2**stops
-    return _through_jpeg(_to_srgb(add_noise(light, rng, shot, read)), quality)
+    light = linear(clean) * np.asarray(balance) / 2**stops
+    return through_jpeg(encode(add_noise(light, rng, shot, read)), quality)
 
 
 def add_noise(light: np.ndarray, rng: np.random.Generator, shot: float, read: float) -> np.ndarray:
     """Poisson-Gaussian noise of variance ``shot * light + read**2`` on linear light (float array, any shape)."""
     return shot * rng.poisson(light / shot) + rng.normal(0, read, light.shape)
+
+
+def linear(photo: np.ndarray) -> np.ndarray:
+    """Linear light in [0, 1] (float64) of an sRGB photo (uint8), of the same shape (IEC 61966-2-1)."""
+    return _LINEAR[photo]
+
+
+def encode(light: np.ndarray, rounded: bool = True) -> np.ndarray:
+    """The sRGB photo of linear light, clipped to [0, 1]: uint8, or float64 in [0, 1] if it is not to be rounded."""
+    light = np.clip(light, 0, 1)
+    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.round(encoded * 255).astype(np.uint8) if rounded else encoded
+
+
+def through_jpeg(photo: np.ndarray, quality: int) -> np.ndarray:
+    """What a JPEG file of that quality (1 to 100) makes of a photo, (H, W, 3) uint8."""
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
 
 
 def write_pairs(folder: Path, clean: Path | None = None, seed: int = 0) -> Path:
@@ -261,22 +283,6 @@ def _is_complete(folder, recipe) -> bool:
     split = json.loads((folder / "split.json").read_text(encoding="utf-8"))
     names = itertools.product(("low", "high"), split["train"] + split["val"])
     return all((folder / side / f"{name}.png").is_file() for side, name in names)
-
-
-_LINEAR = np.arange(256) / 255
-_LINEAR = np.where(_LINEAR <= 0.04045, _LINEAR / 12.92, ((_LINEAR + 0.055) / 1.055) ** 2.4)
-
-
-def _to_srgb(light) -> np.ndarray:
-    light = np.clip(light, 0, 1)
-    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.round(encoded * 255).astype(np.uint8)
-
-
-def _through_jpeg(photo, quality) -> np.ndarray:
-    file = io.BytesIO()
-    Image.fromarray(photo).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
 
 
 def main() -> int:

@@ -84,10 +84,11 @@ class Trainer:
         self.model = _build(plan, settings.mixed_precision)
         self.measured = architectures.build(plan.architecture, **plan.settings)
         self.enhancer = Enhancer(self.measured)
+        self.started_from = self._start(settings.start) if settings.start else None
         self.averages = self.model.get_weights() if plan.average else None
         if state.arrays:
             self._restore()
-        self.batches = _batches(plan, split, settings.seed, announce)
+        self.batches = self._batches()
         self.batches.inputs = tuple(self.model.input)
         self.schedule = keras.optimizers.schedules.ExponentialDecay(plan.learning_rate, 1, plan.final_rate)
 
@@ -135,6 +136,27 @@ class Trainer:
         """Move the averages towards the weights of now."""
         for average, weight in zip(self.averages or [], self.model.get_weights(), strict=True):
             average += (1 - momentum) * (weight - average)
+
+    def _batches(self) -> Batches:
+        plan, train, seed = self.plan, self.split.train, self.settings.seed
+        if plan.generation == "old":
+            return Patches(train, plan.crop, plan.batch_size, seed, self.announce)
+        if plan.architecture != "global_local":
+            return Crops(train, plan.crop, plan.crops_per_photo, plan.batch_size, seed, plan.flips)
+        sources, more = dataset.sources(self.settings, plan.mixture, self.split)
+        self.about = self.about | more
+        return GlobalCrops(sources, len(train) * plan.crops_per_photo, plan.crop, plan.batch_size, seed)
+
+    def _start(self, name) -> dict:
+        """Take the weights of a trained model; what its card calls them."""
+        earlier, card = zoo.load(name)
+        if card.get("architecture") != {"name": self.plan.architecture, "settings": self.plan.settings}:
+            raise UserError(
+                f"The weights to start from are of another graph. Received: --start {name} for model "
+                f"{self.plan.number}, a {self.plan.architecture}. Name a model of that graph."
+            )
+        self.model.set_weights(earlier.get_weights())
+        return {"name": card["name"], "sha256": card["weights"]["sha256"]}
 
     def _restore(self):
         owners = {"model": _variables(self.model), "optimizer": self.model.optimizer.variables}
@@ -187,7 +209,8 @@ class Trainer:
                 "idea": plan.idea,
                 "architecture": {"name": plan.architecture, "settings": plan.settings},
                 "parameters": self.measured.count_params(),
-                "recipe": dataclasses.asdict(plan) | {"seed": self.settings.seed},
+                "recipe": dataclasses.asdict(plan)
+                | {"seed": self.settings.seed, "mixed_precision": self.settings.mixed_precision},
                 "data": self.about
                 | {"train": len(split.train), "val": len(split.val), "test": len(split.test), "split": split.source},
                 "training": {
@@ -199,6 +222,7 @@ class Trainer:
                     "machine": machine(),
                     "best_epoch": round(state.best_epoch, 2),
                     "val_psnr": round(state.best_psnr, 4),
+                    "started_from": self.started_from,
                 },
                 "weights": {"file": weights.name, "sha256": zoo.sha256(weights), "bytes": weights.stat().st_size},
                 "versions": zoo.versions(),
@@ -304,7 +328,10 @@ def _adapt(plan, settings):
 
 
 def _unchangeable(plan, settings, split):
-    facts = dataclasses.asdict(plan) | {"seed": settings.seed, "mixed_precision": settings.mixed_precision}
+    facts = dataclasses.asdict(plan) | {
+        name: str(value) if isinstance(value := getattr(settings, name), Path) else value
+        for name in ("seed", "mixed_precision", "start", "also", "clean")
+    }
     facts |= {"train pairs": [p.name for p in split.train], "val pairs": [p.name for p in split.val]}
     return {key: value for key, value in facts.items() if key not in ("epochs", "idea", "why")}
 
@@ -326,14 +353,6 @@ def _build(plan, mixed_precision):
     model.compile(optimizer, jit_compile=keras.backend.backend() == "jax", **asked)
     model.optimizer.build(model.trainable_variables)
     return model
-
-
-def _batches(plan, split, seed, announce) -> Batches:
-    if plan.generation == "old":
-        return Patches(split.train, plan.crop, plan.batch_size, seed, announce)
-    if plan.architecture == "global_local":
-        return GlobalCrops(split.train, plan.crop, plan.crops_per_photo, plan.batch_size, seed)
-    return Crops(split.train, plan.crop, plan.crops_per_photo, plan.batch_size, seed, plan.flips)
 
 
 def _variables(model):

@@ -123,12 +123,14 @@ def load(model: str | int | Path, address: str | None = None) -> tuple["keras.Mo
         As `files_of`, and `lowlight.foreign.load` for a file that holds a whole model.
     """
     card, weights = files_of(model, address)
-    from lowlight import architectures, foreign  # load Keras and TensorFlow: only once the files are known to be right
+    from lowlight import architectures, backend, foreign  # load TensorFlow: only once the files are known to be right
 
     if _is_whole(weights):
         loaded = foreign.load(weights)
         return loaded, card | {"parameters": loaded.count_params()}
-    built = architectures.build(card["architecture"]["name"], **card["architecture"]["settings"])
+    name = card["architecture"]["name"]
+    precision = backend.fastest_precision() if name in architectures.HALF else "float32"
+    built = architectures.build(name, precision, **card["architecture"]["settings"])
     built.load_weights(weights)
     return built, card
 

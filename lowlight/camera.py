@@ -1,0 +1,180 @@
+"""What a camera would have taken of a clean photo in worse light: drawn anew for every crop, never written to disk.
+
+The order is that of light: it falls by some stops, everywhere or only where the scene is dim; the sensor adds shot and
+read noise behind a Bayer mosaic (Foi et al. 2008), whose colours white balance then multiplies and demosaicking spreads
+over neighbours, so that the noise is coloured and blotchy (Brooks et al. 2019, "Unprocessing images for learned raw
+denoising"); the file is sRGB in 8 bits, often JPEG. Of the mosaic only the noise is made: the picture keeps its detail.
+
+A crop and the thumbnail of its whole photo are put through one and the same `Camera`.
+"""
+
+import dataclasses
+
+import numpy as np
+from scipy.ndimage import convolve, gaussian_filter, uniform_filter
+
+from lowlight.synthetic import encode, linear, through_jpeg
+
+SMALL = 128
+"""Side in pixels of what stands for the whole photo: pixels of it, not means, as noise is not to be averaged away."""
+
+_FILL = np.array([[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]])
+_FILL_GREEN = np.array([[0, 0.25, 0], [0.25, 1, 0.25], [0, 0.25, 0]])
+"""Bilinear demosaicking: what a sample gives to its neighbours of another colour."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Camera:
+    """How one photo is taken; the default takes it as it is."""
+
+    stops: float = 0.0
+    """By how much exposure falls."""
+    dim_only: float | None = None
+    """Darken only what is dimmer than this share of the scene, as against the light; None darkens all."""
+    night: float | None = None
+    """Make what is brighter than this share of the scene black, in the truth too, as a sky at night; None leaves it."""
+    balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Error of white balance: gains of red, green and blue."""
+    shot: float = 0.0
+    """Variance of the noise of a sensor's signal of 1, in linear light."""
+    read: float = 0.0
+    """Standard deviation of the noise of no signal."""
+    sensor: tuple[float, float, float] = (2.0, 1.0, 1.7)
+    """What white balance multiplies the mosaic's red, green and blue by."""
+    smear: float = 0.0
+    """Sigma in pixels of the blur that the camera's own cleaning gives to noise."""
+    sigma: float = 0.0
+    """Standard deviation of white Gaussian noise on the finished file, of 255."""
+    black: float = 0.0
+    """Added to all, as by haze or a wrong black level, of 1 in the file."""
+    quality: int | None = None
+    """Of JPEG; None leaves it out."""
+
+
+def draw(rng: np.random.Generator) -> Camera:
+    """A camera and a light: 15 % as it is, 25 % noisy, 60 % dark; of the dark ones two in five only where it is dim."""
+    kind = rng.random()
+    if kind < 0.15:
+        return Camera()
+    quality = int(rng.integers(60, 99)) if rng.random() < 0.5 else None
+    if kind < 0.4:
+        if rng.random() < 0.5:
+            return Camera(stops=rng.uniform(0, 0.5), sigma=rng.uniform(1, 50), quality=quality)
+        return Camera(stops=rng.uniform(0, 1), quality=quality, **_noise(rng))
+    where = rng.random()
+    return Camera(
+        stops=rng.uniform(0.5, 5.5) if where > 0.4 else rng.uniform(1, 4.5),
+        dim_only=rng.uniform(0.35, 0.75) if where < 0.4 else None,
+        night=rng.uniform(0.4, 0.7) if where > 0.9 else None,
+        balance=(np.exp(rng.uniform(-0.2, 0.2)), 1.0, np.exp(rng.uniform(-0.2, 0.2))),
+        black=rng.uniform(0, 0.02) if rng.random() < 0.2 else 0.0,
+        quality=quality,
+        **_noise(rng),
+    )
+
+
+def take(
+    clean: np.ndarray, small: np.ndarray, box: np.ndarray, camera: Camera, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Take a part of a scene, and the whole of it.
+
+    Parameters
+    ----------
+    clean : (h, w, 3) uint8 array
+        The part, sRGB.
+    small : (`SMALL`, `SMALL`, 3) uint8 array
+        Pixels of the whole photo, by `pixels_of`.
+    box : (4,) array
+        Top, left, bottom and right of the part in the whole, 0 to 1.
+    camera : Camera
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    low, high, low of the whole, high of the whole : uint8 arrays, shaped as `clean` and `small`
+    """
+    whole, part = linear(small), linear(clean)
+    place = np.array([0.0, 0.0, 1.0, 1.0])
+    if camera.night is not None:
+        black = _bright_share(whole, camera.night)
+        whole, part = (light * (1 - black(light, at))[..., None] for light, at in ((whole, place), (part, box)))
+    dim, dim_part = np.ones(1), np.ones(1)
+    if camera.dim_only is not None:
+        lit = _bright_share(whole, camera.dim_only)
+        dim, dim_part = (1 - lit(light, at)[..., None] for light, at in ((whole, place), (part, box)))
+    low, low_whole = (
+        _file(light * 2.0 ** (-camera.stops * share), camera, rng) for light, share in ((part, dim_part), (whole, dim))
+    )
+    return low, encode(part), low_whole, encode(whole)
+
+
+def pixels_of(photo: np.ndarray) -> np.ndarray:
+    """`SMALL` x `SMALL` pixels of a photo, evenly spread: (H, W, 3) to (`SMALL`, `SMALL`, 3), of the same type."""
+    rows, columns = (((np.arange(SMALL) + 0.5) * side / SMALL).astype(int) for side in photo.shape[:2])
+    return photo[np.ix_(rows, columns)]
+
+
+def _noise(rng) -> dict:
+    """Of a good camera or a bad one, cleaned by it or not; levels as in Brooks et al. 2019, and fainter."""
+    shot = np.exp(rng.uniform(np.log(3e-5), np.log(6e-3)))
+    read = np.exp((2.18 * np.log(shot) + 1.20 + rng.normal(0, 0.26)) / 2)
+    sensor = rng.uniform(1.2, 2.4), 1.0, rng.uniform(1.2, 2.4)
+    return {"shot": shot, "read": read, "sensor": sensor, "smear": rng.uniform(0.4, 1.5) if rng.random() < 0.4 else 0.0}
+
+
+def _bright_share(whole, share):
+    """A function that tells for each pixel of a part how far it belongs to the brighter part of the scene, 0 to 1.
+
+    A smooth map of the whole follows the edges of the scene by a guided filter (He et al. 2013), computed small and
+    applied to the part's own brightness (He & Sun 2015, "Fast guided filter").
+    """
+    guide = np.sqrt(whole.mean(axis=2))
+    soft = gaussian_filter(guide, 2)
+    threshold = np.quantile(soft, share)
+    target = np.clip((soft - threshold) / 0.1 + 0.5, 0, 1)
+    mean, goal = uniform_filter(guide, 9), uniform_filter(target, 9)
+    slope = (uniform_filter(guide * target, 9) - mean * goal) / (uniform_filter(guide**2, 9) - mean**2 + 1e-3)
+    lines = [uniform_filter(line, 9) for line in (slope, goal - slope * mean)]
+
+    def bright(light, box):
+        slope, offset = (_part(line, box, light.shape) for line in lines)
+        t = np.clip(slope * np.sqrt(light.mean(axis=2)) + offset, 0, 1)
+        return t * t * (3 - 2 * t)
+
+    return bright
+
+
+def _part(small, box, shape):
+    """A part of a (`SMALL`, `SMALL`) map, bilinearly enlarged to a shape."""
+    axes = []
+    for start, stop, side in ((box[0], box[2], shape[0]), (box[1], box[3], shape[1])):
+        place = np.clip((start + (stop - start) * (np.arange(side) + 0.5) / side) * SMALL - 0.5, 0, SMALL - 1)
+        axes.append(np.maximum(0, 1 - np.abs(place[:, None] - np.arange(SMALL))))
+    return axes[0] @ small @ axes[1].T
+
+
+def _file(light, camera, rng) -> np.ndarray:
+    light = light * np.asarray(camera.balance)
+    if camera.shot:
+        light = light + _mosaic_noise(light, camera, rng)
+    photo = encode(light, rounded=False) * (1 - camera.black) + camera.black
+    if camera.sigma:
+        photo = photo + rng.normal(0, camera.sigma / 255, photo.shape)
+    photo = np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8)
+    return through_jpeg(photo, camera.quality) if camera.quality else photo
+
+
+def _mosaic_noise(light, camera, rng) -> np.ndarray:
+    """Noise of one sample a pixel, of the colour that the Bayer pattern has there, white-balanced and demosaicked."""
+    height, width = light.shape[:2]
+    colour = np.array([[0, 1], [1, 2]])[np.ix_(np.arange(height) % 2, np.arange(width) % 2)]
+    gains = np.asarray(camera.sensor)[colour]
+    signal = np.take_along_axis(np.clip(light, 0, 1), colour[..., None], axis=2)[..., 0] / gains
+    noise = camera.shot * rng.poisson(signal / camera.shot) - signal + rng.normal(0, camera.read, signal.shape)
+    noise *= gains
+    planes = [
+        convolve(np.where(colour == i, noise, 0), fill, mode="mirror")
+        for i, fill in enumerate((_FILL, _FILL_GREEN, _FILL))
+    ]
+    spread = np.stack(planes, axis=2)
+    return gaussian_filter(spread, (camera.smear, camera.smear, 0)) if camera.smear else spread
