@@ -124,6 +124,7 @@ class GlobalCrops(Batches):
         turn = rng.integers(8)
         low, high, small, wished = (turned(side, turn) for side in scene[:4])
         inputs = {"photo": low, "thumbnail": small, "box": turned_box(scene.box, turn), "level": wished}
+        inputs["white_balance"] = np.ones(1)
         return inputs, {"output": high, "base": high, "guess": wished}
 
 

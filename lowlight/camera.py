@@ -9,6 +9,7 @@ A crop and the thumbnail of its whole photo are put through one and the same `Ca
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
@@ -108,9 +109,22 @@ def take(
     return low, encode(part), low_whole, encode(whole)
 
 
-def pixels_of(photo: np.ndarray) -> np.ndarray:
-    """`SMALL` x `SMALL` pixels of a photo, evenly spread: (H, W, 3) to (`SMALL`, `SMALL`, 3), of the same type."""
-    rows, columns = (((np.arange(SMALL) + 0.5) * side / SMALL).astype(int) for side in photo.shape[:2])
+def pixels_of(photo: np.ndarray, frame: Sequence[float]) -> np.ndarray:
+    """`SMALL` x `SMALL` pixels of a part of a photo, evenly spread.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) array
+    frame : four floats
+        Top, left, bottom and right of the part, in shares of the photo's sides.
+
+    Returns
+    -------
+    (`SMALL`, `SMALL`, 3) array of the same type
+    """
+    middles = (np.arange(SMALL) + 0.5) / SMALL
+    spans = ((frame[0], frame[2], photo.shape[0]), (frame[1], frame[3], photo.shape[1]))
+    rows, columns = (((start + (stop - start) * middles) * side).astype(int) for start, stop, side in spans)
     return photo[np.ix_(rows, columns)]
 
 

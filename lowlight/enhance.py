@@ -1,15 +1,18 @@
 """Run a model on a photo of any size: pad, whole or in blended tiles, crop."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 
 from lowlight.architectures import STRIDE
 from lowlight.backend import keras
+from lowlight.controls import Controls
 from lowlight.errors import UserError
-from lowlight.exposure import gain, level, thumbnail, wish
+from lowlight.exposure import gain, level, moved, thumbnail, wish
 
 TILE = 1024
 """Side in pixels of the squares that a larger photo is run in."""
@@ -23,6 +26,13 @@ STRIDES = (STRIDE, 2 * STRIDE, 4 * STRIDE, 8 * STRIDE)
 
 MARGIN = 16
 """Reflected pixels around the photo: without them the graph sees black there, and the photo's rim comes out worse."""
+
+COARSE = 15
+"""Changes wider than this, in pixels, are of colour and brightness; finer ones are cleaning, and can be kept less."""
+
+AS_GUESSED = Controls()
+
+ALL_CONTROLS = frozenset(field.name for field in dataclasses.fields(Controls))
 
 
 class Enhancer:
@@ -51,19 +61,25 @@ class Enhancer:
             self._check(tile)
         self.tiles = [side or tile or TILE for side in self.fixed]
         self.takes_level = "level" in self.inputs
+        self.controls = ALL_CONTROLS if self.takes_level else frozenset({"strength"})
         output = model.output["output"] if isinstance(model.output, dict) else model.output
         self.run = _compiled(keras.Model(model.input, output))
         if self.takes_level:
             small = {"thumbnail": model.input["thumbnail"]}
             self.guess = _compiled(keras.Model(small, model.output["guess"]))
+            self.run_with_base = _compiled(keras.Model(model.input, [output, model.output["base"]]))
 
-    def __call__(self, photo: np.ndarray, wished: np.ndarray | None = None) -> np.ndarray:
+    def __call__(
+        self, photo: np.ndarray, controls: Controls = AS_GUESSED, wished: np.ndarray | None = None
+    ) -> np.ndarray:
         """Enhance a photo.
 
         Parameters
         ----------
         photo : (H, W, 3) float32 array in [0, 1]
             Of any size from 1x1 up.
+        controls : Controls
+            Those named in the attribute `controls` are obeyed.
         wished : (8, 8, 1) float32 array, optional
             How bright to make each region, by `lowlight.exposure.level`, if the model takes that (`takes_level`).
             Default: as the model guesses it, and as it is where it is nearly right.
@@ -72,7 +88,7 @@ class Enhancer:
         -------
         (H, W, 3) float32 array in [0, 1]
         """
-        inputs = self._of_whole(photo, wished)
+        inputs = self._of_whole(photo, controls, wished)
         around = [self._around(side, fixed) for side, fixed in zip(photo.shape, self.fixed, strict=False)]
         padded = np.pad(photo, (*around, (0, 0)), "reflect")
         result = np.zeros_like(padded)
@@ -81,20 +97,33 @@ class Enhancer:
                 window = np.s_[rows.start : rows.stop, columns.start : columns.stop]
                 inputs["photo"] = padded[window][None]
                 inputs["box"] = _box(rows, columns, around, photo.shape)
-                output = self.run({name: inputs[name] for name in self.inputs})[0]
+                output = self._tile({name: inputs[name] for name in self.inputs}, controls.denoise)
                 result[window] += output * rows.weights[:, None, None] * columns.weights[:, None]
         (top, _), (left, _) = around
         result = result[top : top + photo.shape[0], left : left + photo.shape[1]]
-        return np.clip(result, 0, 1, out=result)
+        np.clip(result, 0, 1, out=result)
+        return result if controls.strength == 1 else photo + np.float32(controls.strength) * (result - photo)
 
-    def _of_whole(self, photo, wished) -> dict[str, np.ndarray]:
+    def _tile(self, inputs, denoise) -> np.ndarray:
+        """Run a tile; of what the cleaning changes, leave the fine part out as far as it is not to be cleaned."""
+        if denoise == 1 or not self.takes_level:
+            return self.run(inputs)[0]
+        output, base = (np.asarray(photo[0]) for photo in self.run_with_base(inputs))
+        change = output - base
+        return output - (1 - denoise) * (change - uniform_filter(change, (COARSE, COARSE, 1)))
+
+    def _of_whole(self, photo, controls, wished) -> dict[str, np.ndarray]:
         """The inputs that are the same for all tiles."""
         if not self.takes_level:
             return {"gain": np.reshape(gain(photo), (1, 1, 1, 1))}
         small = thumbnail(photo)
         if wished is None:
             wished = wish(level(small), self.guess({"thumbnail": small[None]})[0])
-        return {"thumbnail": small[None], "level": wished[None]}
+        return {
+            "thumbnail": small[None],
+            "level": moved(wished, controls)[None],
+            "white_balance": np.full((1, 1), controls.white_balance, np.float32),
+        }
 
     def _around(self, side, fixed) -> tuple[int, int]:
         """Pixels to add before and after a side of the photo, so that tiles fit."""
@@ -201,4 +230,4 @@ def _compiled(model) -> Callable[[dict], np.ndarray]:
         run.get_concrete_function()
     except TypeError:  # Keras 3.14.1 to 3.15.1 enlarges bilinearly only what has a known size
         run = tf.function(call)
-    return lambda inputs: run(inputs).numpy()
+    return lambda inputs: keras.tree.map_structure(np.asarray, run(inputs))

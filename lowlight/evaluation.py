@@ -77,7 +77,7 @@ def evaluate(
             photo = low.astype(np.float32) / 255
             output, told = _finite(method(photo), pair), None
             if getattr(method, "takes_level", False):
-                told = metrics.to_8_bits(method(photo, level(thumbnail(truth))))  # type: ignore[call-arg]
+                told = metrics.to_8_bits(method(photo, wished=level(thumbnail(truth))))  # type: ignore[call-arg]
             scores.append(pool.submit(_score, truth, metrics.to_8_bits(output), told, with_ssim))
             if len(scores) > workers:  # or the photos that wait for their score would fill the memory
                 scores[-workers - 1].result()

@@ -1,6 +1,10 @@
 """How bright a photo is and should be, decided once for the whole photo so that its parts agree."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from lowlight.controls import Controls
 
 LEVEL = 0.4
 """The mean, on [0, 1], to which a photo is brought: near the mean of well-lit photos."""
@@ -11,11 +15,20 @@ LARGEST_GAIN = 25.0
 THUMBNAIL = 64
 """Side in pixels of what a global-local model sees of the whole photo."""
 
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+"""Top, left, bottom and right of all of a photo, in shares of its sides."""
+
 CELLS = 8
 """A map of brightness has so many cells along each side, whatever the photo's shape."""
 
 BLACK = 0.02
 """Added to a cell's brightness before its logarithm is taken: about the least that one sees in a print."""
+
+STOP = np.log(2) / 2.2
+"""A stop in terms of a map: twice the light is 2 ** (1 / 2.2) times the value in an sRGB file."""
+
+DIM, BRIGHT = 0.25, 0.65
+"""Cells whose mean is at most the one are shadows, at least the other highlights; between them, partly both."""
 
 NEARLY_RIGHT = 0.5
 """Wishes that differ from what is there by less than this, in log units (0.7 stops), are granted only in part."""
@@ -40,22 +53,26 @@ def gain(photo: np.ndarray) -> np.float32:
     return np.float32(LEVEL / max(mean, LEVEL / LARGEST_GAIN))
 
 
-def thumbnail(photo: np.ndarray) -> np.ndarray:
-    """The whole photo squashed to a square: the mean of each of 64x64 cells, split pixels counted by their share.
+def thumbnail(photo: np.ndarray, box: Sequence[float] = WHOLE, side: int = THUMBNAIL) -> np.ndarray:
+    """The whole photo, or a part of it, squashed to a square: the mean of each cell, split pixels by their share.
 
     Parameters
     ----------
     photo : (H, W, 3) float array in [0, 1], or uint8 array in [0, 255]
         Of any size from 1x1 up.
+    box : four floats
+        Top, left, bottom and right of the part, in shares of the photo's sides.
+    side : int
+        Cells along each side.
 
     Returns
     -------
-    (64, 64, 3) float32 array in [0, 1]
+    (side, side, 3) float32 array in [0, 1]
     """
     height, width, channels = photo.shape
-    rows, columns = _shares(height), _shares(width)
+    rows, columns = _shares(height, box[0], box[2], side), _shares(width, box[1], box[3], side)
     flat = photo.astype(np.float32, copy=False).reshape(height, width * channels)
-    small = np.einsum("jw,iwc->ijc", columns, (rows @ flat).reshape(THUMBNAIL, width, channels), optimize=True)
+    small = np.einsum("jw,iwc->ijc", columns, (rows @ flat).reshape(side, width, channels), optimize=True)
     return (small / 255 if photo.dtype == np.uint8 else small).astype(np.float32)
 
 
@@ -90,13 +107,37 @@ def wish(own: np.ndarray, guess: np.ndarray) -> np.ndarray:
     (8, 8, 1) float32 array
     """
     difference = guess - own
-    share = np.clip(np.abs(difference) / NEARLY_RIGHT, 0, 1)
-    return (own + difference * share**2 * (3 - 2 * share)).astype(np.float32)
+    return (own + difference * _smoothstep(np.abs(difference) / NEARLY_RIGHT)).astype(np.float32)
 
 
-def _shares(length) -> np.ndarray:
-    """(64, length): the share that each pixel of a side has in the mean of each cell."""
-    edges = np.linspace(0, length, THUMBNAIL + 1)
+def moved(wished: np.ndarray, controls: Controls) -> np.ndarray:
+    """A wish, moved by stops: all of it (`exposure`), or its dim or bright cells alone (`shadows`, `highlights`).
+
+    Parameters
+    ----------
+    wished : (8, 8, 1) float array
+        From `wish`.
+    controls : Controls
+
+    Returns
+    -------
+    (8, 8, 1) float32 array
+        No darker than black, no brighter than white.
+    """
+    bright = _smoothstep((np.exp(wished) - BLACK - DIM) / (BRIGHT - DIM))
+    stops = controls.exposure + controls.shadows * (1 - bright) + controls.highlights * bright
+    return np.clip(wished + STOP * stops, np.log(BLACK), np.log(1 + BLACK)).astype(np.float32)
+
+
+def _smoothstep(t) -> np.ndarray:
+    """From 0 to 1 as t does, level at both ends."""
+    t = np.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _shares(length, start, stop, cells) -> np.ndarray:
+    """(cells, length): the share that each pixel of a side has in the mean of each cell from `start` to `stop`."""
+    edges = np.linspace(start * length, stop * length, cells + 1)
     pixels = np.arange(length)
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return (np.clip(covered, 0, None) * THUMBNAIL / length).astype(np.float32)
+    return (np.clip(covered, 0, None) / (edges[1] - edges[0])).astype(np.float32)

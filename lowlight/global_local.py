@@ -32,7 +32,8 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
     keras.Model
         Inputs by name: `photo` (B, H, W, 3) in [0, 1], a tile or the whole; `thumbnail` (B, 64, 64, 3) and `level`
         (B, 8, 8, 1) of the whole photo, by `lowlight.exposure`, the latter as it is wished to be; `box` (B, 4), the
-        tile's top, left, bottom and right in the whole photo, 0 to 1. Outputs: `output` (B, H, W, 3), not clipped;
+        tile's top, left, bottom and right in the whole photo, 0 to 1; `white_balance` (B, 1), from 0, which leaves the
+        colour of the light as it is, to 1. Outputs: `output` (B, H, W, 3), not clipped;
         `base` (B, H, W, 3), before cleaning; `guess` (B, 8, 8, 1), the level that such a photo should have.
     """
     with computing("float32"):
@@ -40,18 +41,19 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
         thumbnail = keras.Input((THUMBNAIL, THUMBNAIL, 3), name="thumbnail")
         box = keras.Input((4,), name="box")
         level = keras.Input((CELLS, CELLS, 1), name="level")
+        white_balance = keras.Input((1,), name="white_balance")
         own = _level(thumbnail)
         seen = _seen(thumbnail)
         guess = _guess(seen, own)
         known, whole = _known(seen, own, level)
-        base = _base(photo, box, own, level, known, whole)
+        base = _base(photo, box, own, level, white_balance, known, whole)
         photos = layers.Concatenate(name="photos")([photo, base])
     correction, mask = _cleaning(photos, whole, widths, blocks)
     with computing("float32"):
         coarse = layers.UpSampling2D(2, name="coarse")(layers.AveragePooling2D(2, name="coarse_half")(base))
         detail = layers.Multiply(name="kept_detail")([mask, layers.Subtract(name="detail")([base, coarse])])
         output = layers.Add(name="output")([coarse, detail, correction])
-    inputs = {"photo": photo, "thumbnail": thumbnail, "box": box, "level": level}
+    inputs = {"photo": photo, "thumbnail": thumbnail, "box": box, "level": level, "white_balance": white_balance}
     return keras.Model(inputs, {"output": output, "base": base, "guess": guess})
 
 
@@ -88,11 +90,15 @@ def _known(seen, own, level):
     return x, layers.Dense(FEATURES, activation="relu", name="whole")(_pooled(x, "known"))
 
 
-def _base(photo, box, own, level, known, whole):
+def _base(photo, box, own, level, white_balance, known, whole):
     """(s x / (1 + (s - 1) x)) ^ gamma, with x the photo times a colour matrix: black stays black, white stays white."""
     matrix = layers.Reshape((3, 3), name="matrix")(_from_zero(9, "matrix_change")(whole)) + ops.eye(3)
-    tone = layers.Reshape((1, 1, 6), name="tone")(_from_zero(6, "tone_change")(whole))
-    slopes, exponents = ops.split(tone, 2, axis=-1)
+    tone = layers.Reshape((2, 1, 3), name="tone")(_from_zero(6, "tone_change")(whole))
+    kept = 1 - ops.expand_dims(white_balance, -1)
+    grey = ops.log(ops.maximum(ops.sum(matrix, axis=2, keepdims=True), 0.1))
+    matrix = matrix * ops.exp(-kept * (grey - ops.mean(grey, axis=1, keepdims=True)))
+    tone = tone - ops.expand_dims(kept, -1) * (tone - ops.mean(tone, axis=3, keepdims=True))
+    slopes, exponents = tone[:, :1], tone[:, 1:]
     maps = layers.Conv2D(2, 3, padding="same", kernel_initializer="zeros", name="maps")(known)
     slope, exponent = ops.split(maps, 2, axis=-1)
     slope = slope + _logit(ops.exp(level) - BLACK) - _logit(ops.exp(own) - BLACK)

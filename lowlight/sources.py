@@ -10,7 +10,7 @@ import psutil
 
 from lowlight import camera
 from lowlight.errors import UserError
-from lowlight.exposure import level, thumbnail
+from lowlight.exposure import THUMBNAIL, WHOLE, level, thumbnail
 from lowlight.images import list_images, read_rgb
 from lowlight.pairs import Pair, PairError, read_pair
 
@@ -28,11 +28,11 @@ class Scene(NamedTuple):
     high: np.ndarray
     """(C, C, 3) uint8, both."""
     thumbnail: np.ndarray
-    """(64, 64, 3), of the dark photo."""
+    """(64, 64, 3), of the dark photo's whole."""
     level: np.ndarray
-    """(8, 8, 1), of the truth."""
+    """(8, 8, 1), of the truth's whole."""
     box: np.ndarray
-    """(4,): where the crop lies, by `window`."""
+    """(4,): where the crop lies in the whole, by `window`."""
 
 
 class Source(Protocol):
@@ -49,9 +49,10 @@ class PairSource:
         self.photos = Memory(pairs, _pair_in_memory)
 
     def draw(self, rng, crop):
-        low, high, small, wished = self.photos[rng.integers(len(self.photos))]
-        part, box = window(low.shape, crop, rng)
-        return Scene(low[part], high[part], small, wished, box)
+        low, high, small_low, small_high = self.photos[rng.integers(len(self.photos))]
+        frame = framing(low.shape, crop, rng)
+        part, box = window(low.shape, crop, frame, rng)
+        return Scene(low[part], high[part], thumbnail(small_low, frame), level(thumbnail(small_high, frame)), box)
 
 
 class CleanSource:
@@ -68,9 +69,11 @@ class CleanSource:
 
     def draw(self, rng, crop):
         group = self.groups[rng.integers(len(self.groups))]
-        clean, small = group[rng.integers(len(group))]
-        part, box = window(clean.shape, crop, rng)
-        low, high, low_small, high_small = camera.take(clean[part], small, box, camera.draw(rng), rng)
+        (clean,) = group[rng.integers(len(group))]
+        frame = framing(clean.shape, crop, rng)
+        part, box = window(clean.shape, crop, frame, rng)
+        whole = camera.pixels_of(clean, frame)
+        low, high, low_small, high_small = camera.take(clean[part], whole, box, camera.draw(rng), rng)
         return Scene(low, high, thumbnail(low_small), level(thumbnail(high_small)), box)
 
 
@@ -96,11 +99,30 @@ class Memory:
         return found
 
 
-def window(shape: Sequence[int], crop: int, rng: np.random.Generator) -> tuple[tuple, np.ndarray]:
-    """A random square of a photo: as an index, and as top, left, bottom and right in shares of its sides."""
-    height, width = shape[:2]
-    top, left = rng.integers((height - crop + 1, width - crop + 1))
-    box = np.array([top / height, left / width, (top + crop) / height, (left + crop) / width])
+def framing(shape: Sequence[int], crop: int, rng: np.random.Generator) -> np.ndarray:
+    """What is taken for the whole photo: all of it, half of the time, or a part of at least 0.6 of each side.
+
+    A scene that is framed in many ways cannot be known by heart; what it looks like can.
+
+    Returns
+    -------
+    (4,) array
+        Top, left, bottom and right, in shares of the photo's sides; a crop fits in.
+    """
+    if rng.random() < 0.5:
+        return np.array(WHOLE)
+    sides = np.maximum(rng.uniform(0.6, 1, 2), np.minimum(1, (crop + 1) / np.array(shape[:2])))
+    starts = rng.random(2) * (1 - sides)
+    return np.concatenate([starts, starts + sides])
+
+
+def window(shape: Sequence[int], crop: int, frame: np.ndarray, rng: np.random.Generator) -> tuple[tuple, np.ndarray]:
+    """A random square within a frame of a photo: as an index, and as top, left, bottom and right within the frame."""
+    size = np.array(shape[:2])
+    first, last = np.ceil(frame[:2] * size - 1e-6).astype(int), np.floor(frame[2:] * size + 1e-6).astype(int)
+    top, left = rng.integers(first, np.maximum(first, last - crop) + 1)
+    corners = np.array([top, left, top + crop, left + crop]) / np.tile(size, 2)
+    box = (corners - np.tile(frame[:2], 2)) / np.tile(frame[2:] - frame[:2], 2)
     return np.s_[top : top + crop, left : left + crop], box
 
 
@@ -150,9 +172,8 @@ def clean_photos(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def _pair_in_memory(pair):
     low, high = read_pair(pair)
-    return low, high, thumbnail(low), level(thumbnail(high))
+    return low, high, *(thumbnail(side, side=2 * THUMBNAIL) for side in (low, high))
 
 
 def _clean_in_memory(path):
-    photo = read_rgb(path)
-    return photo, camera.pixels_of(photo)
+    return (read_rgb(path),)

@@ -309,7 +309,7 @@ def _validate(enhancer, pairs, loss):
         output = enhancer(photo)
         row = metrics.score(truth, output, with_ssim=False)
         if enhancer.takes_level:
-            output = enhancer(photo, level(thumbnail(truth)))
+            output = enhancer(photo, wished=level(thumbnail(truth)))
             row["psnr_told"] = metrics.psnr(truth, output)
         row["loss"] = float(ops.convert_to_numpy(loss(truth[None], output[None]))[0])
         rows.append(row)
