@@ -15,7 +15,7 @@ def conv_norm(x, filters, name, dilation=1, strides=1):
     x = layers.Conv2D(
         filters, 3, strides, "same", dilation_rate=dilation, use_bias=False, name=f"{name}_conv"
     )(x)  # fmt: skip
-    x = layers.BatchNormalization(name=f"{name}_norm")(x)
+    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
     return layers.ReLU(name=name)(x)
 
 

@@ -38,10 +38,7 @@ def macs_per_pixel(model: keras.Model) -> int:
         return macs_per_pixel(inner[0])
     weighted = [layer for layer in model.layers if hasattr(layer, "kernel")]
     probe = keras.Model(model.inputs, [(layer.input, layer.output) for layer in weighted])
-    spec = [
-        keras.KerasTensor((1, *(side or LARGE for side in tensor.shape[1:3]), tensor.shape[3]))
-        for tensor in model.inputs
-    ]
+    spec = [keras.KerasTensor((1, *(side or LARGE for side in tensor.shape[1:]))) for tensor in model.inputs]
     total = 0
     for layer, (before, after) in zip(weighted, probe.compute_output_spec(spec), strict=True):
         # A transposed convolution applies its kernel at each pixel that goes in, any other at each that comes out.

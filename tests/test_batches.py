@@ -83,9 +83,9 @@ def test_another_epoch_and_another_seed_give_other_crops(pairs):
 
 def test_photos_that_do_not_fit_in_memory_are_read_anew_and_give_the_same_batches(pairs):
     kept, read = crops(pairs), crops(pairs)
-    read.free = 0
+    read.photos.free = 0
     np.testing.assert_array_equal(kept[1][1], read[1][1])
-    assert not read.memory
+    assert not read.photos.kept
     assert kept.memory
 
 

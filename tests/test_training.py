@@ -106,11 +106,11 @@ from lowlight import batches
 from lowlight.settings import TrainingSettings
 from lowlight.training import train
 
-def slow(self, index, crop_pair=batches.Crops.crop_pair):
+def slow(self, index, example=batches.Crops.example):
     time.sleep(2)
-    return crop_pair(self, index)
+    return example(self, index)
 
-batches.Crops.crop_pair = slow
+batches.Crops.example = slow
 gc.disable()
 train(TrainingSettings(8, sys.argv[1], minutes=0.02, batch_size=2, crop=16, output=Path(sys.argv[2])), "latest")
 """

@@ -1,0 +1,105 @@
+"""What a camera makes of a clean photo: light by arithmetic, noise by its statistics."""
+
+import numpy as np
+import pytest
+
+from lowlight.camera import SMALL, Camera, draw, pixels_of, take
+from lowlight.synthetic import linear
+from tests.conftest import scene
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+def shot(photo, camera, seed=0):
+    low, high, _, _ = take(photo, pixels_of(photo, WHOLE), np.array(WHOLE), camera, np.random.default_rng(seed))
+    return low, high
+
+
+@pytest.fixture
+def photo():
+    return scene(3, 160, 200)
+
+
+def test_the_default_camera_takes_the_photo_as_it_is(photo):
+    low, high = shot(photo, Camera())
+    np.testing.assert_array_equal(low, photo)
+    np.testing.assert_array_equal(high, photo)
+
+
+def test_each_stop_halves_the_light(photo):
+    low, high = shot(photo, Camera(stops=2))
+    np.testing.assert_array_equal(high, photo)
+    np.testing.assert_allclose(linear(low), linear(photo) / 4, atol=0.005)
+
+
+def test_noise_has_the_variance_of_its_green_samples_spread_by_demosaicking():
+    """Where the mosaic is green, the sample itself stands; elsewhere the mean of four."""
+    grey = np.full((200, 200, 3), 188, np.uint8)
+    light = linear(grey)[0, 0, 0]
+    low, _ = shot(grey, Camera(shot=2e-3, read=0.01, sensor=(1.0, 1.0, 1.0)))
+    sites = (np.add.outer(np.arange(200), np.arange(200)) % 2 == 1)[1:-1, 1:-1]
+    noise = (linear(low) - light)[1:-1, 1:-1, 1]
+    assert noise[sites].var() == pytest.approx(2e-3 * light + 1e-4, rel=0.1)
+    assert noise[~sites].var() == pytest.approx((2e-3 * light + 1e-4) / 4, rel=0.1)
+    assert noise.mean() == pytest.approx(0, abs=1e-3)
+
+
+def test_white_balance_makes_red_and_blue_noisier():
+    grey = np.full((200, 200, 3), 120, np.uint8)
+    low, _ = shot(grey, Camera(shot=2e-3, sensor=(2.0, 1.0, 1.0)))
+    spread = linear(low).std(axis=(0, 1))
+    assert spread[0] > 1.2 * spread[2]
+
+
+def test_cleaned_noise_is_smoother():
+    grey = np.full((200, 200, 3), 120, np.uint8)
+    rough, smooth = (shot(grey, Camera(shot=2e-3, smear=smear))[0].astype(float) for smear in (0, 1))
+    assert np.diff(smooth, axis=0).std() < 0.6 * np.diff(rough, axis=0).std()
+
+
+def test_gaussian_noise_has_its_sigma():
+    low, _ = shot(np.full((200, 200, 3), 128, np.uint8), Camera(sigma=25))
+    assert low.std() == pytest.approx(25, rel=0.05)
+
+
+def against_the_light():
+    """Left half dim, right half bright."""
+    photo = np.full((160, 200, 3), 60, np.uint8)
+    photo[:, 100:] = 220
+    return photo
+
+
+def test_against_the_light_only_what_is_dim_falls_dark():
+    photo = against_the_light()
+    low, high = shot(photo, Camera(stops=3, dim_only=0.5))
+    np.testing.assert_array_equal(high, photo)
+    assert linear(low[:, :80]) == pytest.approx(linear(photo[:, :80]) / 8, abs=0.01)
+    assert np.abs(low[:, 120:].astype(int) - 220).max() <= 3
+
+
+def test_a_night_sky_is_black_in_the_truth_too():
+    low, high = shot(against_the_light(), Camera(stops=1, night=0.5))
+    assert high[:, 120:].max() <= 3
+    assert low[:, 120:].max() <= 3
+    assert high[:, :80].min() >= 57
+
+
+def test_a_part_is_taken_as_it_is_in_the_whole():
+    """Noise apart: the crop and the same place of the whole photo come from one light and one camera."""
+    photo = np.asarray(scene(1, SMALL, SMALL))
+    camera = Camera(stops=3, dim_only=0.5, balance=(1.1, 1, 0.9), black=0.01)
+    rng = np.random.default_rng(0)
+    box = np.array([0.25, 0.5, 0.75, 1.0])
+    part = photo[32:96, 64:]
+    low, high, low_whole, high_whole = take(part, photo, box, camera, rng)
+    np.testing.assert_array_equal(high, high_whole[32:96, 64:])
+    assert np.abs(low.astype(int) - low_whole[32:96, 64:]).max() <= 1
+
+
+def test_cameras_are_drawn_of_every_kind():
+    rng = np.random.default_rng(0)
+    cameras = [draw(rng) for _ in range(2000)]
+    assert np.mean([camera == Camera() for camera in cameras]) == pytest.approx(0.15, abs=0.03)
+    assert np.mean([camera.dim_only is not None for camera in cameras]) == pytest.approx(0.24, abs=0.03)
+    assert np.mean([camera.night is not None for camera in cameras]) == pytest.approx(0.06, abs=0.02)
+    assert max(camera.stops for camera in cameras) <= 5.5

@@ -1,0 +1,81 @@
+"""How bright a photo is and should be: means by hand, and what the controls move."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lowlight.controls import RANGES, Controls
+from lowlight.errors import UserError
+from lowlight.exposure import BLACK, STOP, level, moved, thumbnail, wish
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 200), st.integers(1, 200))
+def test_a_thumbnail_has_the_mean_of_its_photo(height, width):
+    photo = np.random.default_rng(0).random((height, width, 3)).astype(np.float32)
+    small = thumbnail(photo)
+    assert small.shape == (64, 64, 3)
+    np.testing.assert_allclose(small.mean(axis=(0, 1)), photo.mean(axis=(0, 1)), atol=1e-5)
+
+
+def test_each_cell_of_a_thumbnail_is_the_mean_of_its_pixels():
+    photo = np.random.default_rng(0).integers(0, 256, (128, 192, 3), dtype=np.uint8)
+    by_hand = photo.reshape(64, 2, 64, 3, 3).mean(axis=(1, 3)) / 255
+    np.testing.assert_allclose(thumbnail(photo), by_hand, atol=1e-5)
+
+
+def test_a_part_of_a_photo_has_the_thumbnail_of_that_part_alone():
+    photo = np.random.default_rng(0).random((100, 80, 3)).astype(np.float32)
+    np.testing.assert_allclose(thumbnail(photo, (0.2, 0.25, 0.8, 1.0)), thumbnail(photo[20:80, 20:]), atol=1e-5)
+
+
+def test_a_level_is_the_logarithm_of_each_cells_mean():
+    small = np.zeros((64, 64, 3), np.float32)
+    small[:8, 8:16] = 0.5
+    found = level(small)
+    assert found.shape == (8, 8, 1)
+    assert found[0, 1, 0] == pytest.approx(np.log(0.52))
+    assert found[1, 1, 0] == pytest.approx(np.log(0.02))
+
+
+def test_what_is_nearly_right_stays_and_what_is_far_off_is_granted():
+    own = np.array([-1.0, -1.0, -1.0, -3.0])
+    guess = np.array([-1.0, -0.95, -0.5, -0.7])
+    assert wish(own, guess) == pytest.approx([-1.0, -1 + 0.05 * 0.028, -0.5, -0.7])
+
+
+MEANS = np.array([0.0, 0.05, 0.2, 0.45, 0.7, 0.95])
+WISHED = np.log(MEANS + BLACK)
+
+
+def changes(**settings):
+    return moved(WISHED, Controls(**settings)) - WISHED
+
+
+def test_exposure_moves_all_that_is_not_black_or_white_by_its_stops():
+    assert changes(exposure=1)[1:4] == pytest.approx([STOP] * 3)
+    assert changes(exposure=-1)[1:] == pytest.approx([-STOP] * 5)
+    assert np.exp(moved(WISHED, Controls(exposure=3))).max() <= 1 + BLACK + 1e-6
+
+
+def test_shadows_move_dim_cells_alone_and_highlights_bright_ones():
+    assert changes(shadows=1)[:3] == pytest.approx([STOP] * 3)
+    assert changes(shadows=1)[4:] == pytest.approx([0, 0], abs=1e-6)
+    assert changes(highlights=-1)[:3] == pytest.approx([0] * 3, abs=1e-6)
+    assert changes(highlights=-1)[4:] == pytest.approx([-STOP] * 2)
+
+
+@pytest.mark.parametrize("name", ["exposure", "shadows", "highlights"])
+def test_more_stops_are_never_darker(name):
+    maps = [moved(WISHED, Controls(**{name: stops})) for stops in np.linspace(-3, 3, 13)]
+    assert (np.diff(maps, axis=0) >= 0).all()
+    assert maps[0].sum() < maps[6].sum() < maps[12].sum()
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_controls_out_of_their_range_are_refused(name):
+    with pytest.raises(UserError, match=f"{name} .*Received: 9"):
+        dataclasses.replace(Controls(), **{name: 9})

@@ -1,0 +1,150 @@
+"""The global-local graph: it starts from a plain curve, obeys the wish, and keeps what it is told to keep."""
+
+import numpy as np
+import pytest
+
+from lowlight import architectures
+from lowlight.backend import keras
+from lowlight.controls import Controls
+from lowlight.enhance import Enhancer
+from lowlight.exposure import WHOLE, level, thumbnail
+
+SMALL = {"widths": (8, 8), "blocks": (1, 1)}
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    return architectures.build("global_local", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """As after training: no weight is zero."""
+    keras.utils.set_random_seed(3)
+    model = architectures.build("global_local", **SMALL)
+    rng = np.random.default_rng(0)
+    model.set_weights([w + rng.normal(0, 0.05, w.shape).astype("f4") for w in model.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def enhance(trained):
+    return Enhancer(trained)
+
+
+def picture(height=96, width=128, seed=0):
+    """Dark, soft, with a bright corner."""
+    rng = np.random.default_rng(seed)
+    photo = rng.random((height, width, 3)).astype(np.float32) * 0.1 + 0.02
+    photo[: height // 3, : width // 3] += 0.6
+    return photo
+
+
+def run(model, photo, wished, box=WHOLE, white_balance=1.0):
+    inputs = {
+        "photo": photo[None],
+        "thumbnail": thumbnail(photo)[None],
+        "box": np.array([box], "f4"),
+        "level": wished[None],
+        "white_balance": np.full((1, 1), white_balance, "f4"),
+    }
+    return {name: np.asarray(array)[0] for name, array in model(inputs, training=False).items()}
+
+
+def test_untrained_it_is_the_curve_that_the_wish_asks_for(fresh):
+    """Flat photo of x, wish of w: logit(w) = logit(x) + log(s), so the curve must give w itself."""
+    photo = np.full((64, 64, 3), 0.05, np.float32)
+    found = run(fresh, photo, np.full((8, 8, 1), np.log(0.42 + 0.02), "f4"))
+    np.testing.assert_allclose(found["base"], 0.42, atol=1e-3)
+    np.testing.assert_allclose(found["output"], found["base"], atol=1e-5)
+
+
+def test_black_stays_black_and_white_stays_white_whatever_is_wished(fresh):
+    photo = np.full((64, 64, 3), 0.2, np.float32)
+    photo[:8], photo[8:16] = 0, 1
+    for wished in (0.1, 0.3, 0.5):
+        base = run(fresh, photo, np.full((8, 8, 1), np.log(wished + 0.02), "f4"))["base"]
+        assert base[0].max() < 0.02
+        assert base[12].min() > 0.99
+
+
+def test_a_part_gets_the_curve_that_it_has_in_the_whole(trained):
+    """Before cleaning, a pixel depends on itself, its place and the thumbnail alone."""
+    photo = picture(96, 128)
+    wished = level(thumbnail(np.sqrt(photo)))
+    whole = run(trained, photo, wished)["base"]
+    inputs = {
+        "photo": photo[None, 32:64, 64:128],
+        "thumbnail": thumbnail(photo)[None],
+        "box": np.array([[32 / 96, 64 / 128, 64 / 96, 1]], "f4"),
+        "level": wished[None],
+        "white_balance": np.ones((1, 1), "f4"),
+    }
+    part = np.asarray(trained(inputs)["base"])[0]
+    np.testing.assert_allclose(part, whole[32:64, 64:128], atol=1e-5)
+
+
+def test_without_white_balance_grey_stays_grey(trained):
+    photo = np.repeat(picture()[..., :1], 3, axis=2)
+    wished = np.full((8, 8, 1), -0.9, "f4")
+    assert np.ptp(run(trained, photo, wished)["base"], axis=2).max() > 0.02
+    assert np.ptp(run(trained, photo, wished, white_balance=0.0)["base"], axis=2).max() < 1e-5
+
+
+def test_the_enhancer_tells_the_model_what_it_would_be_told_of_the_whole(trained, enhance):
+    photo = picture(64, 96)
+    padded = np.pad(photo, ((16, 16), (16, 16), (0, 0)), "reflect")
+    wished = np.full((8, 8, 1), -0.8, "f4")
+    inputs = {
+        "photo": padded[None],
+        "thumbnail": thumbnail(photo)[None],
+        "box": np.array([[-16 / 64, -16 / 96, 80 / 64, 112 / 96]], "f4"),
+        "level": wished[None],
+        "white_balance": np.ones((1, 1), "f4"),
+    }
+    expected = np.asarray(trained(inputs)["output"])[0, 16:-16, 16:-16]
+    np.testing.assert_allclose(enhance(photo, wished=wished), np.clip(expected, 0, 1), atol=1e-5)
+
+
+def test_tiles_agree_with_the_whole(trained, enhance):
+    photo = picture(300, 340)
+    tiled = Enhancer(trained, tile=256)(photo)
+    assert np.abs(tiled - enhance(photo)).max() <= 1 / 255
+
+
+@pytest.mark.parametrize("name", ["exposure", "shadows", "highlights"])
+def test_more_stops_give_a_brighter_photo(enhance, name):
+    photo = picture()
+    means = [enhance(photo, Controls(**{name: stops})).mean() for stops in (-2, -1, 0, 1, 2)]
+    assert np.diff(means).min() > 0
+
+
+def test_strength_blends_from_the_photo_to_the_result(enhance):
+    photo = picture()
+    whole = enhance(photo)
+    np.testing.assert_array_equal(enhance(photo, Controls(strength=0)), photo)
+    np.testing.assert_allclose(enhance(photo, Controls(strength=0.25)), photo + (whole - photo) / 4, atol=1e-6)
+
+
+def test_less_cleaning_keeps_more_of_what_is_fine_and_leaves_the_brightness(trained, enhance):
+    photo = picture()
+    wished = np.full((8, 8, 1), -0.8, "f4")
+    base = np.pad(photo, ((16, 16), (16, 16), (0, 0)), "reflect")
+    box = (-16 / 96, -16 / 128, 112 / 96, 144 / 128)
+    inputs = {"photo": base[None], "thumbnail": thumbnail(photo)[None], "box": np.array([box], "f4")}
+    inputs |= {"level": wished[None], "white_balance": np.ones((1, 1), "f4")}
+    base = np.clip(np.asarray(trained(inputs)["base"])[0, 16:-16, 16:-16], 0, 1)
+    results = [enhance(photo, Controls(denoise=share), wished) for share in (0, 0.5, 1)]
+    far = [np.abs(result - base).mean() for result in results]
+    assert far[0] < far[1] < far[2]
+    assert results[0].mean() == pytest.approx(results[2].mean(), abs=0.01)
+
+
+def test_in_half_precision_it_gives_nearly_the_same(trained):
+    half = architectures.build("global_local", "mixed_bfloat16", **SMALL)
+    half.set_weights(trained.get_weights())
+    photo, wished = picture(), np.full((8, 8, 1), -0.8, "f4")
+    full, fast = run(trained, photo, wished), run(half, photo, wished)
+    np.testing.assert_array_equal(full["base"], fast["base"])
+    assert fast["output"].dtype == np.float32
+    assert np.abs(full["output"] - fast["output"]).mean() < 0.005

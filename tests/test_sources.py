@@ -1,0 +1,152 @@
+"""Where crops come from: they lie where their box says, and what is held out is never drawn."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lowlight import sources
+from lowlight.batches import GlobalCrops, turned, turned_box
+from lowlight.errors import UserError
+from lowlight.exposure import WHOLE, thumbnail
+from lowlight.pairs import Pair
+from lowlight.sources import CleanSource, PairSource, clean_photos, framing, listed_pairs, window
+from tests.conftest import write_pair
+
+
+def ramp(height=90, width=120):
+    """Red tells the row, green the column."""
+    photo = np.zeros((height, width, 3), np.uint8)
+    photo[..., 0] = np.arange(height)[:, None]
+    photo[..., 1] = np.arange(width)
+    return photo
+
+
+@pytest.fixture
+def pair(tmp_path):
+    write_pair(tmp_path, "a", ramp() + 100, ramp())
+    return Pair("a", tmp_path / "low" / "a.png", tmp_path / "high" / "a.png")
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(32, 90), st.integers(32, 90), st.integers(0, 99))
+def test_a_crop_lies_where_its_box_says_within_the_frame(height, width, seed):
+    rng = np.random.default_rng(seed)
+    frame = framing((height, width, 3), 32, rng)
+    part, box = window((height, width, 3), 32, frame, rng)
+    size = np.array([height, width])
+    in_photo = np.tile(frame[:2], 2) + box * np.tile(frame[2:] - frame[:2], 2)
+    expected = [part[0].start, part[1].start, part[0].stop, part[1].stop]
+    np.testing.assert_allclose(in_photo * np.tile(size, 2), expected, atol=1e-6)
+    assert (box > -0.04).all()
+    assert (box < 1.04).all()
+    assert part[0].stop <= height
+    assert part[1].stop <= width
+
+
+def test_a_scene_tells_of_the_whole_that_its_crop_lies_in(pair):
+    for seed in range(20):
+        scene = PairSource([pair]).draw(np.random.default_rng(seed), 32)
+        np.testing.assert_array_equal(scene.high, scene.low + 100)
+        height = np.interp((scene.box[0] * 64, scene.box[2] * 64), np.arange(64) + 0.5, scene.thumbnail[:, 0, 0] * 255)
+        assert height == pytest.approx((scene.low[0, 0, 0] - 0.5, scene.low[-1, 0, 0] + 0.5), abs=1)
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_a_box_turns_with_its_photo(turn):
+    """The part cut out of the turned photo is the turned part."""
+    photo = ramp(80, 120)
+    box = np.array([0.25, 0.5, 0.75, 0.9])
+    part = photo[20:60, 60:108]
+    around = turned(photo, turn)
+    top, left, bottom, right = np.round(turned_box(box, turn) * np.tile(around.shape[:2], 2)).astype(int)
+    np.testing.assert_array_equal(around[top:bottom, left:right], turned(part, turn))
+
+
+def test_the_eight_turns_are_all_different():
+    photo = ramp(20, 20)
+    assert len({turned(photo, turn).tobytes() for turn in range(8)}) == 8
+
+
+def test_batches_have_all_that_the_graph_wants_and_the_same_ones_each_time(pair):
+    batches = GlobalCrops([(0.5, PairSource([pair])), (0.5, CleanSource([[pair.high]]))], 16, 32, 4, seed=0)
+    batches.inputs = ("photo", "thumbnail", "box", "level", "white_balance")
+    inputs, truth = batches[1]
+    assert {name: array.shape for name, array in inputs.items()} == {
+        "photo": (4, 32, 32, 3),
+        "thumbnail": (4, 64, 64, 3),
+        "box": (4, 4),
+        "level": (4, 8, 8, 1),
+        "white_balance": (4, 1),
+    }
+    assert {name: array.shape for name, array in truth.items()} == {
+        "output": (4, 32, 32, 3),
+        "base": (4, 32, 32, 3),
+        "guess": (4, 8, 8, 1),
+    }
+    np.testing.assert_array_equal(inputs["photo"], batches[1][0]["photo"])
+    assert not np.array_equal(inputs["photo"], batches[2][0]["photo"])
+
+
+def test_sources_give_their_shares_of_the_crops():
+    class Told:
+        def __init__(self, value):
+            self.value = value
+
+        def draw(self, rng, crop):
+            photo = np.full((crop, crop, 3), self.value, np.uint8)
+            return sources.Scene(photo, photo, thumbnail(photo), np.zeros((8, 8, 1)), np.array(WHOLE))
+
+    batches = GlobalCrops([(3, Told(0)), (1, Told(255))], 400, 16, 400, seed=0)
+    assert batches[0][0]["photo"].mean() == pytest.approx(0.25, abs=0.06)
+
+
+def write_listed(folder, targets=12):
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for target in range(targets):
+        names = [f"{target}-{side}.jpg" for side in ("dark", "darker", "well")]
+        for name in names:
+            Image.fromarray(ramp()).save(folder / "images" / name)
+        rows += [f"{name},{names[2]}" for name in names[:2]]
+    (folder / "pairs.csv").write_text("\n".join(["low,high", *rows]))
+
+
+def test_one_target_in_six_is_held_out_with_all_its_partners(tmp_path):
+    write_listed(tmp_path / "more")
+    used, held = listed_pairs(tmp_path / "more")
+    assert (len(used), len(held)) == (20, 4)
+    assert not {pair.high for pair in used} & {pair.high for pair in held}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("low,bright\na.jpg,b.jpg", "must have columns low and high"),
+        ("low,high\na.jpg,b.jpg", "2 photos that are not there: a.jpg, b.jpg"),
+        ("low,high\n", "naming no pair"),
+        (None, "There is no list of pairs"),
+    ],
+)
+def test_a_list_that_is_none_is_refused(tmp_path, content, reason):
+    if content is not None:
+        (tmp_path / "pairs.csv").write_text(content)
+    with pytest.raises(UserError, match=reason):
+        listed_pairs(tmp_path)
+
+
+def test_a_fifth_of_the_clean_photos_is_held_out(tmp_path):
+    for index in range(10):
+        Image.fromarray(ramp()).save(tmp_path / f"{index}.png")
+    used, held = clean_photos(tmp_path)
+    assert [path.name for path in held] == ["0.png", "1.png"]
+    assert len(used) == 8
+
+
+@pytest.mark.parametrize("count", [None, 1])
+def test_too_few_clean_photos_are_refused(tmp_path, count):
+    if count:
+        Image.fromarray(ramp()).save(tmp_path / "only.png")
+    with pytest.raises(UserError, match="clean photos"):
+        clean_photos(tmp_path if count else tmp_path / "none")
