@@ -333,6 +333,7 @@ def _unchangeable(plan, settings, split):
         for name in ("seed", "mixed_precision", "start", "also", "clean")
     }
     facts |= {"train pairs": [p.name for p in split.train], "val pairs": [p.name for p in split.val]}
+    facts |= {"mixture": list(plan.mixture)}  # as JSON gives it back
     return {key: value for key, value in facts.items() if key not in ("epochs", "idea", "why")}
 
 

@@ -86,7 +86,7 @@ def test_photos_that_do_not_fit_in_memory_are_read_anew_and_give_the_same_batche
     read.photos.free = 0
     np.testing.assert_array_equal(kept[1][1], read[1][1])
     assert not read.photos.kept
-    assert kept.memory
+    assert kept.photos.kept
 
 
 def test_the_old_generation_has_every_pixel_of_the_set_in_memory(pairs):

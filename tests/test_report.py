@@ -46,7 +46,7 @@ def write(folder, name="model_10", psnr=20.0, baseline=8.0, sha256="ab", history
     }
     scores = {
         part: {
-            method: report.rounded({k: np.mean([row[k] for row in of]) for k in report.LABELS})
+            method: report.rounded({k: np.mean([row[k] for row in of]) for k in of[0] if k != "name"})
             for method, of in m.items()
         }
         for part, m in by_part.items()
