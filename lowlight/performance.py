@@ -1,5 +1,6 @@
 """The work of performance_old.py and performance_latest.py: train or load models, score them, write statistics/."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -169,11 +170,16 @@ def choose_examples(
 def _perform_all(settings):
     if not settings.evaluate_only or settings.model is not None or settings.weights:
         raise UserError("All models are only measured. Give --evaluate-only with --all, and no --model or --weights.")
-    from lowlight import showcase
+    from lowlight import cross, showcase
+    from lowlight.enhance import Enhancer
 
     zoo.best()  # refuses an empty models/ at once
     models = [entry["name"] for entry in zoo.available()]
-    summaries = measure(models, dataset.load(settings)[0], settings.statistics)
+    split = dataset.load(dataclasses.replace(settings, also=None, clean=None))[0]
+    summaries = measure(models, split, settings.statistics)
+    if settings.also or settings.clean:
+        enhancers = {name: Enhancer(zoo.load(name)[0]) for name in models}
+        report.write_cross(settings.statistics, cross.measure(enhancers, settings.also, settings.clean))
     showcase.write_sheets(settings.statistics, models)
     if settings.statistics.resolve() == ROOT / "statistics":
         showcase.write_readme()

@@ -69,7 +69,8 @@ class PerformanceSettings(TrainingSettings):
     evaluate_only: bool = False
     """Measure saved weights, train nothing."""
     all: bool = False
-    """With --evaluate-only: measure every model in models/, and make all tables and plots of statistics/ anew."""
+    """With --evaluate-only: measure every model in models/, and make all tables and plots of statistics/ anew; with
+    --also and --clean, on what is held out of them, too."""
     weights: Path | None = None
     """With --evaluate-only: a weights file, its card, a run's folder, or a .keras or .h5 file. Default: models/."""
     statistics: Path = Path("statistics")
