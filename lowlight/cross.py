@@ -7,13 +7,14 @@ The photos are those that `lowlight.sources` holds out: of more pairs, and of cl
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from skimage.exposure import equalize_adapthist
 from skimage.restoration import denoise_nl_means
 
-from lowlight import camera, report
+from lowlight import camera, tables
 from lowlight.camera import Camera
 from lowlight.evaluation import BASELINES, Method, evaluate, mean
 from lowlight.exposure import WHOLE
@@ -24,7 +25,7 @@ from lowlight.sources import clean_photos, listed_pairs
 SIGMAS = (15, 25, 50)
 STOPS = (1, 3, 5)
 
-_NIGHT = {"shot": 5e-4, "read": 5e-4, "balance": (1.1, 1.0, 0.9), "quality": 95}
+_NIGHT: dict[str, Any] = {"shot": 5e-4, "read": 5e-4, "balance": (1.1, 1.0, 0.9), "quality": 95}
 
 SHOTS = {
     "well lit": Camera(),
@@ -78,12 +79,12 @@ def measure(
     UserError
         If a folder is not as it must be.
     """
-    rows = []
+    rows: list[dict] = []
     with tempfile.TemporaryDirectory() as folder:
         for name, pairs in _sets(Path(folder), also, clean).items():
             candidates = BASELINES | {"CLAHE": clahe} | _cleaners(name) | dict(methods)
             for method, run in candidates.items():
-                scores = report.rounded(mean(evaluate(run, pairs, description=f"{method}, {name}")))
+                scores = tables.rounded(mean(evaluate(run, pairs, description=f"{method}, {name}")))
                 rows.append({"set": name, "photos": len(pairs), "method": method} | scores)
             best = max(rows[-len(candidates) :], key=lambda row: row["psnr"])
             announce(f"{name}: {len(pairs)} photos, best {best['psnr']:.2f} dB ({best['method']})")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from lowlight import dataset, metrics, plots, report, zoo
+from lowlight import dataset, metrics, plots, report, tables, zoo
 from lowlight.errors import UserError
 from lowlight.evaluation import BASELINES, NEAR_TWINS, PROTOCOL, Method, evaluate, mean
 from lowlight.pairs import Pair, Split, read_pair
@@ -91,7 +91,7 @@ def measure(
     UserError
         If there is no such model, nothing to measure on, or a folder that cannot be written.
     """
-    parts = {part: pairs for part in report.PARTS if (pairs := getattr(split, part))}
+    parts = {part: pairs for part in tables.PARTS if (pairs := getattr(split, part))}
     if not parts:
         raise UserError(f"There are no pairs to measure on. Received: empty val and test ({split.source}).")
     candidates = {candidate.card["name"]: candidate for candidate in map(_candidate, models)}
@@ -107,12 +107,12 @@ def measure(
         examples = [
             example
             for part, pairs in parts.items()
-            for example in choose_examples(report.PARTS[part], name, candidate.enhancer, pairs, rows[part][name])
+            for example in choose_examples(tables.PARTS[part], name, candidate.enhancer, pairs, rows[part][name])
         ]
         report.write_report(statistics, summaries[-1], rows, examples, _history(candidate))
         _add_to_card(candidate, summaries[-1], announce)
     notes = dict.fromkeys(note for summary in summaries for note in summary["notes"])
-    Console().print(*(report.table(summaries, part) for part in parts), *notes, sep="\n")
+    Console().print(*(tables.table(summaries, part) for part in parts), *notes, sep="\n")
     announce(f"tables and plots are in {statistics}; README.md there compares all models measured so far")
     return summaries
 
@@ -122,7 +122,7 @@ def summarise(
 ) -> dict:
     """The facts of summary.json: what was measured, on what and how, and the means by part and method."""
     data = card["data"]
-    at_home = data["split"] == split.source and all(data[part] == len(getattr(split, part)) for part in report.PARTS)
+    at_home = data["split"] == split.source and all(data[part] == len(getattr(split, part)) for part in tables.PARTS)
     notes = []
     if not at_home:
         notes.append(f"{card['name']} was trained on other pairs ({data['name']}): it may have seen some of these.")
@@ -140,7 +140,7 @@ def summarise(
         "versions": {"trained": card["versions"], "measured": versions},
         "cost": cost,
         "scores": {
-            part: {method: report.rounded(mean(of_photos)) for method, of_photos in methods.items()}
+            part: {method: tables.rounded(mean(of_photos)) for method, of_photos in methods.items()}
             for part, methods in rows.items()
         },
     }

@@ -10,19 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from lowlight import architectures, dataset, metrics, runs, zoo
-from lowlight.backend import keras, ops
+from lowlight import architectures, dataset, runs, zoo
+from lowlight.backend import keras
 from lowlight.batches import Batches, Crops, GlobalCrops, Patches, fitting_crop
 from lowlight.cost import machine
 from lowlight.enhance import Enhancer
 from lowlight.errors import UserError
-from lowlight.evaluation import mean
-from lowlight.exposure import level, thumbnail
 from lowlight.losses import LOSSES, brightness, mae, mse
-from lowlight.pairs import Split, read_pair, write_split
+from lowlight.pairs import Split, write_split
 from lowlight.progress import TrainingProgress
 from lowlight.recipes import Recipe, recipe
 from lowlight.settings import TrainingSettings
+from lowlight.validation import psnr, validate
 
 LOOK_EVERY = 8
 """Steps between two looks at the loss, the averages and the learning rate."""
@@ -188,7 +187,7 @@ class Trainer:
         start = time.monotonic()
         state = self.state
         self.measured.set_weights(self.averages or self.model.get_weights())
-        scores = _validate(self.enhancer, self.split.val, LOSSES[self.plan.loss])
+        scores = validate(self.enhancer, self.split.val, LOSSES[self.plan.loss])
         state.seconds += time.monotonic() - start
         if state.best_loss is None or scores["val_loss"] < state.best_loss:
             state.best_loss, state.best_psnr = scores["val_loss"], scores["val_psnr"]
@@ -289,32 +288,9 @@ class Watch(keras.callbacks.Callback):
             self.model.jax_state_sync()
 
 
-def psnr(truth, output):
-    """PSNR in dB of each image of a batch, clipped and rounded to 8 bits, for the training curve."""
-    output = ops.round(ops.clip(ops.cast(output, "float32"), 0, 1) * 255) / 255
-    return -10 * ops.log10(ops.maximum(mse(ops.cast(truth, "float32"), output), 1e-10))
-
-
 def _last(history, name) -> float:
     """Of the model's one output, or of the first of several."""
     return (history.get(name) or history[f"output_{name}"])[-1]
-
-
-def _validate(enhancer, pairs, loss):
-    """Means over whole photos. A model that takes a level is judged by its loss when told the truth's."""
-    rows = []
-    for pair in pairs:
-        low, high = read_pair(pair)
-        photo, truth = low.astype(np.float32) / 255, high.astype(np.float32) / 255
-        output = enhancer(photo)
-        row = metrics.score(truth, output, with_ssim=False)
-        if enhancer.takes_level:
-            output = enhancer(photo, wished=level(thumbnail(truth)))
-            row["psnr_told"] = metrics.psnr(truth, output)
-        row["loss"] = float(ops.convert_to_numpy(loss(truth[None], output[None]))[0])
-        rows.append(row)
-    means = mean(rows)
-    return {f"val_{key}": means[key] for key in ("loss", "psnr", "mae", "mse", "psnr_told") if key in means}
 
 
 def _adapt(plan, settings):

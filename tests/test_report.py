@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowlight import plots, report
+from lowlight import plots, report, tables
 from lowlight.errors import UserError
 from lowlight.recipes import RECIPES
 
@@ -46,7 +46,7 @@ def write(folder, name="model_10", psnr=20.0, baseline=8.0, sha256="ab", history
     }
     scores = {
         part: {
-            method: report.rounded({k: np.mean([row[k] for row in of]) for k in of[0] if k != "name"})
+            method: tables.rounded({k: np.mean([row[k] for row in of]) for k in of[0] if k != "name"})
             for method, of in m.items()
         }
         for part, m in by_part.items()
@@ -119,7 +119,7 @@ def test_images_csv_has_a_row_for_each_photo_method_and_part(tmp_path, blank_plo
 
 
 def test_perfect_photos_and_missing_ssim_are_written_readably(tmp_path, blank_plots):
-    assert report.rounded({"psnr": 12.34567, "ssim": math.nan}) == {"psnr": 12.3457, "ssim": None}
+    assert tables.rounded({"psnr": 12.34567, "ssim": math.nan}) == {"psnr": 12.3457, "ssim": None}
     summary, by_part = write(tmp_path / "s", parts=("val",))
     summary["scores"]["val"]["model_10"]["ssim"] = None
     by_part["val"]["model_10"][0] |= {"psnr": math.inf, "ssim": math.nan}

@@ -1,0 +1,47 @@
+"""What is measured while a model trains."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from lowlight import metrics
+from lowlight.backend import ops
+from lowlight.enhance import Enhancer
+from lowlight.evaluation import mean
+from lowlight.exposure import level, thumbnail
+from lowlight.losses import mse
+from lowlight.pairs import Pair, read_pair
+
+
+def validate(enhancer: Enhancer, pairs: Sequence[Pair], loss: Callable) -> dict[str, float]:
+    """Means over whole photos, as history.csv names them.
+
+    A model that takes a level is judged by its loss when told the truth's: how bright an unseen truth is cannot be read
+    off the dark photo, and would decide by luck which weights are kept.
+
+    Parameters
+    ----------
+    enhancer : Enhancer
+    pairs : sequence of Pair
+    loss : callable
+        One of `lowlight.losses.LOSSES`.
+    """
+    rows = []
+    for pair in pairs:
+        low, high = read_pair(pair)
+        photo, truth = low.astype(np.float32) / 255, high.astype(np.float32) / 255
+        output = enhancer(photo)
+        row = metrics.score(truth, output, with_ssim=False)
+        if enhancer.takes_level:
+            output = enhancer(photo, wished=level(thumbnail(truth)))
+            row["psnr_told"] = metrics.psnr(truth, output)
+        row["loss"] = float(ops.convert_to_numpy(loss(truth[None], output[None]))[0])
+        rows.append(row)
+    means = mean(rows)
+    return {f"val_{key}": means[key] for key in ("loss", "psnr", "mae", "mse", "psnr_told") if key in means}
+
+
+def psnr(truth, output):
+    """PSNR in dB of each image of a batch, clipped and rounded to 8 bits, for the training curve."""
+    output = ops.round(ops.clip(ops.cast(output, "float32"), 0, 1) * 255) / 255
+    return -10 * ops.log10(ops.maximum(mse(ops.cast(truth, "float32"), output), 1e-10))
