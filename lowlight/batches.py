@@ -15,6 +15,7 @@ from lowlight.exposure import gain
 from lowlight.images import image_size
 from lowlight.pairs import Pair, read_pair
 from lowlight.sources import Memory, Source
+from lowlight.turns import turned, turned_box
 
 from keras.src.legacy.preprocessing.image import ImageDataGenerator  # isort: skip  tf.keras.preprocessing.image, without TF
 
@@ -126,23 +127,6 @@ class GlobalCrops(Batches):
         inputs = {"photo": low, "thumbnail": small, "box": turned_box(scene.box, turn), "level": wished}
         inputs["white_balance"] = np.ones(1)
         return inputs, {"output": high, "base": high, "guess": wished}
-
-
-def turned(image: np.ndarray, turn: int) -> np.ndarray:
-    """One of the 8 flips and rotations of an (H, W, ...) array: 4 transposes, then 2 and 1 flip columns and rows."""
-    if turn & 4:
-        image = image.swapaxes(0, 1)
-    return image[:: -1 if turn & 1 else 1, :: -1 if turn & 2 else 1]
-
-
-def turned_box(box: np.ndarray, turn: int) -> np.ndarray:
-    """Where a part of a photo (top, left, bottom, right, 0 to 1) comes to lie when the photo is `turned`."""
-    top, left, bottom, right = box[[1, 0, 3, 2]] if turn & 4 else box
-    if turn & 1:
-        top, bottom = 1 - bottom, 1 - top
-    if turn & 2:
-        left, right = 1 - right, 1 - left
-    return np.array([top, left, bottom, right])
 
 
 def fitting_crop(pairs: Sequence[Pair], crop: int, multiple: int) -> int:

@@ -13,6 +13,7 @@ from lowlight.backend import keras
 from lowlight.controls import Controls
 from lowlight.errors import UserError
 from lowlight.exposure import gain, level, moved, thumbnail, wish
+from lowlight.turns import TURNS, turned, turned_back
 
 TILE = 1024
 """Side in pixels of the squares that a larger photo is run in."""
@@ -46,6 +47,8 @@ class Enhancer:
         ones in the midst of their reflections.
     tile : int, optional
         Largest side of the tiles in pixels, a multiple of 16 from 128 up. Default: 1024.
+    best : bool
+        Run each photo in its 8 flips and rotations and give the mean: cleaner, in eight times the time.
 
     Raises
     ------
@@ -53,12 +56,13 @@ class Enhancer:
         If `tile` is not as it must be, or cannot be chosen.
     """
 
-    def __init__(self, model: keras.Model, tile: int | None = None):
+    def __init__(self, model: keras.Model, tile: int | None = None, best: bool = False):
         self.inputs = tuple(model.input)
         self.fixed = tuple(model.input["photo"].shape[1:3])
         self.stride = 1 if all(self.fixed) else _stride(model)
         if tile is not None:
             self._check(tile)
+        self.turns = TURNS if best else TURNS[:1]
         self.tiles = [side or tile or TILE for side in self.fixed]
         self.takes_level = "level" in self.inputs
         self.controls = ALL_CONTROLS if self.takes_level else frozenset({"strength"})
@@ -88,6 +92,24 @@ class Enhancer:
         -------
         (H, W, 3) float32 array in [0, 1]
         """
+        if self.takes_level and wished is None:
+            wished = self._wish(thumbnail(photo))
+        results = (self._turned(photo, turn, controls, wished) for turn in self.turns)
+        result = next(results)
+        for another in results:
+            result += another
+        if len(self.turns) > 1:
+            result /= len(self.turns)
+        np.clip(result, 0, 1, out=result)
+        return result if controls.strength == 1 else photo + np.float32(controls.strength) * (result - photo)
+
+    def _turned(self, photo, turn, controls, wished) -> np.ndarray:
+        """Run a photo turned, and turn the result back."""
+        wished = None if wished is None else turned(wished, turn)
+        return turned_back(self._run(np.ascontiguousarray(turned(photo, turn)), controls, wished), turn)
+
+    def _run(self, photo, controls, wished) -> np.ndarray:
+        """Run a photo whole or in tiles; what comes out is not clipped."""
         inputs = self._of_whole(photo, controls, wished)
         around = [self._around(side, fixed) for side, fixed in zip(photo.shape, self.fixed, strict=False)]
         padded = np.pad(photo, (*around, (0, 0)), "reflect")
@@ -100,9 +122,7 @@ class Enhancer:
                 output = self._tile({name: inputs[name] for name in self.inputs}, controls.denoise)
                 result[window] += output * rows.weights[:, None, None] * columns.weights[:, None]
         (top, _), (left, _) = around
-        result = result[top : top + photo.shape[0], left : left + photo.shape[1]]
-        np.clip(result, 0, 1, out=result)
-        return result if controls.strength == 1 else photo + np.float32(controls.strength) * (result - photo)
+        return result[top : top + photo.shape[0], left : left + photo.shape[1]]
 
     def _tile(self, inputs, denoise) -> np.ndarray:
         """Run a tile; of what the cleaning changes, leave the fine part out as far as it is not to be cleaned."""
@@ -116,14 +136,15 @@ class Enhancer:
         """The inputs that are the same for all tiles."""
         if not self.takes_level:
             return {"gain": np.reshape(gain(photo), (1, 1, 1, 1))}
-        small = thumbnail(photo)
-        if wished is None:
-            wished = wish(level(small), self.guess({"thumbnail": small[None]})[0])
         return {
-            "thumbnail": small[None],
+            "thumbnail": thumbnail(photo)[None],
             "level": moved(wished, controls)[None],
             "white_balance": np.full((1, 1), controls.white_balance, np.float32),
         }
+
+    def _wish(self, small) -> np.ndarray:
+        """How bright each region should be, as the model guesses it, but as it is where that is nearly right."""
+        return wish(level(small), self.guess({"thumbnail": small[None]})[0])
 
     def _around(self, side, fixed) -> tuple[int, int]:
         """Pixels to add before and after a side of the photo, so that tiles fit."""

@@ -8,6 +8,7 @@ from lowlight.backend import keras
 from lowlight.controls import Controls
 from lowlight.enhance import Enhancer
 from lowlight.exposure import WHOLE, level, thumbnail
+from lowlight.turns import turned
 
 SMALL = {"widths": (8, 8), "blocks": (1, 1)}
 
@@ -138,6 +139,15 @@ def test_less_cleaning_keeps_more_of_what_is_fine_and_leaves_the_brightness(trai
     far = [np.abs(result - base).mean() for result in results]
     assert far[0] < far[1] < far[2]
     assert results[0].mean() == pytest.approx(results[2].mean(), abs=0.01)
+
+
+def test_at_its_best_a_turned_photo_gives_the_turned_result(trained):
+    """The mean over all turns cannot depend on how the photo was turned; one run does."""
+    best, wished = Enhancer(trained, best=True), np.full((8, 8, 1), -0.8, "f4")
+    photo = picture(64, 96)
+    for turn in (3, 5):
+        once = turned(best(photo, wished=wished), turn)
+        np.testing.assert_allclose(best(turned(photo, turn), wished=wished), once, atol=1e-4)
 
 
 def test_in_half_precision_it_gives_nearly_the_same(trained):

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lowlight import sources
-from lowlight.batches import GlobalCrops, turned, turned_box
+from lowlight.batches import GlobalCrops
 from lowlight.errors import UserError
 from lowlight.exposure import WHOLE, thumbnail
 from lowlight.pairs import Pair
 from lowlight.sources import CleanSource, PairSource, clean_photos, framing, listed_pairs, window
+from lowlight.turns import TURNS, turned, turned_back, turned_box
 from tests.conftest import write_pair
 
 
@@ -53,7 +54,7 @@ def test_a_scene_tells_of_the_whole_that_its_crop_lies_in(pair):
         assert height == pytest.approx((scene.low[0, 0, 0] - 0.5, scene.low[-1, 0, 0] + 0.5), abs=1)
 
 
-@pytest.mark.parametrize("turn", range(8))
+@pytest.mark.parametrize("turn", TURNS)
 def test_a_box_turns_with_its_photo(turn):
     """The part cut out of the turned photo is the turned part."""
     photo = ramp(80, 120)
@@ -66,7 +67,9 @@ def test_a_box_turns_with_its_photo(turn):
 
 def test_the_eight_turns_are_all_different():
     photo = ramp(20, 20)
-    assert len({turned(photo, turn).tobytes() for turn in range(8)}) == 8
+    assert len({turned(photo, turn).tobytes() for turn in TURNS}) == 8
+    for turn in TURNS:
+        np.testing.assert_array_equal(turned_back(turned(photo, turn), turn), photo)
 
 
 def test_batches_have_all_that_the_graph_wants_and_the_same_ones_each_time(pair):
