@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError, features
@@ -65,6 +65,14 @@ class Photo:
     """Without the orientation, which the pixels have taken on."""
     icc: bytes | None = None
     """An sRGB profile, if the file had a profile."""
+    depth: int = 8
+    """Bits a channel, 8 or 16: what the file had, and what is written where the format can."""
+    xmp: bytes = b""
+    """Without the orientation."""
+    quality: int | None = None
+    """Of the JPEG that the photo was, as encoders count it (1 to 100), or None."""
+    subsampling: int = 0
+    """Of the JPEG that the photo was: 0 for colour at full resolution, 1 at half the width, 2 at half both sides."""
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -104,7 +112,7 @@ def read_rgb(path: Path) -> np.ndarray:
     return pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
 
 
-def read_photo(path: Path) -> Photo:
+def read_photo(path: Path | BinaryIO, limit_megapixels: float | None = None) -> Photo:
     """Read a photo, whatever its mode, with what is needed to write it back.
 
     The orientation that EXIF names is applied, a colour profile other than sRGB is converted to sRGB. Of several
@@ -128,7 +136,17 @@ def read_photo(path: Path) -> Photo:
         )
 
 
-def write_photo(path: Path, photo: Photo) -> None:
+def result_suffix(suffix: str) -> str:
+    """What the name of a result ends in, for a photo whose name ends in `suffix`: the same where it can be written."""
+    return suffix if suffix.lower() in FORMATS else ".png"
+
+
+def encode(photo: Photo, form: str, quality: int | None = None, strip_metadata: bool = False) -> bytes:
+    """A photo as the bytes of a file; `form` is a key of `FORMATS`."""
+    raise NotImplementedError
+
+
+def write_photo(path: Path, photo: Photo, quality: int | None = None, strip_metadata: bool = False) -> None:
     """Write a photo in the format that the end of its name says, under a temporary name first.
 
     What the format cannot hold is left out: BMP has no metadata, and BMP and JPEG have no transparency.
