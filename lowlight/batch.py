@@ -125,7 +125,7 @@ def _make_writable(folder):
 
 def _enhance(jobs, model, tile) -> int:
     """Run the jobs; tell what fails on stderr and give how many did."""
-    from lowlight.enhance import Enhancer  # loads TensorFlow
+    from lowlight.enhancer import Enhancer  # loads TensorFlow
 
     enhancer = Enhancer(zoo.load(model)[0], tile)
     console = Console(stderr=True)

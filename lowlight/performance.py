@@ -17,7 +17,7 @@ from lowlight.settings import ROOT, PerformanceSettings
 if TYPE_CHECKING:
     import keras
 
-    from lowlight.enhance import Enhancer
+    from lowlight.enhancer import Enhancer
 
 
 class Candidate(NamedTuple):
@@ -181,7 +181,7 @@ def _perform_all(settings):
 
 
 def _candidate(model) -> Candidate:
-    from lowlight.enhance import Enhancer
+    from lowlight.enhancer import Enhancer
 
     network, card = zoo.load(model)
     return Candidate(network, Enhancer(network), card, zoo.files_of(model)[1])

@@ -14,7 +14,7 @@ from lowlight import architectures, dataset, metrics, runs, zoo
 from lowlight.backend import keras, ops
 from lowlight.batches import Batches, Crops, Patches, fitting_crop
 from lowlight.cost import machine
-from lowlight.enhance import Enhancer
+from lowlight.enhancer import Enhancer
 from lowlight.errors import UserError
 from lowlight.evaluation import mean
 from lowlight.losses import LOSSES, mae, mse
