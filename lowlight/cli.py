@@ -1,7 +1,11 @@
 """What all scripts share: settings from the command line, errors as one line, exit statuses."""
 
+import contextlib
 import ctypes
+import io
+import itertools
 import platform
+import re
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,8 +21,23 @@ INTERRUPTED = 130
 
 
 def parse(kind: type[Settings], description: str | None) -> Settings:
-    """Settings of one kind (a dataclass) from the command line; bad usage ends the script with status 2."""
-    return tyro.cli(kind, description=description, config=(tyro.conf.FlagCreatePairsOff,))
+    """Settings of one kind (a dataclass) from the command line.
+
+    Raises
+    ------
+    UserError
+        If the words are none of its options, or their values are not of the kinds that they must be.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                kind, description=description, config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+            )
+    except SystemExit as end:
+        if end.code == BAD_USAGE:
+            raise UserError(_without_box(said.getvalue())) from None
+        raise
 
 
 def run(main: Callable[[], int]) -> int:
@@ -43,6 +62,14 @@ def run(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return INTERRUPTED
+
+
+def _without_box(message) -> str:
+    """The first paragraph of what tyro says in a box, and the option that it takes for the one that was meant."""
+    lines = [line.strip(" │") for line in re.sub(r"[╭╮╰╯]", "│", message).splitlines()]
+    text = " ".join(itertools.takewhile(lambda line: line and not line.startswith("─"), lines[1:]))
+    meant = re.search(r"Perhaps you meant:\s+(--[\w-]+)", " ".join(lines))
+    return f"{text.rstrip('.')}. {f'Perhaps you meant {meant[1]}. ' if meant else ''}See --help."
 
 
 def _keep_freed_memory():

@@ -1,0 +1,43 @@
+"""How a result shall look: what a photographer sets, where the model can be told."""
+
+import dataclasses
+
+from lowlight.errors import UserError
+
+RANGES = {
+    "exposure": (-3, 3),
+    "shadows": (-3, 3),
+    "highlights": (-3, 3),
+    "strength": (0, 1),
+    "denoise": (0, 1),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Controls:
+    """How the result shall look, where the model can be told.
+
+    Raises
+    ------
+    UserError
+        If a value is out of its range.
+    """
+
+    exposure: float = 0.0
+    """Brighter (or darker, below 0) by so many stops, -3 to 3."""
+    shadows: float = 0.0
+    """The dark parts alone, brighter or darker by so many stops, -3 to 3."""
+    highlights: float = 0.0
+    """The bright parts alone, brighter or darker by so many stops, -3 to 3."""
+    strength: float = 1.0
+    """How much is done, from 0, the photo as it was, to 1."""
+    denoise: float = 1.0
+    """How much of the noise is taken away, 0 to 1."""
+    white_balance: bool = True
+    """Correct the colour of the light; --no-white-balance leaves it as it is."""
+
+    def __post_init__(self):
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise UserError(f"{name} must be a number from {least} to {most}. Received: {value}.")
