@@ -11,15 +11,18 @@ from PIL import Image
 from lowlight.controls import Controls
 from lowlight.engine import Engine
 from lowlight.errors import UserError
-from lowlight.images import Photo, read_photo, write_photo
+from lowlight.images import GREY_WEIGHTS, Photo, read_photo, write_photo
 from lowlight.jobs import is_done, plan
+from lowlight.levels import as_levels, fill_hidden
 from lowlight.settings import EnhanceSettings
 
 KEPT = 2
 """Models that stay loaded between calls."""
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""What red, green and blue count for in grey (ITU-R BT.601, as in Pillow)."""
+NOT_IN_TIFF = {"PA", "La", "RGBa", "RGBX", "HSV"}
+"""Modes of images that need another one to be kept whole."""
+
+LUMA = np.array(GREY_WEIGHTS, np.float32)
 
 Kind = TypeVar("Kind", str, Path, Image.Image, np.ndarray)
 
@@ -113,33 +116,34 @@ def _of_array(array) -> Photo:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in (1, 3, 4) or not array.size:
         raise UserError(f"An array must be (H, W), or (H, W, 1, 3 or 4). Received: {array.shape}.")
-    if array.dtype in (np.uint8, np.uint16):
-        white = np.iinfo(array.dtype).max
-    elif np.issubdtype(array.dtype, np.floating):
-        white = 1
-        if not (np.min(array) >= 0 and np.max(array) <= 1):
-            raise UserError(f"Floats must be in [0, 1]. Received: {np.min(array)} to {np.max(array)}.")
-    else:
+    if array.dtype not in (np.uint8, np.uint16) and not np.issubdtype(array.dtype, np.floating):
         raise UserError(f"An array must be uint8, uint16 or of floats. Received: {array.dtype}.")
-    colour = array.reshape(*array.shape[:2], channels)[..., :3]
-    pixels = np.divide(colour, white, dtype=np.float32, casting="unsafe")
-    return Photo(np.repeat(pixels, 3, axis=2) if channels == 1 else pixels, grey=channels == 1)
+    levels = array if array.dtype in (np.uint8, np.uint16) else array.astype(np.float32)
+    if levels.dtype == np.float32 and not (levels.min() >= 0 and levels.max() <= 1):
+        raise UserError(f"Floats must be in [0, 1]. Received: {levels.min()} to {levels.max()}.")
+    levels = levels.reshape(*array.shape[:2], channels)
+    pixels = np.repeat(levels, 3, axis=2) if channels == 1 else levels[..., :3].copy()
+    if channels == 4:
+        fill_hidden(pixels, levels[..., 3] > 0)
+    return Photo(pixels, levels[..., 3] if channels == 4 else None, grey=channels == 1)
 
 
 def _to_array(photo, array) -> np.ndarray:
-    """Of the shape and type of the array, and with its alpha."""
-    pixels = (photo.pixels @ LUMA)[..., None] if photo.grey else photo.pixels
-    result = pixels.astype(array.dtype) if np.issubdtype(array.dtype, np.floating) else _levels(pixels, array.dtype)
-    if array.ndim == 3 and array.shape[2] == 4:
-        alpha = np.tile(array[..., 3:], (1, result.shape[1] // array.shape[1], 1))
-        result = np.concatenate([result, alpha], axis=2)
+    """Of the dtype and the channels of the array."""
+    result = (photo.pixels @ LUMA)[..., None] if photo.grey else photo.pixels
+    if np.issubdtype(array.dtype, np.floating):
+        result = result.astype(array.dtype)
+    else:
+        result = as_levels(result, 8 * array.dtype.itemsize)
+    if photo.alpha is not None:
+        result = np.dstack([result, np.tile(array[..., 3], (1, result.shape[1] // array.shape[1]))])
     return result[..., 0] if array.ndim == 2 else result
 
 
 def _of_image(image) -> Photo:
     """By way of a file, so that all that is known of files holds for images, too."""
     exif, profile = image.getexif(), image.info.get("icc_profile")
-    if image.has_transparency_data or image.mode in ("HSV", "RGBX"):
+    if "transparency" in image.info or image.mode in NOT_IN_TIFF:
         image = image.convert("RGBA")
     file = io.BytesIO()
     image.save(file, "TIFF", exif=exif, icc_profile=profile)
@@ -149,14 +153,10 @@ def _of_image(image) -> Photo:
 
 def _to_image(photo) -> Image.Image:
     deep = photo.grey and photo.depth == 16 and photo.alpha is None  # the one kind of 16 bits that Pillow has
-    pixels = photo.pixels @ LUMA if photo.grey else photo.pixels
-    image = Image.fromarray(_levels(pixels, np.uint16 if deep else np.uint8))
+    levels = as_levels(photo.pixels @ LUMA if photo.grey else photo.pixels, 16 if deep else 8)
+    image = Image.fromarray(levels)
     if photo.alpha is not None:
-        image.putalpha(Image.fromarray(photo.alpha))
+        image.putalpha(Image.fromarray(as_levels(photo.alpha, 8)))
     image.info |= {"exif": photo.exif} if photo.exif else {}
     image.info |= {"icc_profile": photo.icc} if photo.icc else {}
     return image
-
-
-def _levels(pixels, dtype) -> np.ndarray:
-    return np.rint(pixels * np.float32(np.iinfo(dtype).max)).astype(dtype)

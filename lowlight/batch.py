@@ -21,7 +21,7 @@ MOST_MEMORY = 2 * 2**30
 """Bytes that photos on their way may take, and no more than a quarter of what is free: one at a time, if need be."""
 
 BYTES_PER_PIXEL = 32
-"""Of a photo on its way: 12 each for itself and its result, and what decoding or encoding takes."""
+"""Of a photo on its way, about: 12 each for itself and its result, and what decoding or encoding takes."""
 
 MOST_PHOTOS = 8
 """On their way at once; more of them would help nothing."""
@@ -98,7 +98,7 @@ def _weigh(job) -> int:
 def _read(task, settings):
     if task.job.problem:
         raise UserError(task.job.problem)
-    task.photo = read_photo(task.job.source, settings.max_megapixels)
+    task.photo = read_photo(task.job.source, settings.max_megapixels, levels=True)
     height, width = task.photo.pixels.shape[:2]
     task.facts |= {"width": width, "height": height, "in_bytes": task.job.source.stat().st_size}
 

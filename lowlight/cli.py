@@ -54,6 +54,8 @@ def run(main: Callable[[], int]) -> int:
         What `main` returned; 2 after a `UserError`, shown as one line; 130 after Ctrl-C.
     """
     _keep_freed_memory()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
         return main()
     except UserError as error:

@@ -12,6 +12,7 @@ from lowlight import zoo
 from lowlight.controls import Controls
 from lowlight.errors import UserError
 from lowlight.images import Photo
+from lowlight.levels import as_float
 
 
 class Engine:
@@ -75,9 +76,9 @@ class Engine:
         compare : bool
             Put the photo and its result side by side.
         """
-        pixels, alpha = self._run(photo.pixels, controls), photo.alpha
+        pixels, alpha = self._run(as_float(photo.pixels), controls), photo.alpha
         if compare:
-            pixels = np.concatenate([photo.pixels, pixels], axis=1)
+            pixels = np.concatenate([as_float(photo.pixels), pixels], axis=1)
             alpha = None if alpha is None else np.concatenate([alpha, alpha], axis=1)
         return dataclasses.replace(photo, pixels=pixels, alpha=alpha)
 

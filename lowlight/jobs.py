@@ -45,7 +45,7 @@ def plan(settings: EnhanceSettings) -> list[Job]:
             f"Known: {_names(IMAGE_SUFFIXES)}."
         )
     _refuse_clashes(jobs)
-    if not settings.in_place:
+    if not settings.in_place and not settings.piped:
         _refuse_overwriting(jobs)
     return jobs
 
@@ -85,7 +85,7 @@ def is_done(job: Job, settings: EnhanceSettings) -> bool:
     """Whether the result is there and may stay."""
     if settings.in_place:
         return is_replaced(job.target)
-    return not settings.overwrite and job.target.is_file()
+    return not (settings.overwrite or settings.piped) and job.target.is_file()
 
 
 def key(path: Path) -> str:
