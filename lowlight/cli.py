@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import io
 import itertools
+import os
 import platform
 import re
 import sys
@@ -16,6 +17,7 @@ from lowlight.errors import UserError
 
 Settings = TypeVar("Settings")
 
+FAILED = 1
 BAD_USAGE = 2
 INTERRUPTED = 130
 
@@ -51,19 +53,24 @@ def run(main: Callable[[], int]) -> int:
     Returns
     -------
     int
-        What `main` returned; 2 after a `UserError`, shown as one line; 130 after Ctrl-C.
+        What `main` returned; 2 after a `UserError`, shown as one line; 130 after Ctrl-C; 1 if nobody reads the output.
     """
     _keep_freed_memory()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
-        return main()
+        status = main()
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_USAGE
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # who reads the output, such as head, has heard enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
 
 
 def _without_box(message) -> str:

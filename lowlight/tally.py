@@ -2,7 +2,6 @@
 
 import json
 import sys
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -37,10 +36,10 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self.model_seconds = 0.0
         self.start = self.begun = time.monotonic()
-        self.lock = threading.Lock()
         console = Console(stderr=True)
         self.bar = Progress(console=console, transient=True, disable=settings.quiet or not console.is_terminal)
         self.task = self.bar.add_task("enhancing", total=None)
+        self.stdout_taken = settings.piped or settings.json == str(STANDARD_STREAM)
         self.records = _opened(settings.json)
 
     def __enter__(self):
@@ -48,7 +47,7 @@ class Tally:
 
     def __exit__(self, kind, error, traceback):
         self.bar.stop()
-        if self.records not in (None, sys.stdout):
+        if self.records and self.settings.json != str(STANDARD_STREAM):
             self.records.close()
         if not isinstance(error, UserError):
             self._say(self._count())
@@ -62,42 +61,55 @@ class Tally:
     def told(self, task: Task) -> None:
         """Tell of a photo that was run, or that failed."""
         self.model_seconds += sum(task.seconds[1:2])
-        self.tell(task, DONE if task.error is None else FAILED, _reason(task) if task.error is not None else None)
+        self.tell(task, *((DONE, None) if task.error is None else (FAILED, _reason(task))))
         self.bar.advance(self.task)
 
     def tell(self, task: Task, status: str, reason: str | None = None) -> None:
-        """Tell what became of a photo, or will."""
-        source, target = task.job.source, task.job.target
+        """Tell what became of a photo, or will.
+
+        Raises
+        ------
+        UserError
+            If the file of JSON records cannot be written any more.
+        """
+        source, target = map(str, task.job[:2])
         seconds = round(sum(task.seconds), 4)
-        with self.lock:
-            self.counts[status] += 1
-            if self.records:
-                record = {"in": str(source), "out": str(target), "status": status, "reason": reason}
-                print(json.dumps(record | task.facts | {"seconds": seconds}), file=self.records, flush=True)
-            if status == FAILED:
-                print(f"failed: {_line(reason)}", file=sys.stderr)
-            elif status == PLANNED or self.settings.verbose:
-                facts = f"{reason or f'{seconds:.2f} s'}" if status != PLANNED else ""
-                self._say(_line(f"{status}: {source} -> {target} {facts}"))
+        self.counts[status] += 1
+        if self.records:
+            record = {"in": source, "out": target, "status": status, "reason": reason, **task.facts}
+            try:
+                print(json.dumps(record | {"seconds": seconds}), file=self.records, flush=True)
+            except OSError as error:
+                raise UserError(
+                    f"The JSON cannot be written. Received: {error}. Make room, and run it again."
+                ) from error
+        if status == FAILED:
+            print(f"failed: {_line(reason)}", file=sys.stderr)
+        elif status == PLANNED:
+            self._say(_line(f"{status}: {source} -> {target}"))
+        elif self.settings.verbose:
+            self._say(_line(f"{status}: {source} -> {target} ({reason or f'{seconds:.2f} s'})"))
 
     def _count(self) -> str:
-        seconds = time.monotonic() - self.start
         if self.settings.dry_run:
             return f"{self.counts[PLANNED]} to do, {self.counts[SKIPPED]} to skip; nothing was done"
-        parts = [f"{self.counts[status]} {status}" for status in (DONE, SKIPPED, FAILED)]
-        model = f" ({self.model_seconds:.1f} s in the model, {self.begun - self.start:.1f} s to load it)"
-        where = "in the photos' places" if self.settings.in_place else f"in {self.settings.output}"
-        where = "on standard output" if self.settings.piped else where
-        hint = " (results that exist are skipped: --overwrite makes them anew)" if self.counts[SKIPPED] else ""
-        if self.settings.in_place and hint:
-            hint = " (photos with a backup are skipped)"
-        return f"{', '.join(parts)} in {seconds:.1f} s{model if self.settings.verbose else ''}; results {where}{hint}"
+        line = ", ".join(f"{self.counts[status]} {status}" for status in (DONE, SKIPPED, FAILED))
+        line += f" in {time.monotonic() - self.start:.1f} s"
+        if self.settings.verbose:
+            line += f" ({self.begun - self.start:.1f} s to load the model, {self.model_seconds:.1f} s in it)"
+        if self.settings.piped:
+            return line
+        line += "; results in the photos' places" if self.settings.in_place else f"; results in {self.settings.output}"
+        if not self.counts[SKIPPED]:
+            return line
+        if self.settings.in_place:
+            return f"{line} (photos that have a backup are skipped)"
+        return f"{line} (results that exist are skipped: --overwrite makes them anew)"
 
     def _say(self, line):
         """To standard output, unless that is for something else."""
         if not self.settings.quiet:
-            taken = self.settings.piped or self.records is sys.stdout
-            print(line, file=sys.stderr if taken else sys.stdout)
+            print(line, file=sys.stderr if self.stdout_taken else sys.stdout)
 
 
 def _opened(name):

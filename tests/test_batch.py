@@ -162,7 +162,7 @@ def test_much_little_or_nothing_is_told(enhance, photos, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     assert f"done: {photos / 'night 0.png'} -> " in lines[0]
-    assert "s in the model" in lines[-1]
+    assert "s to load the model" in lines[-1]
 
 
 def test_ctrl_c_ends_the_watch_and_what_was_done_is_counted(enhance, photos, tmp_path, monkeypatch, capsys):

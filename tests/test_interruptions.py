@@ -129,3 +129,13 @@ def test_names_that_are_no_text_are_told_all_the_same(folders):
     assert process.returncode == 0, errors
     assert "1 done" in output
     assert (target / "nacht\udce9.png").exists()
+
+
+def test_a_reader_that_has_heard_enough_does_no_harm(folders):
+    source, target = folders
+    process = start(source, "-o", target, "-v")
+    process.stdout.readline()
+    process.stdout.close()
+    assert "Traceback" not in process.communicate()[1]
+    assert process.returncode == 1
+    results(target)

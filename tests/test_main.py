@@ -1,5 +1,6 @@
 """main.py as a photographer runs it: good photos, bad photos, wrong words."""
 
+import io
 import subprocess
 import sys
 
@@ -56,6 +57,18 @@ def test_bad_photos_are_named_and_the_rest_goes_on(model, photos, tmp_path):
     for name, line in zip(("cut.png", "diary.jpg", "empty.webp"), lines, strict=True):
         assert name in line
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_a_photo_from_standard_input_goes_to_standard_output_in_its_format(model, photos):
+    dark = io.BytesIO()
+    Image.open(photos / "night 0.png").save(dark, "JPEG")
+    command = [sys.executable, ROOT / "main.py", "-", "--model", model, "-v"]
+    result = subprocess.run(command, input=dark.getvalue(), capture_output=True, timeout=200)
+    assert result.returncode == 0, result.stderr
+    with Image.open(io.BytesIO(result.stdout)) as image:
+        assert (image.format, image.size) == ("JPEG", (50, 30))
+        assert np.asarray(image).mean() > 3 * np.asarray(Image.open(dark)).mean()
+    assert b"1 done, 0 skipped, 0 failed" in result.stderr
 
 
 def test_a_photo_that_memory_does_not_hold_is_named_and_the_rest_goes_on(model, photos, tmp_path, monkeypatch, capsys):
