@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin
 
 from lowlight import deep
 from lowlight.colour import converter, srgb_profile
 from lowlight.levels import Levels, bands
-from lowlight.metadata import jpeg_encoding, read_exif, tiff_exif
+from lowlight.metadata import jpeg_encoding, orientation, read_exif, tiff_exif
 from lowlight.raw import DNG_VERSION, develop, is_raw, open_raw, raw_exif, raw_size
 
 SUFFIXES = {
@@ -36,10 +36,12 @@ class Contents:
     """A photo whose header is read; valid while its file is open."""
 
     size: tuple[int, int]
-    """Height and width as it lies in the file."""
+    """Height and width, before `orientation` is applied."""
     read: Callable[[], Levels]
-    """Decodes the pixels, as they lie in the file; raises what the decoder raises."""
+    """Decodes the pixels; raises what the decoder raises."""
     exif: Image.Exif
+    orientation: int
+    """1 to 8, as EXIF counts; 1 where decoding turns the photo upright."""
     suffix: str
     """What the name of its result ends in, where nothing else is wanted."""
     profile: bytes | None = None
@@ -97,12 +99,11 @@ def register_heic() -> None:
 
 def _raw(file) -> Contents:
     raw = open_raw(file)
-    exif = raw_exif(raw, file)
-    exif.pop(ExifTags.Base.Orientation, None)  # developing turns it upright
     return Contents(
         size=raw_size(raw),
         read=lambda: Levels(develop(raw), None, grey=False),
-        exif=exif,
+        exif=raw_exif(raw, file),
+        orientation=1,
         suffix=".tif",
         profile=srgb_profile(),
         of_tiff=True,
@@ -111,10 +112,12 @@ def _raw(file) -> Contents:
 
 def _deep_tiff(page, file) -> Contents:
     profile, xmp = (page.tags[tag].value if tag in page.tags else None for tag in ("InterColorProfile", "XMP"))
+    exif = tiff_exif(file)
     return Contents(
         size=(page.imagelength, page.imagewidth),
         read=lambda: deep.read_tiff(page, profile),
-        exif=tiff_exif(file),
+        exif=exif,
+        orientation=orientation(exif),
         suffix=".tif",
         profile=profile,
         xmp=xmp,
@@ -130,6 +133,7 @@ def _image(file, head) -> Contents:
         formats = ["HEIF"]
     image = Image.open(file, formats=formats)
     profile = image.info.get("icc_profile")
+    exif = read_exif(image)
 
     def read_deep():
         file.seek(0)
@@ -138,7 +142,8 @@ def _image(file, head) -> Contents:
     return Contents(
         size=(image.height, image.width),
         read=read_deep if deep.is_deep_png(head) else lambda: _decode(image),
-        exif=read_exif(image),
+        exif=exif,
+        orientation=1 if image.format == "TIFF" else orientation(exif),
         suffix=SUFFIXES.get(image.format or "", ".jpg"),  # MPO, the rest, is a JPEG with more behind it
         profile=profile,
         xmp=image.info.get("xmp"),

@@ -126,7 +126,7 @@ def image_size(path: Path) -> tuple[int, int]:
         If the file is no photo.
     """
     with _opened(path) as contents:
-        return contents.size if metadata.orientation(contents.exif) < 5 else contents.size[::-1]
+        return contents.size if contents.orientation < 5 else contents.size[::-1]
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -143,7 +143,7 @@ def read_rgb(path: Path) -> np.ndarray:
         If the file is no photo, is cut short, or is too large.
     """
     with _opened(path) as contents:
-        return as_levels(turned(contents.read().colour, metadata.orientation(contents.exif)), 8)
+        return as_levels(turned(contents.read().colour, contents.orientation), 8)
 
 
 def read_photo(source: Path | BinaryIO, limit_megapixels: float | None = None, levels: bool = False) -> Photo:
@@ -169,7 +169,7 @@ def read_photo(source: Path | BinaryIO, limit_megapixels: float | None = None, l
         If the file is no photo, is cut short, or is too large, or the package that reads it is not installed.
     """
     with _opened(source, limit_megapixels) as contents:
-        orientation = metadata.orientation(contents.exif)
+        orientation = contents.orientation
         colour, alpha, grey = contents.read()
         quality, subsampling = contents.jpeg or (None, 0)
         about: dict[str, Any] = {
@@ -274,7 +274,7 @@ def _opened(source, limit_megapixels=None) -> Iterator[Contents]:
     except FileNotFoundError as error:
         raise ImageError(f"{name} is not there.") from error
     except (OSError, ValueError, SyntaxError, struct.error) as error:
-        raise ImageError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+        raise ImageError(f"{name} cannot be read: {getattr(error, 'strerror', None) or str(error).strip()}.") from error
 
 
 def _format(suffix, name) -> str:

@@ -3,10 +3,13 @@
 import io
 import re
 import struct
+import warnings
 from functools import cache
 from typing import BinaryIO
 
 from PIL import ExifTags, Image, JpegImagePlugin
+
+warnings.filterwarnings("ignore", "Corrupt EXIF data|Truncated File Read", UserWarning)  # Pillow's; no news to a user
 
 EXIF_HEADER = b"Exif\0\0"
 
