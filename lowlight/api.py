@@ -13,7 +13,7 @@ from lowlight.engine import Engine
 from lowlight.errors import UserError
 from lowlight.images import GREY_WEIGHTS, Photo, read_photo, write_photo
 from lowlight.jobs import is_done, plan
-from lowlight.levels import as_levels, fill_hidden
+from lowlight.levels import as_float, as_levels, fill_hidden
 from lowlight.settings import EnhanceSettings
 
 KEPT = 2
@@ -91,7 +91,7 @@ def enhance(
     if not isinstance(photo, str | Path):
         raise UserError(f"A photo is a path, a PIL image or an array. Received: {type(photo).__name__}.")
     job = _job(Path(photo), output, overwrite)
-    result = run(read_photo(job.source, max_megapixels))
+    result = run(read_photo(job.source, max_megapixels, levels=True))
     job.target.parent.mkdir(parents=True, exist_ok=True)
     write_photo(job.target, result, quality, strip_metadata)
     return type(photo)(job.target)
@@ -130,7 +130,7 @@ def _of_array(array) -> Photo:
 
 def _to_array(photo, array) -> np.ndarray:
     """Of the dtype and the channels of the array."""
-    result = (photo.pixels @ LUMA)[..., None] if photo.grey else photo.pixels
+    result = (as_float(photo.pixels) @ LUMA)[..., None] if photo.grey else photo.pixels
     if np.issubdtype(array.dtype, np.floating):
         result = result.astype(array.dtype)
     else:
@@ -148,12 +148,12 @@ def _of_image(image) -> Photo:
     file = io.BytesIO()
     image.save(file, "TIFF", exif=exif, icc_profile=profile)
     file.seek(0)
-    return read_photo(file)
+    return read_photo(file, levels=True)
 
 
 def _to_image(photo) -> Image.Image:
     deep = photo.grey and photo.depth == 16 and photo.alpha is None  # the one kind of 16 bits that Pillow has
-    levels = as_levels(photo.pixels @ LUMA if photo.grey else photo.pixels, 16 if deep else 8)
+    levels = as_levels(as_float(photo.pixels) @ LUMA if photo.grey else photo.pixels, 16 if deep else 8)
     image = Image.fromarray(levels)
     if photo.alpha is not None:
         image.putalpha(Image.fromarray(as_levels(photo.alpha, 8)))

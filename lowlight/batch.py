@@ -17,11 +17,11 @@ from lowlight.streams import enhance_stream
 from lowlight.tally import FAILED, PLANNED, SKIPPED, Tally
 from lowlight.watch import check, watch
 
-MOST_MEMORY = 2 * 2**30
+MOST_MEMORY = 2**30
 """Bytes that photos on their way may take, and no more than a quarter of what is free: one at a time, if need be."""
 
-BYTES_PER_PIXEL = 32
-"""Of a photo on its way, about: 12 each for itself and its result, and what decoding or encoding takes."""
+BYTES_PER_PIXEL = 16
+"""Of a photo on its way, about: 6 for itself and its result, and what decoding or encoding takes meanwhile."""
 
 MOST_PHOTOS = 8
 """On their way at once; more of them would help nothing."""

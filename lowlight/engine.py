@@ -12,7 +12,7 @@ from lowlight import zoo
 from lowlight.controls import Controls
 from lowlight.errors import UserError
 from lowlight.images import Photo
-from lowlight.levels import as_float
+from lowlight.levels import as_float, as_levels
 
 
 class Engine:
@@ -75,11 +75,19 @@ class Engine:
             As `check` allows them.
         compare : bool
             Put the photo and its result side by side.
+
+        Returns
+        -------
+        Photo
+            Of levels if `photo` is, which wait in a quarter of the memory that floats take; else of floats.
         """
-        pixels, alpha = self._run(as_float(photo.pixels), controls), photo.alpha
+        floats = as_float(photo.pixels)
+        pixels, alpha = self._run(floats, controls), photo.alpha
         if compare:
-            pixels = np.concatenate([as_float(photo.pixels), pixels], axis=1)
+            pixels = np.concatenate([floats, pixels], axis=1)
             alpha = None if alpha is None else np.concatenate([alpha, alpha], axis=1)
+        if photo.pixels.dtype != np.float32:
+            pixels = as_levels(pixels, 8 * photo.pixels.dtype.itemsize)
         return dataclasses.replace(photo, pixels=pixels, alpha=alpha)
 
     def _run(self, pixels, controls) -> np.ndarray:

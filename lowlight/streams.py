@@ -19,7 +19,7 @@ def enhance_stream(job: Job, engine: Engine, settings: EnhanceSettings, tally: T
     data = sys.stdin.buffer.read()
 
     def read(task):
-        task.photo = read_photo(io.BytesIO(data), settings.max_megapixels)
+        task.photo = read_photo(io.BytesIO(data), settings.max_megapixels, levels=True)
         task.facts |= {"in_bytes": len(data)}
 
     def run(task):

@@ -52,11 +52,15 @@ def test_a_model_with_controls_gets_them(engine, photo, monkeypatch):
     assert told == [wanted]
 
 
-def test_levels_and_floats_of_a_photo_give_the_same_and_alpha_stays(engine):
+def test_levels_give_levels_and_floats_floats_and_alpha_stays(engine):
     levels = np.random.default_rng(0).integers(0, 50, (20, 30, 3), np.uint8)
     alpha = np.full((20, 30), 9, np.uint8)
-    results = [engine.enhance(Photo(pixels, alpha), Controls()) for pixels in (levels, levels / np.float32(255))]
-    np.testing.assert_array_equal(results[0].pixels, results[1].pixels)
+    given = levels, levels.astype(np.uint16) * 257, levels / np.float32(255)
+    results = [engine.enhance(Photo(pixels, alpha), Controls()) for pixels in given]
+    floats = results[2].pixels
+    np.testing.assert_array_equal(results[0].pixels, np.rint(floats * 255).astype(np.uint8))
+    np.testing.assert_allclose(results[1].pixels, floats * 65535, atol=1)
+    assert [result.pixels.dtype for result in results] == [np.uint8, np.uint16, np.float32]
     assert results[0].alpha is alpha
     both = engine.enhance(Photo(levels, alpha), Controls(), compare=True)
     assert both.pixels.shape == (20, 60, 3)
