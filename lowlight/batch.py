@@ -8,7 +8,7 @@ import psutil
 from lowlight import zoo
 from lowlight.engine import Engine
 from lowlight.errors import UserError
-from lowlight.images import ImageError, image_size, read_photo, write_photo
+from lowlight.images import image_size, read_photo, write_photo
 from lowlight.in_place import backed_up
 from lowlight.jobs import Job, is_done, output_folder, plan
 from lowlight.pipeline import Room, Task, overlap
@@ -90,7 +90,7 @@ def _run(jobs: Sequence[Job], settings, tally):
 def _weigh(job) -> int:
     try:
         height, width = image_size(job.source)
-    except (ImageError, OSError):  # which reading it will tell, or allow: then alone
+    except Exception:  # whatever it is, reading it will tell, or allow: then alone
         return MOST_MEMORY
     return height * width * BYTES_PER_PIXEL
 

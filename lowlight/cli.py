@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -56,6 +57,8 @@ def run(main: Callable[[], int]) -> int:
         What `main` returned; 2 after a `UserError`, shown as one line; 130 after Ctrl-C; 1 if nobody reads the output.
     """
     _keep_freed_memory()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries warn those who write programs
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:

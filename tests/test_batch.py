@@ -9,8 +9,9 @@ from PIL import Image
 
 from lowlight import batch
 from lowlight.engine import Engine
-from lowlight.images import ImageError, read_rgb
+from lowlight.images import ImageError, image_size, read_rgb
 from lowlight.settings import EnhanceSettings
+from tests import corpus
 
 
 class Doubler(Engine):
@@ -95,6 +96,27 @@ def test_what_cannot_be_read_or_written_is_told_in_a_line_each_and_the_rest_goes
     for words in ("gone.png is not there", "line break.png", "No space left on device", "night 2.png"):
         assert sum(words in line for line in lines) == 1
     assert files(tmp_path / "out") == ["night 0.png"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_of_a_folder_of_awkward_photos_each_good_one_comes_out_and_each_bad_one_is_named(enhance, tmp_path, capsys):
+    entries = [entry for entry in corpus.make(tmp_path / "in") if entry.path.name != "empty.dng"]
+    (tmp_path / "in" / "empty.dng").unlink()  # its result would have the name of empty.tif's
+    assert enhance(tmp_path / "in", recursive=True, json=str(tmp_path / "log")) == 1
+    records = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    by_source = {record["in"]: record for record in records}
+    assert len(records) == len(by_source) == len(entries) >= 60
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == sum(entry.kind == "bad" for entry in entries) >= 10
+    for entry in entries:
+        record = by_source[str(entry.path)]
+        if entry.kind == "bad":
+            assert record["status"] == "failed"
+            assert " ".join(str(entry.path).split()) in " ".join(record["reason"].split())
+        else:
+            assert (record["status"], record["reason"]) == ("done", None)
+            assert image_size(Path(record["out"])) == entry.picture.shape[:2]
+    assert len(files(tmp_path / "out")) == sum(entry.kind == "good" for entry in entries)
 
 
 def test_a_subfolder_that_cannot_be_made_costs_its_photos_alone(enhance, photos, tmp_path, capsys):
