@@ -1,27 +1,29 @@
 """Enhance dark photos.
 
-    python main.py                           # all photos in test/low into test/predicted
-    python main.py holiday/ night.jpg -o out # any photos and folders
-    python main.py --list-models             # which models there are, and how good each is
+    python main.py                                # all photos in test/low into test/predicted
+    python main.py holiday/ night.jpg -o out      # any photos and folders
+    python main.py holiday/ -o out --recursive    # with the tree of subfolders
+    python main.py - < night.jpg > bright.jpg     # one photo, from and to other programs
+    python main.py --list-models                  # which models there are, and how good each is
 
-The photos stay as they are. Exit status: 0 all done, 1 some photos failed, 2 nothing was begun.
+The photos stay as they are. Exit status: 0 all done, 1 some photos failed, 2 nothing was begun, 130 Ctrl-C.
 """
 
 import sys
 
+from lowlight.catalogue import answer
 from lowlight.cli import parse, run
 from lowlight.settings import EnhanceSettings
 
 
 def main() -> int:
     settings = parse(EnhanceSettings, __doc__)
-    if settings.list_models or settings.download:
-        from lowlight import catalogue
+    status = answer(settings)
+    if status is None:
+        from lowlight.batch import enhance_all
 
-        return catalogue.show() if settings.list_models else catalogue.download(settings.download, settings.models_url)
-    from lowlight.batch import enhance_all
-
-    return enhance_all(settings)
+        status = enhance_all(settings)
+    return status
 
 
 if __name__ == "__main__":

@@ -1,27 +1,30 @@
-"""Enhance many photos: decide what goes where before work starts, and let no bad photo stop the rest."""
+"""Enhance many photos, and let no bad photo stop the rest."""
 
-import dataclasses
-import sys
-import time
-from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from functools import partial
 
-from rich.console import Console
-from rich.progress import track
+import psutil
 
 from lowlight import zoo
+from lowlight.engine import Engine
 from lowlight.errors import UserError
-from lowlight.images import FORMATS, IMAGE_SUFFIXES, list_images, read_photo, write_photo
+from lowlight.images import image_size, read_photo, write_photo
+from lowlight.in_place import backed_up
+from lowlight.jobs import Job, is_done, output_folder, plan
+from lowlight.pipeline import Room, Task, overlap
 from lowlight.settings import EnhanceSettings
+from lowlight.streams import enhance_stream
+from lowlight.tally import FAILED, PLANNED, SKIPPED, Tally
+from lowlight.watch import check, watch
 
+MOST_MEMORY = 2**30
+"""Bytes that photos on their way may take, and no more than a quarter of what is free: one at a time, if need be."""
 
-class Job(NamedTuple):
-    """One photo and where its result goes."""
+BYTES_PER_PIXEL = 16
+"""Of a photo on its way, about: 6 for itself and its result, and what decoding or encoding takes meanwhile."""
 
-    source: Path
-    target: Path
+MOST_PHOTOS = 8
+"""On their way at once; more of them would help nothing."""
 
 
 def enhance_all(settings: EnhanceSettings) -> int:
@@ -38,80 +41,86 @@ def enhance_all(settings: EnhanceSettings) -> int:
     ------
     UserError
         Before any work: if an input is missing or holds no photo, results would get in each other's way or over their
-        sources, the output folder cannot be written, or there is no such model.
+        sources, the output folder or the file of records cannot be written, or there is no such model, tile, device or
+        control.
     """
-    jobs = plan(settings.inputs, settings.output, settings.format)
-    model = settings.model or zoo.best()
-    zoo.files_of(model, settings.models_url)
-    _make_writable(settings.output)
-    due = jobs if settings.overwrite else [job for job in jobs if not job.target.exists()]
-    start = time.monotonic()
-    failed = _enhance(due, model, settings.tile) if due else 0
-    parts = [f"{len(due) - failed} done", f"{len(jobs) - len(due)} skipped", f"{failed} failed"]
-    hint = " (results that exist are skipped: --overwrite makes them anew)" if len(due) < len(jobs) else ""
-    print(f"{', '.join(parts)} in {time.monotonic() - start:.1f} s; results in {settings.output}{hint}")
-    return 1 if failed else 0
+    jobs = plan(settings) if not settings.watch else check(settings)
+    if not settings.dry_run:
+        zoo.files_of(settings.model or zoo.best(), settings.models_url)
+        _make_writable(output_folder(settings))
+    with Tally(settings) as tally:
+        due = _due(jobs, settings, tally)
+        if due or settings.watch:
+            _run(due, settings, tally)
+    return 1 if tally.counts[FAILED] else 0
 
 
-def plan(inputs: Sequence[Path], output: Path, form: str | None = None) -> list[Job]:
-    """Which photos there are, and where each result goes: under the photo's own name, in the output folder.
-
-    Parameters
-    ----------
-    inputs : sequence of Path
-        Photos, whatever their names end in, and folders, whose photos are taken.
-    output : Path
-    form : str, optional
-        What the names of the results end in, without the dot. Default: as the photos' own.
-
-    Raises
-    ------
-    UserError
-        If there is nothing to do, or results would be written over each other or over a source.
-    """
-    if form and f".{form.lower()}" not in FORMATS:
-        raise UserError(f"Photos cannot be written in that format. Received: {form}. Known: {_known_formats()}.")
-    sources = [photo for path in inputs for photo in _photos(path)]
-    jobs = [Job(source, output / _target_name(source, form)) for source in dict.fromkeys(sources)]
-    if not jobs:
-        raise UserError(
-            f"There are no photos to enhance. Received: {', '.join(map(str, inputs))}. Known: {_known_formats()}."
-        )
-    times = Counter(job.target for job in jobs)
-    twice = [job for job in jobs if times[job.target] > 1]
-    if twice:
-        raise UserError(
-            f"Photos of one name would write one result. Received: {twice[0].source} and {twice[1].source}. "
-            "Enhance them one after the other, into two folders."
-        )
-    taken = {source.resolve() for source in sources}
+def _due(jobs, settings, tally) -> list[Job]:
+    """What is left to do; the rest is told."""
+    due = []
     for job in jobs:
-        if job.target.resolve() in taken:
-            raise UserError(
-                f"A result would be written over a photo. Received: {job.target}. Give --output another folder."
-            )
-    return jobs
+        if job.problem is None and is_done(job, settings):
+            tally.tell(Task(job), SKIPPED, "the result is there")
+        elif settings.dry_run:
+            tally.tell(Task(job), FAILED if job.problem else PLANNED, job.problem)
+        else:
+            due.append(job)
+    return due
 
 
-def _photos(path) -> list[Path]:
-    if path.is_dir():
-        return list_images(path)
-    if not path.exists():
-        raise UserError(f"There is no such photo or folder. Received: {path}. Check its name.")
-    return [path]
+def _run(jobs: Sequence[Job], settings, tally):
+    engine = Engine(settings.model, settings.tile, settings.device, settings.models_url)
+    engine.check(settings.controls)
+    tally.expect(None if settings.watch else len(jobs))
+    if settings.piped:
+        enhance_stream(jobs[0], engine, settings, tally)
+        return
+    room = Room(min(MOST_MEMORY, psutil.virtual_memory().available // 4), MOST_PHOTOS)
+    overlap(
+        watch(settings, room.closed) if settings.watch else jobs,
+        weigh=_weigh,
+        read=partial(_read, settings=settings),
+        run=partial(_enhance, engine=engine, settings=settings),
+        write=partial(_write, settings=settings),
+        tell=tally.told,
+        room=room,
+    )
 
 
-def _target_name(source, form) -> str:
-    if form:
-        return f"{source.stem}.{form.lower()}"
-    return source.name if source.suffix.lower() in IMAGE_SUFFIXES else f"{source.name}.png"
+def _weigh(job) -> int:
+    try:
+        height, width = image_size(job.source)
+    except Exception:  # whatever it is, reading it will tell, or allow: then alone
+        return MOST_MEMORY
+    return height * width * BYTES_PER_PIXEL
 
 
-def _known_formats() -> str:
-    return ", ".join(sorted(suffix.removeprefix(".") for suffix in FORMATS))
+def _read(task, settings):
+    if task.job.problem:
+        raise UserError(task.job.problem)
+    task.photo = read_photo(task.job.source, settings.max_megapixels, levels=True)
+    height, width = task.photo.pixels.shape[:2]
+    task.facts |= {"width": width, "height": height, "in_bytes": task.job.source.stat().st_size}
+
+
+def _enhance(task, engine, settings):
+    task.photo = engine.enhance(task.photo, settings.controls, settings.compare)
+
+
+def _write(task, settings):
+    target = task.job.target
+    if settings.in_place:
+        with backed_up(target):
+            write_photo(target, task.photo, settings.quality, settings.strip_metadata)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_photo(target, task.photo, settings.quality, settings.strip_metadata)
+    task.facts["out_bytes"] = target.stat().st_size
 
 
 def _make_writable(folder):
+    if folder is None:
+        return
     probe = folder / ".writable.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,21 +130,3 @@ def _make_writable(folder):
         raise UserError(
             f"The output folder cannot be written. Received: {folder} ({error.strerror}). Give --output another one."
         ) from error
-
-
-def _enhance(jobs, model, tile) -> int:
-    """Run the jobs; tell what fails on stderr and give how many did."""
-    from lowlight.enhance import Enhancer  # loads TensorFlow
-
-    enhancer = Enhancer(zoo.load(model)[0], tile)
-    console = Console(stderr=True)
-    failed = 0
-    for job in track(jobs, "enhancing", console=console, transient=True, disable=not console.is_terminal):
-        try:
-            photo = read_photo(job.source)
-            write_photo(job.target, dataclasses.replace(photo, pixels=enhancer(photo.pixels)))
-        except Exception as error:  # whatever is wrong with one photo, the next one may be right
-            failed += 1
-            reason = str(error) if isinstance(error, UserError) else f"{job.source}: {type(error).__name__}: {error}"
-            print(f"failed: {' '.join(reason.split())}", file=sys.stderr)
-    return failed

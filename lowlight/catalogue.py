@@ -1,8 +1,54 @@
-"""main.py's --list-models and --download."""
+"""main.py's --list-models, --download, --info and --version."""
 
-from lowlight import zoo
+import platform
+
+from lowlight import __version__, zoo
+from lowlight.settings import EnhanceSettings
 
 PARTS = ("val", "test")
+
+
+def answer(settings: EnhanceSettings) -> int | None:
+    """Answer a question that is not about photos, if one was asked.
+
+    Returns
+    -------
+    int or None
+        Exit status; None if photos are to be enhanced.
+
+    Raises
+    ------
+    UserError
+        As the functions below.
+    """
+    if settings.version:
+        print(f"lowlight {__version__}")
+        return 0
+    if settings.info:
+        return inform()
+    if settings.list_models:
+        return show()
+    if settings.download:
+        return download(settings.download, settings.models_url)
+    return None
+
+
+def inform() -> int:
+    """Print what a report of a problem should say of the machine, and give the exit status. Loads TensorFlow."""
+    import psutil
+
+    from lowlight.engine import devices
+
+    memory = psutil.virtual_memory()
+    names = [entry["name"] for entry in zoo.available()]
+    print(f"lowlight {__version__}")
+    for package, number in zoo.versions().items():
+        print(f"{package} {number}")
+    print(f"system: {platform.platform()}, {psutil.cpu_count()} cores")
+    print(f"devices: {', '.join(devices())}")
+    print(f"memory: {memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it free")
+    print(f"models: {zoo.MODELS}: {sum(map(zoo.is_here, names))} of {len(names)}")
+    return 0
 
 
 def show() -> int:

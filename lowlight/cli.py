@@ -1,8 +1,14 @@
 """What all scripts share: settings from the command line, errors as one line, exit statuses."""
 
+import contextlib
 import ctypes
+import io
+import itertools
+import os
 import platform
+import re
 import sys
+import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,13 +18,29 @@ from lowlight.errors import UserError
 
 Settings = TypeVar("Settings")
 
+FAILED = 1
 BAD_USAGE = 2
 INTERRUPTED = 130
 
 
 def parse(kind: type[Settings], description: str | None) -> Settings:
-    """Settings of one kind (a dataclass) from the command line; bad usage ends the script with status 2."""
-    return tyro.cli(kind, description=description, config=(tyro.conf.FlagCreatePairsOff,))
+    """Settings of one kind (a dataclass) from the command line.
+
+    Raises
+    ------
+    UserError
+        If the words are none of its options, or their values are not of the kinds that they must be.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                kind, description=description, config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+            )
+    except SystemExit as end:
+        if end.code == BAD_USAGE:
+            raise UserError(_without_box(said.getvalue())) from None
+        raise
 
 
 def run(main: Callable[[], int]) -> int:
@@ -32,17 +54,34 @@ def run(main: Callable[[], int]) -> int:
     Returns
     -------
     int
-        What `main` returned; 2 after a `UserError`, shown as one line; 130 after Ctrl-C.
+        What `main` returned; 2 after a `UserError`, shown as one line; 130 after Ctrl-C; 1 if nobody reads the output.
     """
     _keep_freed_memory()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries warn those who write programs
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
-        return main()
+        status = main()
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_USAGE
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # who reads the output, such as head, has heard enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _without_box(message) -> str:
+    """The first paragraph of what tyro says in a box, and the option that it takes for the one that was meant."""
+    lines = [line.strip(" │") for line in re.sub(r"[╭╮╰╯]", "│", message).splitlines()]
+    text = " ".join(itertools.takewhile(lambda line: line and not line.startswith("─"), lines[1:]))
+    meant = re.search(r"Perhaps you meant:\s+(--[\w-]+)", " ".join(lines))
+    return f"{text.rstrip('.')}. {f'Perhaps you meant {meant[1]}. ' if meant else ''}See --help."
 
 
 def _keep_freed_memory():

@@ -26,7 +26,7 @@ def macs_per_pixel(model: keras.Model) -> int:
     Parameters
     ----------
     model : keras.Model
-        As for `lowlight.enhance.Enhancer`. Of a graph inside the graph only the one is counted that does all the work.
+        As for `lowlight.enhancer.Enhancer`. Of a graph inside the graph only the one is counted that does all the work.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def seconds_per_megapixel(methods: dict[str, Callable[[np.ndarray], np.ndarray]]
     Parameters
     ----------
     methods : dict
-        By name, functions from photo to photo, such as `lowlight.enhance.Enhancer`.
+        By name, functions from photo to photo, such as `lowlight.enhancer.Enhancer`.
 
     Returns
     -------

@@ -45,7 +45,7 @@ def evaluate(
     Parameters
     ----------
     method : callable
-        A baseline of `BASELINES`, a `lowlight.enhance.Enhancer`, or the like. Called from one thread, photo by photo.
+        A baseline of `BASELINES`, a `lowlight.enhancer.Enhancer`, or the like. Called from one thread, photo by photo.
     pairs : sequence of Pair
     with_ssim : bool
         Whether to measure SSIM too, which takes most of the time.

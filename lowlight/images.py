@@ -1,34 +1,50 @@
-"""Read and write photos: any mode upright as RGB, and back with what belongs to them."""
+"""Read and write photos: any kind upright as sRGB, and back with what belongs to them."""
 
+import hashlib
+import importlib.util
 import io
+import os
 import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError, features
+from PIL import ExifTags, Image, UnidentifiedImageError, features
+from PIL.PngImagePlugin import PngInfo
 
+from lowlight import deep, metadata
+from lowlight.colour import grey_profile, srgb_profile
+from lowlight.contents import Contents, identify, register_heic
 from lowlight.errors import UserError
+from lowlight.levels import as_float, as_levels, bands, fill_hidden, turned
+from lowlight.raw import RAW_SUFFIXES
 
-FORMATS = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-} | ({".avif": "AVIF"} if features.check("avif") else {})
-"""What is read and written, by the end of the name."""
+HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 
-IMAGE_SUFFIXES = frozenset(FORMATS)
+FORMATS = (
+    {
+        ".jpg": "JPEG",
+        ".jpeg": "JPEG",
+        ".png": "PNG",
+        ".webp": "WEBP",
+        ".tif": "TIFF",
+        ".tiff": "TIFF",
+        ".bmp": "BMP",
+    }
+    | ({".avif": "AVIF"} if features.check("avif") else {})
+    | (dict.fromkeys(HEIC_SUFFIXES, "HEIF") if importlib.util.find_spec("pillow_heif") else {})
+)
+"""What is written, by the end of the name."""
+
+IMAGE_SUFFIXES = frozenset({*FORMATS, *HEIC_SUFFIXES, *RAW_SUFFIXES})
+"""What is read, by the end of the name; some needs a package more, which the error names if it is missing."""
 
 WITHOUT_ALPHA = {"JPEG", "BMP"}
+DEEP = {"PNG": deep.write_png, "TIFF": deep.write_tiff}
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -36,13 +52,20 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "WEBP": {"quality": 95},
     "TIFF": {"compression": "tiff_adobe_deflate"},
     "AVIF": {"quality": 90, "subsampling": "4:4:4"},
+    "HEIF": {"quality": 90},
 }
 
-DEEP_GREY = {"I", "I;16", "I;16L", "I;16B", "I;16N", "F"}
-GREY_MODES = {"1", "L", "LA", "La"} | DEEP_GREY
+LOWEST_JPEG_QUALITY = 90
+"""A dark photo may have been saved more coarsely than it can be looked at once it is bright."""
+
+LONGEST_SEGMENT = 65000
+"""Bytes of EXIF, or of XMP, that a JPEG can hold, about."""
 
 LARGEST_MEGAPIXELS = 250
-"""A photo with more pixels is taken for a decompression bomb."""
+"""A photo with more pixels is taken for a decompression bomb, unless told otherwise."""
+
+GREY_WEIGHTS = (0.299, 0.587, 0.114)
+"""Of red, green and blue (ITU-R BT.601), as Pillow has them."""
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit only warns where this one refuses
 
@@ -56,21 +79,42 @@ class Photo:
     """A photo and what belongs to it."""
 
     pixels: np.ndarray
-    """(H, W, 3) float32 in [0, 1], upright, sRGB."""
+    """(H, W, 3), upright, sRGB: float32 in [0, 1], or levels (uint8 or uint16)."""
     alpha: np.ndarray | None = None
-    """(H, W) uint8, or None if the photo is opaque."""
+    """(H, W) uint8 or uint16, or None if the photo is opaque."""
     grey: bool = False
     """Whether the file had no colour; then what is written has none."""
     exif: bytes = b""
-    """Without the orientation, which the pixels have taken on."""
+    """With GPS; without the orientation, which the pixels have taken on."""
     icc: bytes | None = None
-    """An sRGB profile, if the file had a profile."""
+    """The profile that `pixels` have, if the file had one."""
+    xmp: bytes = b""
+    """Without the orientation."""
+    depth: int = 8
+    """Bits a channel, 8 or 16: 16 if the file had more than 8, and then written where the format can."""
+    suffix: str = ".png"
+    """What the name of a file of the photo's own format ends in, or of that which its result is written in."""
+    quality: int | None = None
+    """Of the JPEG that the photo was, as encoders count it, 1 to 100; None if it was none."""
+    subsampling: int = 0
+    """Of the JPEG that the photo was: colour at full resolution (0), at half the width (1), or half of both (2)."""
 
 
 def list_images(folder: Path) -> list[Path]:
     """Photos directly in a folder, by the end of their names, 2 before 10; hidden files are left out."""
     found = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     return sorted((path for path in found if not path.name.startswith(".")), key=_natural)
+
+
+def result_suffix(suffix: str) -> str:
+    """What the name of a result ends in, for a photo whose name ends in `suffix`.
+
+    The same where it can be written; for raws .tif, which holds the 16 bits that they are developed to and their
+    EXIF; else .png.
+    """
+    if suffix.lower() in FORMATS:
+        return suffix
+    return ".tif" if suffix.lower() in RAW_SUFFIXES else ".png"
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -81,9 +125,8 @@ def image_size(path: Path) -> tuple[int, int]:
     ImageError
         If the file is no photo.
     """
-    with _opened(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        return image.size if turned else image.size[::-1]
+    with _opened(path) as contents:
+        return contents.size if contents.orientation < 5 else contents.size[::-1]
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -99,63 +142,84 @@ def read_rgb(path: Path) -> np.ndarray:
     ImageError
         If the file is no photo, is cut short, or is too large.
     """
-    with _opened(path) as image:
-        pixels = _rgb(ImageOps.exif_transpose(image))
-    return pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
+    with _opened(path) as contents:
+        return as_levels(turned(contents.read().colour, contents.orientation), 8)
 
 
-def read_photo(path: Path) -> Photo:
-    """Read a photo, whatever its mode, with what is needed to write it back.
+def read_photo(source: Path | BinaryIO, limit_megapixels: float | None = None, levels: bool = False) -> Photo:
+    """Read a photo, whatever its kind, with what is needed to write it back.
 
-    The orientation that EXIF names is applied, a colour profile other than sRGB is converted to sRGB. Of several
-    frames the first is read; 16-bit colour comes as 8-bit, 16-bit grey in full.
+    The content counts, not the name. The orientation that EXIF names is applied, a colour profile other than sRGB is
+    converted to sRGB, colour that nobody sees under full transparency is replaced by that around it. Of several
+    frames the first is read. Raws are developed with the camera's white balance and not brightened.
+
+    Parameters
+    ----------
+    source : Path or binary file
+        A file is read to its end.
+    limit_megapixels : float, optional
+        Larger photos are refused. Default: `LARGEST_MEGAPIXELS`.
+    levels : bool
+        Give the pixels as uint8 or uint16, by the photo's depth, which is a quarter or half of the memory;
+        `lowlight.levels.as_float` makes floats of any part of them. Default: as float32.
 
     Raises
     ------
     ImageError
-        If the file is no photo, is cut short, or is too large.
+        If the file is no photo, is cut short, or is too large, or the package that reads it is not installed.
     """
-    with _opened(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        pixels = _rgb(upright)
-        exif = upright.getexif()
-        return Photo(
-            pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels,
-            np.asarray(upright.convert("RGBA").getchannel("A")) if upright.has_transparency_data else None,
-            upright.mode in GREY_MODES,
-            exif.tobytes() if exif else b"",
-            _srgb_profile() if image.info.get("icc_profile") else None,
-        )
+    with _opened(source, limit_megapixels) as contents:
+        orientation = contents.orientation
+        colour, alpha, grey = contents.read()
+        quality, subsampling = contents.jpeg or (None, 0)
+        about: dict[str, Any] = {
+            "grey": grey,
+            "exif": metadata.upright_exif(contents.exif, contents.of_tiff),
+            "icc": (grey_profile() if grey else srgb_profile()) if contents.profile else None,
+            "xmp": metadata.upright_xmp(contents.xmp),
+            "depth": 8 if colour.dtype == np.uint8 else 16,
+            "suffix": contents.suffix,
+            "quality": quality,
+            "subsampling": subsampling,
+        }
+    del contents  # and with it the decoded image, of which `colour` is a copy
+    pixels = turned(colour, orientation)
+    del colour
+    if alpha is not None:
+        alpha = turned(alpha, orientation)
+        fill_hidden(pixels, alpha > 0)
+    return Photo(pixels if levels else as_float(pixels), alpha, **about)
 
 
-def write_photo(path: Path, photo: Photo) -> None:
+def write_photo(path: Path, photo: Photo, quality: int | None = None, strip_metadata: bool = False) -> None:
     """Write a photo in the format that the end of its name says, under a temporary name first.
 
-    What the format cannot hold is left out: BMP has no metadata, and BMP and JPEG have no transparency.
+    What the format cannot hold is left out: BMP has no metadata, BMP and JPEG have no transparency, and 16 bits are
+    for PNG and TIFF.
+
+    Parameters
+    ----------
+    path : Path
+    photo : Photo
+    quality : int, optional
+        Of JPEG, WebP, AVIF and HEIC, from 1 to 100. Default: for a photo that was a JPEG its own, but no less than 90;
+        else so high that the loss is hardly seen.
+    strip_metadata : bool
+        Leave EXIF and XMP out; the colour profile stays, for it says what the pixels mean.
 
     Raises
     ------
     ImageError
         If the format is unknown or the file cannot be written; nothing is left behind then.
     """
-    form = FORMATS.get(path.suffix.lower())
-    if form is None:
-        raise ImageError(f"Photos cannot be written so. Received: {path.name}. Known: {', '.join(sorted(FORMATS))}.")
-    pixels = np.rint(np.clip(photo.pixels, 0, 1) * 255).astype(np.uint8)
-    image = Image.fromarray(pixels)
-    if photo.grey:
-        image = image.convert("L")
-    if photo.alpha is not None and form not in WITHOUT_ALPHA:
-        image.putalpha(Image.fromarray(photo.alpha))
-    options = dict(SAVE_OPTIONS.get(form, {}))
-    if form != "BMP":
-        options |= {"exif": photo.exif, "icc_profile": photo.icc}
-    part = path.with_name(f".{path.name}.part")
+    form = _format(path.suffix, path.name)
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    part = path.with_name(f".{digest}.part")  # the name itself may be as long as names can be
     try:
-        with part.open("wb") as file:
-            image.save(file, form, **options)
+        with part.open("w+b") as file:
+            _save(file, photo, form, quality, strip_metadata)
         part.replace(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, struct.error) as error:
         part.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{path} cannot be written: {reason}.") from error
@@ -164,49 +228,111 @@ def write_photo(path: Path, photo: Photo) -> None:
         raise
 
 
-@contextmanager
-def _opened(path) -> Iterator[Image.Image]:
-    """An image whose header is read; what goes wrong with it, then or later, is told in one line."""
+def encode(photo: Photo, form: str, quality: int | None = None, strip_metadata: bool = False) -> bytes:
+    """A photo as the bytes of a file.
+
+    Parameters
+    ----------
+    photo, quality, strip_metadata
+        As for `write_photo`.
+    form : str
+        A key of `FORMATS`, such as the photo's own `suffix`.
+
+    Raises
+    ------
+    ImageError
+        If the format is unknown or cannot hold the photo.
+    """
+    file = io.BytesIO()
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > LARGEST_MEGAPIXELS * 1e6:
-                size = f"{image.width}x{image.height}"
-                raise ImageError(f"{path} is too large: {size} pixels, above {LARGEST_MEGAPIXELS} megapixels.")
-            yield image
+        _save(file, photo, _format(form, form), quality, strip_metadata)
+    except (OSError, ValueError, RuntimeError, struct.error) as error:
+        raise ImageError(f"The photo cannot be written as {form}: {error}.") from error
+    return file.getvalue()
+
+
+@contextmanager
+def _opened(source, limit_megapixels=None) -> Iterator[Contents]:
+    """A photo whose header is read; what goes wrong with it, then or later, is told in one line."""
+    name = source if isinstance(source, Path) else getattr(source, "name", "the photo")
+    limit = LARGEST_MEGAPIXELS if limit_megapixels is None else limit_megapixels
+    try:
+        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read()) as file:
+            contents = identify(file, Path(str(name)).suffix)
+            height, width = contents.size
+            if height * width > limit * 1e6:
+                size = f"{width}x{height}"
+                raise ImageError(
+                    f"{name} is too large: {size} pixels, above {limit:g} megapixels. --max-megapixels lifts the limit."
+                )
+            yield contents
+    except ModuleNotFoundError as error:
+        package = (error.name or "").replace("_", "-")
+        raise ImageError(f"{name} needs {package} to be read. Install it: pip install {package}") from error
     except UnidentifiedImageError as error:
-        kind = "is empty" if not path.stat().st_size else "is not a photo, whatever its name says"
-        raise ImageError(f"{path} {kind}.") from error
+        raise ImageError(f"{name} is not a photo, whatever its name says.") from error
     except FileNotFoundError as error:
-        raise ImageError(f"{path} is not there.") from error
+        raise ImageError(f"{name} is not there.") from error
     except (OSError, ValueError, SyntaxError, struct.error) as error:
-        raise ImageError(f"{path} cannot be read: {error}.") from error
+        raise ImageError(f"{name} cannot be read: {getattr(error, 'strerror', None) or str(error).strip()}.") from error
 
 
-def _rgb(image) -> np.ndarray:
-    """(H, W, 3): uint8, or float32 in [0, 1] for deep grey, whose levels 8 bits would not hold."""
-    if image.mode in DEEP_GREY:
-        values = np.asarray(image).astype(np.float32)
-        white = 65535 if image.mode != "F" else max(1.0, float(np.nanmax(values)))
-        return np.repeat(np.clip(np.nan_to_num(values) / white, 0, 1)[..., None], 3, axis=2)
-    profile = image.info.get("icc_profile")
-    if profile:
-        if image.mode not in ("RGB", "L", "CMYK"):
-            image = image.convert("RGB")
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            image = ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB") or image
-        except (ImageCms.PyCMSError, OSError):
-            pass  # a broken profile, or one of another colour space: the numbers are the best that is known
-    return np.asarray(image.convert("RGB"))
+def _format(suffix, name) -> str:
+    try:
+        return FORMATS[suffix.lower()]
+    except KeyError:
+        known = ", ".join(sorted(FORMATS))
+        raise ImageError(f"Photos cannot be written so. Received: {name}. Known: {known}.") from None
 
 
-@cache
-def _srgb():
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+def _save(file, photo, form, quality, strip_metadata):
+    exif, xmp = (b"", b"") if strip_metadata else (photo.exif, photo.xmp)
+    with_alpha = photo.alpha is not None and form not in WITHOUT_ALPHA
+    if photo.depth == 16 and form in DEEP:
+        DEEP[form](file, _deep(photo), exif, photo.icc, xmp)
+        return
+    options = dict(SAVE_OPTIONS.get(form, {}))
+    if form == "JPEG":
+        exif, xmp = (data if len(data) < LONGEST_SEGMENT else b"" for data in (exif, xmp))
+        if photo.quality is not None:
+            options = {"quality": max(photo.quality, LOWEST_JPEG_QUALITY), "subsampling": photo.subsampling}
+    if form != "BMP":
+        options |= {"icc_profile": photo.icc} | ({"exif": exif} if exif else {})
+    if quality is not None and "quality" in options:
+        options["quality"] = quality
+    if xmp and form == "PNG":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode(errors="replace"))
+    elif xmp and form == "TIFF":
+        options["tiffinfo"] = {ExifTags.Base.XMLPacket: xmp}
+    elif xmp and form != "BMP":
+        options["xmp"] = xmp
+    if form == "HEIF":
+        register_heic()
+    _image(photo, with_alpha).save(file, form, **options)
 
 
-def _srgb_profile() -> bytes:
-    return _srgb().tobytes()
+def _image(photo, with_alpha) -> Image.Image:
+    """As 8-bit image, made in bands: at no time is there a second copy of the photo beside it."""
+    height, width = photo.pixels.shape[:2]
+    mode = ("L" if photo.grey else "RGB") + ("A" if with_alpha else "")
+    image = Image.new(mode, (width, height))
+    for rows in bands(height, width):
+        band = Image.fromarray(as_levels(photo.pixels[rows], 8))
+        if photo.grey:
+            band = band.convert("L")
+        if with_alpha:
+            band.putalpha(Image.fromarray(as_levels(photo.alpha[rows], 8)))
+        image.paste(band, (0, rows.start))
+    return image
+
+
+def _deep(photo) -> np.ndarray:
+    """As uint16, (H, W) or (H, W, 2 to 4)."""
+    levels = as_levels(photo.pixels, 16)
+    if photo.grey:
+        levels = np.rint(levels @ np.array(GREY_WEIGHTS, np.float32)).astype(np.uint16)
+    return levels if photo.alpha is None else np.dstack([levels, as_levels(photo.alpha, 16)])
 
 
 def _natural(path):

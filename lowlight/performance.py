@@ -18,7 +18,7 @@ from lowlight.settings import ROOT, PerformanceSettings
 if TYPE_CHECKING:
     import keras
 
-    from lowlight.enhance import Enhancer
+    from lowlight.enhancer import Enhancer
 
 
 class Candidate(NamedTuple):
@@ -171,7 +171,7 @@ def _perform_all(settings):
     if not settings.evaluate_only or settings.model is not None or settings.weights:
         raise UserError("All models are only measured. Give --evaluate-only with --all, and no --model or --weights.")
     from lowlight import cross, showcase
-    from lowlight.enhance import Enhancer
+    from lowlight.enhancer import Enhancer
 
     zoo.best()  # refuses an empty models/ at once
     models = [entry["name"] for entry in zoo.available()]
@@ -187,7 +187,7 @@ def _perform_all(settings):
 
 
 def _candidate(model) -> Candidate:
-    from lowlight.enhance import Enhancer
+    from lowlight.enhancer import Enhancer
 
     network, card = zoo.load(model)
     return Candidate(network, Enhancer(network), card, zoo.files_of(model)[1])

@@ -5,11 +5,18 @@ None stands for "as the model's recipe says" (`lowlight.recipes`).
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
+from lowlight.controls import Controls
+from lowlight.errors import UserError
+
 ROOT = Path(__file__).resolve().parent.parent
+PREDICTED = ROOT / "test" / "predicted"
+
+STANDARD_STREAM = Path("-")
+"""Standard input, or output."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,25 +86,104 @@ class PerformanceSettings(TrainingSettings):
 
 @dataclasses.dataclass(frozen=True)
 class EnhanceSettings:
-    """Settings of main.py."""
+    """Settings of main.py.
+
+    Raises
+    ------
+    UserError
+        If they contradict each other.
+    """
 
     inputs: tyro.conf.Positional[tuple[Path, ...]] = (ROOT / "test" / "low",)
-    """Photos, or folders of photos."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = ROOT / "test" / "predicted"
-    """Folder for the results; they have the photos' names."""
+    """Photos, folders of photos, and patterns as '*.jpg'; or - for one from standard input to standard output."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = PREDICTED
+    """Folder for the results, which have the photos' names; or, for one photo, the file."""
     model: str | None = None
-    """Number of a model, a run's folder, a weights file with its card, or a .keras or .h5 file. Default: the best of
-    --list-models."""
-    format: str | None = None
-    """Write all results so: png, jpg, webp, tiff, bmp or avif. Default: as each photo."""
-    tile: int | None = None
-    """Largest side of what is run at once, in pixels; smaller takes less memory."""
+    """A model's number, a run's folder, a weights file with its card, or a .keras or .h5 file. Default: the best."""
+    recursive: bool = False
+    """Take the photos of subfolders, too; the results are in subfolders of the same names."""
+    in_place: bool = False
+    """Put each result in its photo's place; the photo is kept beside it, as NAME.orig."""
     overwrite: bool = False
     """Make results anew that exist already, instead of skipping them."""
+    suffix: str | None = None
+    """Add this to the results' names: _bright makes night_bright.jpg, which no folder is searched for then."""
+    format: str | None = None
+    """Write all results so: png, jpg, webp, tiff, bmp or avif. Default: as each photo."""
+    quality: int | None = None
+    """Of JPEG, WebP and AVIF results, 1 to 100. Default: as good as the photo or better."""
+    strip_metadata: bool = False
+    """Leave EXIF, place and camera out of the results."""
+    max_megapixels: float | None = None
+    """Refuse photos with more millions of pixels than this."""
+    compare: bool = False
+    """Write photo and result side by side, as one picture; --suffix is _compare unless it is given."""
+    tile: int | None = None
+    """Largest side of what is run at once, in pixels; smaller takes less memory."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """What to run on. auto: a GPU if there is one that can be used."""
+    controls: Annotated[Controls, tyro.conf.OmitArgPrefixes] = Controls()
+    """How the result shall look, where the model can be told."""
+    watch: bool = False
+    """Go on with photos that come into the folders, each once it has stopped growing, until Ctrl-C."""
+    dry_run: bool = False
+    """Tell what would be done; do nothing."""
+    json: Annotated[str | None, tyro.conf.arg(metavar="FILE|-")] = None
+    """Write a line of JSON for each photo: in, out, status, reason, sizes and seconds. - is standard output."""
+    quiet: Annotated[bool, tyro.conf.arg(aliases=["-q"])] = False
+    """Tell only what failed."""
+    verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = False
+    """Tell of each photo, and how long the model ran."""
     list_models: bool = False
     """Show the models that there are, and their scores; enhance nothing."""
     download: str | None = None
     """Download a model by its number, or all, unless they are here; enhance nothing."""
     models_url: str | None = None
-    """Where missing models come from: http(s)://…, file:///…, or hf://OWNER/REPOSITORY@REVISION/FOLDER. Default: the
-    environment variable LOWLIGHT_MODELS_URL."""
+    """Where missing models come from: http(s)://…, file:///…, or hf://OWNER/REPOSITORY@REVISION/FOLDER."""
+    info: bool = False
+    """Show versions, devices, memory and where the models are; enhance nothing."""
+    version: bool = False
+    """Show the version; enhance nothing."""
+
+    @property
+    def name_suffix(self) -> str:
+        """What is added to the results' names, as given or by default."""
+        return ("_compare" if self.compare else "") if self.suffix is None else self.suffix
+
+    @property
+    def ending(self) -> str | None:
+        """What the names of all results end in, with the dot; None if each ends as its photo's."""
+        return f".{self.format.lower().removeprefix('.')}" if self.format else None
+
+    @property
+    def piped(self) -> bool:
+        """Whether the photo comes from standard input."""
+        return STANDARD_STREAM in self.inputs
+
+    def __post_init__(self):
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise UserError(f"The quality must be a number from 1 to 100. Received: {self.quality}.")
+        if self.max_megapixels is not None and not self.max_megapixels > 0:
+            raise UserError(f"The most megapixels must be more than 0. Received: {self.max_megapixels}.")
+        if self.name_suffix and Path(self.name_suffix).name != self.name_suffix:
+            raise UserError(f"What is added to names can be no folder. Received: --suffix {self.suffix}.")
+        if self.quiet:
+            self._refuse("--quiet", "verbose")
+        if self.in_place:
+            self._refuse("--in-place", "overwrite", "suffix", "format", "compare", "output")
+        if self.watch:
+            self._refuse("--watch", "dry_run")
+        if self.piped:
+            self._refuse("the input -", "in_place", "watch", "recursive", "suffix", "output", "dry_run")
+            if len(self.inputs) > 1 or self.json == str(STANDARD_STREAM):
+                raise UserError(
+                    "Standard input is one photo, and standard output its result. Received: - and more. Enhance other "
+                    "photos, and write JSON to a file, apart from it."
+                )
+
+    def _refuse(self, what, *others):
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name in others:
+            if getattr(self, name) != defaults[name]:
+                option = f"--{name.replace('_', '-')}"
+                raise UserError(f"Two options contradict each other. Received: {what} and {option}. Give one of them.")

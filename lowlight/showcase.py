@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def _examples(models) -> list[plots.Example]:
-    from lowlight.enhance import Enhancer
+    from lowlight.enhancer import Enhancer
 
     enhancers = {name: Enhancer(zoo.load(name)[0]) for name in models}
     return [_example(sample, enhancers) for sample in SAMPLES if Path(sample.file).stem in SHOWN]

@@ -14,7 +14,7 @@ from lowlight import architectures, dataset, runs, zoo
 from lowlight.backend import keras
 from lowlight.batches import Batches, Crops, GlobalCrops, Patches, fitting_crop
 from lowlight.cost import machine
-from lowlight.enhance import Enhancer
+from lowlight.enhancer import Enhancer
 from lowlight.errors import UserError
 from lowlight.losses import LOSSES, brightness, mae, mse
 from lowlight.pairs import Split, write_split

@@ -6,7 +6,7 @@ import numpy as np
 
 from lowlight import metrics
 from lowlight.backend import ops
-from lowlight.enhance import Enhancer
+from lowlight.enhancer import Enhancer
 from lowlight.evaluation import mean
 from lowlight.exposure import level, thumbnail
 from lowlight.losses import mse

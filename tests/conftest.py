@@ -49,3 +49,13 @@ def pairs_folder(tmp_path) -> Path:
     for seed in range(8):
         write_pair(folder, f"photo{seed}", scene(seed))
     return folder
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Folder of three dark photos, 30x50 pixels: night 0.png to night 2.png."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(3):
+        Image.fromarray(scene(seed, 30, 50) // 8).save(folder / f"night {seed}.png")
+    return folder

@@ -6,7 +6,7 @@ import pytest
 from lowlight import architectures
 from lowlight.backend import keras
 from lowlight.controls import Controls
-from lowlight.enhance import Enhancer
+from lowlight.enhancer import Enhancer
 from lowlight.exposure import WHOLE, level, thumbnail
 from lowlight.turns import turned
 

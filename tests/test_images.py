@@ -122,7 +122,7 @@ def test_a_photo_without_metadata_gets_none(pixels, tmp_path):
         assert "icc_profile" not in written.info
 
 
-@pytest.mark.parametrize("suffix", sorted(images.IMAGE_SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(images.FORMATS))
 def test_every_format_is_written_and_read_back(suffix, pixels, tmp_path):
     photo = images.Photo(pixels.astype(np.float32) / 255)
     path = tmp_path / f"photo{suffix}"

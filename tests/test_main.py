@@ -1,5 +1,6 @@
 """main.py as a photographer runs it: good photos, bad photos, wrong words."""
 
+import io
 import subprocess
 import sys
 
@@ -8,11 +9,10 @@ import pytest
 from PIL import Image
 
 from lowlight import zoo
-from lowlight.batch import enhance_all, plan
-from lowlight.errors import UserError
+from lowlight.batch import enhance_all
 from lowlight.images import read_photo, read_rgb
 from lowlight.settings import EnhanceSettings
-from tests.conftest import ROOT, scene
+from tests.conftest import ROOT
 from tests.test_zoo import save_model
 
 
@@ -27,15 +27,6 @@ def model(tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
     save_model(folder)
-    return folder
-
-
-@pytest.fixture
-def photos(tmp_path):
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for seed in range(3):
-        Image.fromarray(scene(seed, 30, 50) // 8).save(folder / f"night {seed}.png")
     return folder
 
 
@@ -68,11 +59,23 @@ def test_bad_photos_are_named_and_the_rest_goes_on(model, photos, tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+def test_a_photo_from_standard_input_goes_to_standard_output_in_its_format(model, photos):
+    dark = io.BytesIO()
+    Image.open(photos / "night 0.png").save(dark, "JPEG")
+    command = [sys.executable, ROOT / "main.py", "-", "--model", model, "-v"]
+    result = subprocess.run(command, input=dark.getvalue(), capture_output=True, timeout=200)
+    assert result.returncode == 0, result.stderr
+    with Image.open(io.BytesIO(result.stdout)) as image:
+        assert (image.format, image.size) == ("JPEG", (50, 30))
+        assert np.asarray(image).mean() > 3 * np.asarray(Image.open(dark)).mean()
+    assert b"1 done, 0 skipped, 0 failed" in result.stderr
+
+
 def test_a_photo_that_memory_does_not_hold_is_named_and_the_rest_goes_on(model, photos, tmp_path, monkeypatch, capsys):
-    def scarce(path):
+    def scarce(path, *limits, **options):
         if path.name == "night 1.png":
             raise MemoryError("Unable to allocate 9 GiB")
-        return read_photo(path)
+        return read_photo(path, *limits, **options)
 
     monkeypatch.setattr("lowlight.batch.read_photo", scarce)
     assert enhance_all(EnhanceSettings((photos,), tmp_path / "out", str(model))) == 1
@@ -122,6 +125,13 @@ def test_without_flags_the_best_model_enhances_the_sample_photos(monkeypatch, tm
         (("PHOTOS", "--model", "99"), "Received: 99"),
         (("PHOTOS", "--format", "gif"), "Received: gif"),
         (("PHOTOS", "-o", "PHOTOS"), "over a photo"),
+        (("PHOTOS", "--json", "night.JPG"), "JSON would be written over a photo"),
+        (("PHOTOS", "--json", "nowhere/x.jsonl"), "Received: --json nowhere/x.jsonl (No such file or directory)"),
+        (("PHOTOS", "--in-place", "--suffix", "_b"), "--in-place and --suffix"),
+        (("PHOTOS", "--exposure", "9"), "Received: 9.0"),
+        (("PHOTOS", "--tile", "many"), "--tile"),
+        (("PHOTOS", "--qality", "3"), "Perhaps you meant --quality"),
+        (("-", "FILE/below"), "Standard input is one photo"),
     ],
 )
 def test_wrong_words_get_one_clear_line_and_status_2_without_tensorflow(arguments, message, photos, tmp_path):
@@ -142,11 +152,20 @@ def test_wrong_words_get_one_clear_line_and_status_2_without_tensorflow(argument
 def test_help_the_list_of_models_and_a_run_with_nothing_to_do_do_not_import_tensorflow(photos, tmp_path):
     for path in photos.iterdir():
         (tmp_path / path.name).touch()
-    for words in (["--help"], ["--list-models"], ["--download", zoo.best()], [photos, "-o", tmp_path]):
+    for words in (
+        ["--help"],
+        ["--version"],
+        ["--list-models"],
+        ["--download", zoo.best()],
+        [photos, "-o", tmp_path],
+        [photos, "-o", tmp_path / "out", "--dry-run"],
+    ):
         result = _importing(words)
         assert result.returncode == 0
         assert " tensorflow\n" not in result.stderr
         assert " keras\n" not in result.stderr
+    assert "3 to do, 0 to skip; nothing was done" in result.stdout
+    assert not (tmp_path / "out").exists()
 
 
 def test_models_are_listed_with_their_scores():
@@ -163,16 +182,6 @@ def test_models_of_older_keras_enhance_photos_of_any_size(file, photos, tmp_path
     settings = EnhanceSettings((photos / "night 0.png",), tmp_path / "out", str(ROOT / "tests" / "fixtures" / file))
     assert enhance_all(settings) == 0
     assert read_rgb(tmp_path / "out" / "night 0.png").shape == (30, 50, 3)
-
-
-def test_two_photos_that_would_write_one_result_are_refused(photos, tmp_path):
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "night 1.jpg").touch()
-    with pytest.raises(UserError, match="one result"):
-        plan([photos, other], tmp_path / "out", "png")
-    assert len(plan([photos, other], tmp_path / "out")) == 4
-    assert len(plan([photos, photos / "night 1.png"], tmp_path / "out")) == 3
 
 
 def test_a_photo_without_a_known_ending_is_written_as_png(model, photos, tmp_path):

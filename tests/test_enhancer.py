@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowlight import architectures
-from lowlight.enhance import Enhancer, spans
+from lowlight.enhancer import Enhancer, spans
 from lowlight.errors import UserError
 from lowlight.exposure import LARGEST_GAIN, gain
 

@@ -1,0 +1,162 @@
+"""lowlight.enhance: one photo, from Python; paths, PIL images and arrays come out as they went in."""
+
+import io
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from lowlight.controls import Controls
+from lowlight.engine import Engine
+from lowlight.errors import UserError
+from lowlight.images import GREY_WEIGHTS, Photo, read_photo, write_photo
+from lowlight.jobs import is_done, plan
+from lowlight.levels import as_float, as_levels, fill_hidden
+from lowlight.settings import EnhanceSettings
+
+KEPT = 2
+"""Models that stay loaded between calls."""
+
+NOT_IN_TIFF = {"PA", "La", "RGBa", "RGBX", "HSV"}
+"""Modes of images that need another one to be kept whole."""
+
+LUMA = np.array(GREY_WEIGHTS, np.float32)
+
+Kind = TypeVar("Kind", str, Path, Image.Image, np.ndarray)
+
+
+def enhance(
+    photo: Kind,
+    model: str | int | None = None,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    quality: int | None = None,
+    strip_metadata: bool = False,
+    max_megapixels: float | None = None,
+    compare: bool = False,
+    tile: int | None = None,
+    device: str = "auto",
+    **controls: Any,
+) -> Kind:
+    """Enhance one photo, as main.py does. The model stays loaded for the next call.
+
+    Parameters
+    ----------
+    photo : str, Path, PIL.Image.Image or numpy.ndarray
+        An array is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), the last with alpha, in sRGB: uint8, uint16, or floats in
+        [0, 1]. Of an image, what EXIF says of its orientation is applied.
+    model : str or int, optional
+        As for `lowlight.zoo.files_of`. Default: the best.
+    output : str or Path, optional
+        Of a path: the folder or file of the result. Default: beside the photo, night.jpg as night_enhanced.jpg.
+    overwrite : bool
+        Of a path: write over a result that is there.
+    quality, strip_metadata
+        Of a path: as for `lowlight.images.write_photo`.
+    max_megapixels : float, optional
+        Of a path: as for `lowlight.images.read_photo`.
+    compare : bool
+        Give the photo and its result side by side.
+    tile : int, optional
+        As for `lowlight.enhancer.Enhancer`.
+    device : {"auto", "cpu", "gpu"}
+    **controls
+        Fields of `lowlight.controls.Controls`.
+
+    Returns
+    -------
+    str, Path, PIL.Image.Image or numpy.ndarray
+        As `photo`, which is left as it is: the path of the result, an image of its mode as far as 8 bits RGB, L and
+        their alphas go (I;16 stays), or an array of its shape and dtype.
+
+    Raises
+    ------
+    UserError
+        If the photo or the model is none, a result is there already, or a value is out of its range.
+    """
+    wanted = Controls(**controls)
+
+    def run(read: Photo) -> Photo:
+        engine = _engine(None if model is None else str(model), tile, device)
+        engine.check(wanted)
+        return engine.enhance(read, wanted, compare)
+
+    if isinstance(photo, np.ndarray):
+        return _to_array(run(_of_array(photo)), photo)
+    if isinstance(photo, Image.Image):
+        return _to_image(run(_of_image(photo)))
+    if not isinstance(photo, str | Path):
+        raise UserError(f"A photo is a path, a PIL image or an array. Received: {type(photo).__name__}.")
+    job = _job(Path(photo), output, overwrite)
+    result = run(read_photo(job.source, max_megapixels, levels=True))
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    write_photo(job.target, result, quality, strip_metadata)
+    return type(photo)(job.target)
+
+
+_engine = lru_cache(KEPT)(Engine)
+
+
+def _job(path, output, overwrite):
+    """By the rules of main.py: no photo is written over."""
+    if path.is_dir():
+        raise UserError(f"That is a folder. Received: {path}. Name a photo, or use lowlight.batch.enhance_all.")
+    where, suffix = (path.parent, "_enhanced") if output is None else (Path(output), None)
+    settings = EnhanceSettings((path,), where, suffix=suffix, overwrite=overwrite)
+    (job,) = plan(settings)
+    if is_done(job, settings):
+        raise UserError(f"The result is there already. Received: {job.target}. Pass overwrite=True, or another output.")
+    return job
+
+
+def _of_array(array) -> Photo:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or not array.size:
+        raise UserError(f"An array must be (H, W), or (H, W, 1, 3 or 4). Received: {array.shape}.")
+    if array.dtype not in (np.uint8, np.uint16) and not np.issubdtype(array.dtype, np.floating):
+        raise UserError(f"An array must be uint8, uint16 or of floats. Received: {array.dtype}.")
+    levels = array if array.dtype in (np.uint8, np.uint16) else array.astype(np.float32)
+    if levels.dtype == np.float32 and not (levels.min() >= 0 and levels.max() <= 1):
+        raise UserError(f"Floats must be in [0, 1]. Received: {levels.min()} to {levels.max()}.")
+    levels = levels.reshape(*array.shape[:2], channels)
+    pixels = np.repeat(levels, 3, axis=2) if channels == 1 else levels[..., :3].copy()
+    if channels == 4:
+        fill_hidden(pixels, levels[..., 3] > 0)
+    return Photo(pixels, levels[..., 3] if channels == 4 else None, grey=channels == 1)
+
+
+def _to_array(photo, array) -> np.ndarray:
+    """Of the dtype and the channels of the array."""
+    result = (as_float(photo.pixels) @ LUMA)[..., None] if photo.grey else photo.pixels
+    if np.issubdtype(array.dtype, np.floating):
+        result = result.astype(array.dtype)
+    else:
+        result = as_levels(result, 8 * array.dtype.itemsize)
+    if photo.alpha is not None:
+        result = np.dstack([result, np.tile(array[..., 3], (1, result.shape[1] // array.shape[1]))])
+    return result[..., 0] if array.ndim == 2 else result
+
+
+def _of_image(image) -> Photo:
+    """By way of a file, so that all that is known of files holds for images, too."""
+    exif, profile = image.getexif(), image.info.get("icc_profile")
+    if "transparency" in image.info or image.mode in NOT_IN_TIFF:
+        image = image.convert("RGBA")
+    file = io.BytesIO()
+    image.save(file, "TIFF", exif=exif, icc_profile=profile)
+    file.seek(0)
+    return read_photo(file, levels=True)
+
+
+def _to_image(photo) -> Image.Image:
+    deep = photo.grey and photo.depth == 16 and photo.alpha is None  # the one kind of 16 bits that Pillow has
+    levels = as_levels(as_float(photo.pixels) @ LUMA if photo.grey else photo.pixels, 16 if deep else 8)
+    image = Image.fromarray(levels)
+    if photo.alpha is not None:
+        image.putalpha(Image.fromarray(as_levels(photo.alpha, 8)))
+    image.info |= {"exif": photo.exif} if photo.exif else {}
+    image.info |= {"icc_profile": photo.icc} if photo.icc else {}
+    return image

@@ -1,0 +1,138 @@
+"""lowlight.enhance: what goes in comes out, brighter."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lowlight
+from lowlight.errors import UserError
+from lowlight.images import read_rgb
+from tests.conftest import ROOT, scene
+from tests.test_zoo import save_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    save_model(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def dark():
+    return scene(0, 30, 50) // 8
+
+
+def test_importing_lowlight_is_cheap():
+    code = "import lowlight, sys; print(sorted({'numpy', 'PIL', 'tyro', 'keras', 'tensorflow'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert result.stdout == "[]\n", result.stderr
+    assert callable(lowlight.enhance)
+    with pytest.raises(AttributeError, match="enhanced"):
+        lowlight.enhanced  # noqa: B018
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("channels", [None, 1, 3, 4])
+def test_an_array_keeps_its_shape_and_type(model, dark, dtype, channels):
+    array = dark[..., 0] if channels is None else np.dstack([dark, dark[..., 0] + 100])[..., :channels]
+    if dtype is np.uint16:
+        array = array.astype(dtype) * 257
+    elif dtype is not np.uint8:
+        array = (array / 255).astype(dtype)
+    before = array.copy()
+    result = lowlight.enhance(array, model)
+    assert result.shape == array.shape
+    assert result.dtype == dtype
+    assert result[..., :3].mean() > 3 * array[..., :3].mean()
+    if channels == 4:
+        np.testing.assert_array_equal(result[..., 3], array[..., 3])
+    np.testing.assert_array_equal(array, before)
+
+
+def test_an_array_an_image_and_a_file_of_one_photo_come_out_the_same(model, dark, tmp_path):
+    Image.fromarray(dark).save(tmp_path / "night.png")
+    from_array = lowlight.enhance(dark, model)
+    from_image = lowlight.enhance(Image.fromarray(dark), model)
+    from_path = lowlight.enhance(tmp_path / "night.png", model)
+    np.testing.assert_array_equal(from_array, np.asarray(from_image))
+    np.testing.assert_array_equal(from_array, read_rgb(from_path))
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("RGB", "RGB"), ("L", "L"), ("RGBA", "RGBA"), ("LA", "LA"), ("P", "RGB"), ("I;16", "I;16")]
+)
+def test_an_image_keeps_its_mode(model, dark, mode, expected):
+    image = Image.fromarray(dark).convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    result = lowlight.enhance(image, model)
+    assert (result.mode, result.size) == (expected, image.size)
+    assert np.asarray(result.convert("F")).mean() > 2 * np.asarray(image.convert("F")).mean()
+
+
+def test_an_image_that_lies_on_its_side_is_set_upright_and_keeps_what_it_says(model, dark):
+    image = Image.fromarray(dark)
+    image.getexif()[0x0112] = 6
+    image.getexif()[0x0110] = "Box"
+    result = lowlight.enhance(image, model)
+    assert result.size == image.size[::-1]
+    exif = Image.Exif()
+    exif.load(result.info["exif"])
+    assert exif.get(0x0110) == "Box"
+    assert exif.get(0x0112, 1) == 1
+
+
+def test_a_path_gives_a_path_of_its_kind_and_nothing_is_written_over(model, dark, tmp_path):
+    night = tmp_path / "night.png"
+    Image.fromarray(dark).save(night)
+    content = night.read_bytes()
+    assert lowlight.enhance(str(night), model) == str(tmp_path / "night_enhanced.png")
+    assert lowlight.enhance(night, model, output=tmp_path / "new" / "x.jpg") == tmp_path / "new" / "x.jpg"
+    assert lowlight.enhance(night, model, output=tmp_path / "new") == tmp_path / "new" / "night.png"
+    with pytest.raises(UserError, match="overwrite=True"):
+        lowlight.enhance(night, model)
+    assert lowlight.enhance(night, model, overwrite=True, compare=True) == tmp_path / "night_enhanced.png"
+    assert read_rgb(tmp_path / "night_enhanced.png").shape == (30, 100, 3)
+    with pytest.raises(UserError, match="over a photo"):
+        lowlight.enhance(night, model, output=tmp_path)
+    assert night.read_bytes() == content
+
+
+def test_controls_are_keywords(model, dark):
+    np.testing.assert_array_equal(lowlight.enhance(dark, model, strength=0), dark)
+    with pytest.raises(UserError, match="cannot be told"):
+        lowlight.enhance(dark, model, exposure=1)
+    with pytest.raises(UserError, match="Received: 2"):
+        lowlight.enhance(dark, model, strength=2)
+    with pytest.raises(TypeError, match="brightness"):
+        lowlight.enhance(dark, model, brightness=2)
+
+
+def test_the_model_stays_loaded(model, dark, monkeypatch):
+    lowlight.enhance(dark, model)
+    monkeypatch.setattr("lowlight.zoo.load", lambda *model: pytest.fail("loaded anew"))
+    lowlight.enhance(dark, model)
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 4, 3), np.int64),
+        np.full((4, 4, 3), 200.0),
+        np.full((4, 4, 3), np.nan),
+        b"bytes",
+        ROOT / "tests",
+        Path("nowhere.jpg"),
+    ],
+    ids=str,
+)
+def test_what_is_no_photo_is_refused(model, photo):
+    with pytest.raises(UserError, match="Received: "):
+        lowlight.enhance(photo, model)

@@ -1,0 +1,218 @@
+"""A whole run but for the model: what is written, what is told, what is kept. The model doubles the brightness."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lowlight import batch
+from lowlight.engine import Engine
+from lowlight.images import ImageError, image_size, read_rgb
+from lowlight.settings import EnhanceSettings
+from tests import corpus
+
+
+class Doubler(Engine):
+    """What a model does, without one."""
+
+    def __init__(self, *settings):
+        self.name = "doubler"
+        self.controls = frozenset()
+
+    def _run(self, pixels, controls):
+        return np.minimum(pixels * 2, 1)
+
+
+@pytest.fixture
+def enhance(tmp_path, monkeypatch):
+    """Run as main.py does, into the folder out."""
+    monkeypatch.setattr(batch, "Engine", Doubler)
+
+    def run(*inputs, **options):
+        where = {} if options.get("in_place") else {"output": tmp_path / "out"}
+        return batch.enhance_all(EnhanceSettings(inputs, **(where | options)))
+
+    return run
+
+
+def doubled(path):
+    return np.minimum(read_rgb(path).astype(int) * 2, 255)
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_tree_of_folders_is_kept(enhance, photos, tmp_path):
+    (photos / "deep" / "er").mkdir(parents=True)
+    (photos / "night 1.png").rename(photos / "deep" / "er" / "night 0.png")
+    assert enhance(photos, recursive=True) == 0
+    assert files(tmp_path / "out") == ["deep/er/night 0.png", "night 0.png", "night 2.png"]
+    result = read_rgb(tmp_path / "out" / "deep" / "er" / "night 0.png")
+    np.testing.assert_array_equal(result, doubled(photos / "deep" / "er" / "night 0.png"))
+
+
+def test_a_photo_that_gives_its_place_to_its_result_is_kept_and_not_enhanced_twice(enhance, photos, capsys):
+    before = {path.name: path.read_bytes() for path in photos.iterdir()}
+    assert enhance(photos, in_place=True) == 0
+    assert "3 done, 0 skipped, 0 failed" in capsys.readouterr().out
+    after = {path.name: path.read_bytes() for path in photos.iterdir()}
+    for name, content in before.items():
+        assert after[f"{name}.orig"] == content
+        assert after[name] != content
+    assert enhance(photos, in_place=True) == 0
+    assert "0 done, 3 skipped, 0 failed" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in photos.iterdir()} == after
+
+
+def test_photo_and_result_are_put_side_by_side(enhance, photos, tmp_path):
+    assert enhance(photos, compare=True) == 0
+    pixels = read_rgb(tmp_path / "out" / "night 0_compare.png")
+    np.testing.assert_array_equal(pixels[:, :50], read_rgb(photos / "night 0.png"))
+    np.testing.assert_array_equal(pixels[:, 50:], doubled(photos / "night 0.png"))
+
+
+def test_what_cannot_be_read_or_written_is_told_in_a_line_each_and_the_rest_goes_on(
+    enhance, photos, tmp_path, capsys, monkeypatch
+):
+    def full(path, *rest):
+        if path.name == "night 1.png":
+            raise ImageError(f"{path} cannot be written: No space left on device.")
+        write(path, *rest)
+
+    write = batch.write_photo
+    monkeypatch.setattr(batch, "write_photo", full)
+    (photos / "gone.png").symlink_to("nowhere")
+    (photos / "line\nbreak.png").write_text("no photo")
+    (tmp_path / "out" / "night 2.png").mkdir(parents=True)
+    assert enhance(photos, photos / "gone.png") == 1
+    said = capsys.readouterr()
+    assert "1 done, 0 skipped, 4 failed" in said.out
+    lines = said.err.splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith("failed: ") for line in lines)
+    for words in ("gone.png is not there", "line break.png", "No space left on device", "night 2.png"):
+        assert sum(words in line for line in lines) == 1
+    assert files(tmp_path / "out") == ["night 0.png"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_of_a_folder_of_awkward_photos_each_good_one_comes_out_and_each_bad_one_is_named(enhance, tmp_path, capsys):
+    entries = [entry for entry in corpus.make(tmp_path / "in") if entry.path.name != "empty.dng"]
+    (tmp_path / "in" / "empty.dng").unlink()  # its result would have the name of empty.tif's
+    assert enhance(tmp_path / "in", recursive=True, json=str(tmp_path / "log")) == 1
+    records = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    by_source = {record["in"]: record for record in records}
+    assert len(records) == len(by_source) == len(entries) >= 60
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == sum(entry.kind == "bad" for entry in entries) >= 10
+    for entry in entries:
+        record = by_source[str(entry.path)]
+        if entry.kind == "bad":
+            assert record["status"] == "failed"
+            assert " ".join(str(entry.path).split()) in " ".join(record["reason"].split())
+        else:
+            assert (record["status"], record["reason"]) == ("done", None)
+            assert image_size(Path(record["out"])) == entry.picture.shape[:2]
+    assert len(files(tmp_path / "out")) == sum(entry.kind == "good" for entry in entries)
+
+
+def test_a_subfolder_that_cannot_be_made_costs_its_photos_alone(enhance, photos, tmp_path, capsys):
+    (photos / "deep").mkdir()
+    (photos / "night 1.png").rename(photos / "deep" / "night 1.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "deep").write_text("in the way")
+    assert enhance(photos, recursive=True) == 1
+    assert "2 done, 0 skipped, 1 failed" in capsys.readouterr().out
+
+
+def test_photos_above_the_limit_are_refused(enhance, photos, capsys):
+    Image.new("RGB", (100, 100)).save(photos / "large.png")
+    assert enhance(photos, max_megapixels=0.005) == 1
+    said = capsys.readouterr()
+    assert "3 done, 0 skipped, 1 failed" in said.out
+    assert "large.png" in said.err
+
+
+def test_quality_and_metadata_are_as_asked_for(enhance, photos, tmp_path):
+    exif = Image.Exif()
+    exif[0x0110] = "Box"
+    noise = np.random.default_rng(0).integers(0, 99, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(photos / "a.jpg", exif=exif, quality=95)
+    sizes = []
+    for options in ({}, {"quality": 30}, {"strip_metadata": True}):
+        assert enhance(photos / "a.jpg", overwrite=True, **options) == 0
+        with Image.open(tmp_path / "out" / "a.jpg") as image:
+            sizes.append((tmp_path / "out" / "a.jpg").stat().st_size)
+            assert (image.getexif().get(0x0110) == "Box") == (not options.get("strip_metadata"))
+    assert sizes[1] < sizes[0] / 2
+
+
+def test_each_photo_has_a_record_in_json(enhance, photos, tmp_path, capsys):
+    (photos / "broken.png").touch()
+    (tmp_path / "out").mkdir()
+    Image.new("RGB", (1, 1)).save(tmp_path / "out" / "night 0.png")
+    assert enhance(photos, json=str(tmp_path / "log.jsonl")) == 1
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    by_name = {Path(record["in"]).name: record for record in records}
+    assert len(records) == len(by_name) == 4
+    done = by_name["night 1.png"]
+    assert (done["status"], done["reason"], done["width"], done["height"]) == ("done", None, 50, 30)
+    assert done["out"] == str(tmp_path / "out" / "night 1.png")
+    assert done["in_bytes"] == (photos / "night 1.png").stat().st_size
+    assert done["out_bytes"] == Path(done["out"]).stat().st_size
+    assert 0 < done["seconds"] < 5
+    assert by_name["night 0.png"]["status"] == "skipped"
+    assert by_name["broken.png"]["status"] == "failed"
+    assert "broken.png" in by_name["broken.png"]["reason"]
+    capsys.readouterr()
+    assert enhance(photos, json="-", dry_run=True, overwrite=True) == 0
+    said = capsys.readouterr()
+    assert {json.loads(line)["status"] for line in said.out.splitlines()} == {"planned"}
+    assert "4 to do" in said.err
+
+
+def test_much_little_or_nothing_is_told(enhance, photos, capsys):
+    (photos / "broken.png").touch()
+    assert enhance(photos, quiet=True) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert enhance(photos, verbose=True, overwrite=True) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert f"done: {photos / 'night 0.png'} -> " in lines[0]
+    assert "s to load the model" in lines[-1]
+
+
+def test_ctrl_c_ends_the_watch_and_what_was_done_is_counted(enhance, photos, tmp_path, monkeypatch, capsys):
+    class Once(Doubler):
+        def enhance(self, photo, controls, compare=False):
+            if (tmp_path / "out").exists() and len(files(tmp_path / "out")) == 3:
+                raise KeyboardInterrupt
+            return super().enhance(photo, controls, compare)
+
+    monkeypatch.setattr(batch, "Engine", Once)
+    monkeypatch.setattr("lowlight.watch.LOOK", 0.02)
+    monkeypatch.setattr("lowlight.watch.SETTLED", 0.1)
+    monkeypatch.setattr("lowlight.tally.Tally.told", _adding(photos, "late.png"))
+    with pytest.raises(KeyboardInterrupt):
+        enhance(photos, watch=True)
+    assert "3 done, 0 skipped, 0 failed" in capsys.readouterr().out
+    assert files(tmp_path / "out") == ["night 0.png", "night 1.png", "night 2.png"]
+
+
+def _adding(folder, name):
+    """Let a photo come into the folder once three have been told of."""
+    from lowlight.tally import Tally
+
+    told = Tally.told
+
+    def adding(tally, task):
+        told(tally, task)
+        if tally.counts["done"] == 3:
+            Image.new("RGB", (9, 9)).save(folder / name)
+
+    return adding

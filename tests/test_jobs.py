@@ -1,0 +1,174 @@
+"""Which photos are found and where their results go, before anything is run."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lowlight.errors import UserError
+from lowlight.jobs import find, is_done, plan
+from lowlight.settings import EnhanceSettings
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def places(tmp_path, *inputs, **options):
+    """What goes where, below the folder of the test."""
+    settings = EnhanceSettings(inputs, options.pop("output", tmp_path / "out"), **options)
+    below = {job.source.relative_to(tmp_path): job.target.relative_to(tmp_path) for job in plan(settings)}
+    return {str(source): str(target) for source, target in below.items()}
+
+
+def test_two_photos_that_would_write_one_result_are_refused(photos, tmp_path):
+    touch(tmp_path, "other/night 1.jpg")
+    with pytest.raises(UserError, match="one result"):
+        places(tmp_path, photos, tmp_path / "other", format="png")
+    assert len(places(tmp_path, photos, tmp_path / "other")) == 4
+    assert len(places(tmp_path, photos, photos / "night 1.png")) == 3
+
+
+def test_subfolders_are_searched_on_demand_and_their_tree_is_kept(tmp_path):
+    touch(tmp_path / "in", "a.jpg", "day 1/a.jpg", "day 1/deep/b.png", "day 1/notes.txt", ".hidden/c.jpg", "d/.e.jpg")
+    assert places(tmp_path, tmp_path / "in") == {"in/a.jpg": "out/a.jpg"}
+    assert places(tmp_path, tmp_path / "in", recursive=True) == {
+        "in/a.jpg": "out/a.jpg",
+        "in/day 1/a.jpg": "out/day 1/a.jpg",
+        "in/day 1/deep/b.png": "out/day 1/deep/b.png",
+    }
+
+
+def test_links_that_lead_in_circles_are_not_followed_and_a_folder_may_be_named_as_a_photo(tmp_path):
+    touch(tmp_path / "in", "a.jpg/b.jpg", "sub/c.jpg")
+    (tmp_path / "in" / "sub" / "up").symlink_to(tmp_path / "in", target_is_directory=True)
+    (tmp_path / "in" / "self").symlink_to("self")
+    (tmp_path / "in" / "gone.jpg").symlink_to("nowhere")
+    expected = {"in/a.jpg/b.jpg": "out/a.jpg/b.jpg", "in/sub/c.jpg": "out/sub/c.jpg"}
+    assert places(tmp_path, tmp_path / "in", recursive=True) == expected
+    assert places(tmp_path, tmp_path / "in" / "**" / "c.jpg") == {"in/sub/c.jpg": "out/c.jpg"}
+
+
+def test_results_inside_the_searched_tree_are_not_taken_for_photos(tmp_path):
+    touch(tmp_path / "in", "a.jpg", "out/a.jpg", "out/b/c.jpg")
+    options = {"recursive": True, "output": tmp_path / "in" / "out"}
+    assert places(tmp_path, tmp_path / "in", **options) == {"in/a.jpg": "in/out/a.jpg"}
+
+
+def test_patterns_that_no_shell_expanded_find_photos_and_folders_but_nothing_hidden(tmp_path, monkeypatch):
+    touch(tmp_path / "in", "a.jpg", "b.JPG", "c.txt", ".d.jpg", "sub/e.png")
+    assert places(tmp_path, tmp_path / "in" / "*.[jJ]*") == {"in/a.jpg": "out/a.jpg", "in/b.JPG": "out/b.JPG"}
+    assert set(places(tmp_path, tmp_path / "in" / "*")) == {"in/a.jpg", "in/b.JPG", "in/sub/e.png"}
+    monkeypatch.chdir(tmp_path / "in" / "sub")
+    (job,) = plan(EnhanceSettings((Path("../?.jpg"),), tmp_path / "out"))
+    assert job.source.resolve() == tmp_path / "in" / "a.jpg"
+    with pytest.raises(UserError, match="no such photo"):
+        places(tmp_path, tmp_path / "in" / "*.webp")
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name_first(tmp_path):
+    touch(tmp_path, "night[1].jpg", "night1.jpg")
+    assert places(tmp_path, tmp_path / "night[1].jpg") == {"night[1].jpg": "out/night[1].jpg"}
+
+
+def test_one_photo_may_be_given_the_file_of_its_result(tmp_path):
+    touch(tmp_path, "a.png", "b.png")
+    assert places(tmp_path, tmp_path / "a.png", output=tmp_path / "new" / "x.jpg") == {"a.png": "new/x.jpg"}
+    with pytest.raises(UserError, match="many photos"):
+        places(tmp_path, tmp_path / "a.png", tmp_path / "b.png", output=tmp_path / "x.jpg")
+    with pytest.raises(UserError, match="many photos"):
+        places(tmp_path, tmp_path, output=tmp_path / "x.jpg")
+    (tmp_path / "album.jpg").mkdir()
+    assert places(tmp_path, tmp_path / "a.png", output=tmp_path / "album.jpg") == {"a.png": "album.jpg/a.png"}
+    with pytest.raises(UserError, match="over a photo"):
+        places(tmp_path, tmp_path / "a.png", output=tmp_path / "a.png")
+
+
+def test_a_suffix_lets_results_lie_beside_photos_and_a_second_run_does_not_take_them_for_photos(tmp_path):
+    touch(tmp_path, "a.jpg")
+    with pytest.raises(UserError, match="over a photo"):
+        places(tmp_path, tmp_path, output=tmp_path)
+    once = places(tmp_path, tmp_path, output=tmp_path, suffix="_bright")
+    assert once == {"a.jpg": "a_bright.jpg"}
+    touch(tmp_path, "a_bright.jpg")
+    assert places(tmp_path, tmp_path, output=tmp_path, suffix="_bright") == once
+
+
+def test_comparisons_have_names_of_their_own(tmp_path):
+    touch(tmp_path, "a.jpg")
+    assert places(tmp_path, tmp_path, compare=True) == {"a.jpg": "out/a_compare.jpg"}
+    assert places(tmp_path, tmp_path, compare=True, suffix="") == {"a.jpg": "out/a.jpg"}
+
+
+def test_endings_stay_change_on_demand_and_are_added_where_they_say_nothing(tmp_path):
+    touch(tmp_path, "a.JPG", "scan.v2")
+    inputs = tmp_path / "a.JPG", tmp_path / "scan.v2"
+    assert list(places(tmp_path, *inputs).values()) == ["out/a.JPG", "out/scan.v2.png"]
+    assert list(places(tmp_path, *inputs, format=".WebP").values()) == ["out/a.webp", "out/scan.webp"]
+
+
+def test_in_place_a_link_stays_one_and_its_photo_is_found_once(photos):
+    (photos / "link.png").symlink_to(photos / "night 1.png")
+    jobs = plan(EnhanceSettings((photos,), in_place=True))
+    assert [job.source.name for job in jobs] == ["night 1.png", "night 0.png", "night 2.png"]
+    assert all(job.source == job.target for job in jobs)
+
+
+def test_a_photo_whose_format_cannot_be_written_has_no_result_in_its_place(tmp_path):
+    touch(tmp_path, "scan")
+    (job,) = plan(EnhanceSettings((tmp_path / "scan",), in_place=True))
+    assert "cannot be written in its own format" in job.problem
+
+
+def test_a_folder_that_cannot_be_searched_does_not_hide_the_others(tmp_path, monkeypatch):
+    touch(tmp_path / "in", "a.jpg", "locked/b.jpg")
+
+    def guarded(folder):
+        if folder.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return [tmp_path / "in" / "a.jpg"]
+
+    monkeypatch.setattr("lowlight.jobs.list_images", guarded)
+    good, bad = find(EnhanceSettings((tmp_path / "in",), tmp_path / "out", recursive=True))
+    assert good.problem is None
+    assert bad.problem == f"{tmp_path / 'in' / 'locked'} cannot be searched: Permission denied."
+
+
+def test_names_too_long_or_impossible_are_told_in_a_line(tmp_path):
+    for name in ("n" * 5000, "a\0b", "**x/*.jpg"):
+        with pytest.raises(UserError, match="Received: "):
+            plan(EnhanceSettings((tmp_path / name,), tmp_path / "out"))
+
+
+def test_a_result_is_done_when_it_is_a_file(photos, tmp_path):
+    settings = EnhanceSettings((photos / "night 0.png",), tmp_path / "out")
+    (job,) = plan(settings)
+    job.target.mkdir(parents=True)
+    assert not is_done(job, settings)
+    job.target.rmdir()
+    Image.new("RGB", (1, 1)).save(job.target)
+    assert is_done(job, settings)
+    assert not is_done(job, EnhanceSettings((photos,), tmp_path / "out", overwrite=True))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"in_place": True, "overwrite": True},
+        {"in_place": True, "suffix": "_b"},
+        {"in_place": True, "format": "png"},
+        {"in_place": True, "compare": True},
+        {"quiet": True, "verbose": True},
+        {"watch": True, "dry_run": True},
+        {"suffix": "a/b"},
+        {"quality": 0},
+        {"quality": 101},
+        {"max_megapixels": 0},
+        {"max_megapixels": float("nan")},
+    ],
+)
+def test_settings_that_contradict_each_other_or_cannot_be_are_refused(options):
+    with pytest.raises(UserError, match="Received: "):
+        EnhanceSettings(**options)

@@ -1,0 +1,120 @@
+"""Reading, running and writing overlap, in order, within a limit on memory, and stop when they are told to."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lowlight.jobs import Job
+from lowlight.pipeline import Room, overlap
+
+STEP = 0.03
+
+
+class Line:
+    """Three steps that take their time and remember what they did, for jobs that each weigh 10."""
+
+    def __init__(self, count=10, room=None, fails=()):
+        self.jobs = [Job(Path(str(number)), Path(str(number))) for number in range(count)]
+        self.room = room or Room(10**6, 8)
+        self.fails = fails
+        self.inside = self.most = 0
+        self.told, self.threads = [], {}
+
+    def start(self, jobs=None):
+        steps = [self.step("read", 1), self.step("run", 0), self.step("write", -1)]
+        overlap(jobs or self.jobs, lambda job: 10, *steps, self.told.append, self.room)
+
+    def step(self, name, change):
+        def step(task):
+            self.threads.setdefault(name, set()).add(threading.get_ident())
+            self.inside += max(change, 0)
+            self.most = max(self.most, self.inside)
+            time.sleep(STEP)
+            self.inside += min(change, 0)
+            if (name, int(task.job.source.name)) in self.fails:
+                raise ValueError(f"{name} cannot do {task.job.source}")
+
+        return step
+
+    def names(self):
+        return [int(task.job.source.name) for task in self.told]
+
+
+def test_the_three_steps_overlap_and_the_order_is_kept():
+    line = Line(12)
+    start = time.perf_counter()
+    line.start()
+    assert time.perf_counter() - start < 12 * 3 * STEP * 0.7
+    assert line.names() == list(range(12))
+    assert all(len(task.seconds) == 3 for task in line.told)
+
+
+def test_the_model_is_called_from_the_calling_thread_alone():
+    line = Line(3)
+    line.start()
+    assert line.threads["run"] == {threading.get_ident()}
+    assert line.threads["read"] != line.threads["run"] != line.threads["write"]
+
+
+@pytest.mark.parametrize(("room", "most"), [(Room(10, 8), 1), (Room(5, 8), 1), (Room(20, 8), 2), (Room(10**6, 3), 3)])
+def test_no_more_photos_are_in_memory_than_fit_into_the_room_but_always_one(room, most):
+    line = Line(8, room)
+    line.start()
+    assert line.most == most
+    assert len(line.told) == 8
+
+
+def test_what_one_step_cannot_do_with_one_photo_leaves_the_others_alone():
+    line = Line(6, fails={("read", 1), ("run", 2), ("write", 4)})
+    line.start()
+    failed = {int(task.job.source.name): str(task.error) for task in line.told if task.error}
+    assert failed == {1: "read cannot do 1", 2: "run cannot do 2", 4: "write cannot do 4"}
+    assert line.names() == list(range(6))
+    assert [len(task.seconds) for task in line.told[:3]] == [3, 1, 2]
+
+
+def test_after_ctrl_c_what_was_run_is_written_and_nothing_else():
+    line = Line(50)
+    run = line.step("run", 0)
+
+    def interrupted(task):
+        if task.job.source.name == "3":
+            raise KeyboardInterrupt
+        run(task)
+
+    steps = line.step("read", 1), interrupted, line.step("write", -1)
+    with pytest.raises(KeyboardInterrupt):
+        overlap(line.jobs, lambda job: 10, *steps, line.told.append, line.room)
+    assert line.names() == [0, 1, 2]
+
+
+def test_jobs_that_wait_for_more_are_told_to_end():
+    line = Line(2)
+
+    def endless():
+        yield from line.jobs
+        while not line.room.closed.wait(0.01):
+            pass
+        line.room.close()
+
+    threading.Timer(0.3, line.room.close).start()
+    line.start(endless())
+    assert line.names() == [0, 1]
+
+
+def test_what_goes_wrong_beside_the_photos_ends_it_all():
+    line = Line(30)
+
+    def vanishing():
+        yield from line.jobs[:2]
+        raise OSError("the folder is gone")
+
+    with pytest.raises(OSError, match="the folder is gone"):
+        line.start(vanishing())
+    assert line.names() == [0, 1]
+    line = Line(30)
+    steps = [line.step(name, 0) for name in ("read", "run", "write")]
+    with pytest.raises(ZeroDivisionError):
+        overlap(line.jobs, lambda job: 10, *steps, lambda task: 1 / 0, line.room)

@@ -1,0 +1,92 @@
+"""Photos that come into a folder are given once they are complete, and once."""
+
+import threading
+import time
+
+import pytest
+
+from lowlight.errors import UserError
+from lowlight.settings import EnhanceSettings
+from lowlight.watch import check, watch
+
+
+@pytest.fixture
+def watched(tmp_path, monkeypatch):
+    """An empty folder, and a list that grows by what is watched there."""
+    monkeypatch.setattr("lowlight.watch.LOOK", 0.02)
+    monkeypatch.setattr("lowlight.watch.SETTLED", 0.2)
+    folder, stop, given = tmp_path / "in", threading.Event(), []
+    folder.mkdir()
+
+    def look(**options):
+        settings = EnhanceSettings((folder,), tmp_path / "out", watch=True, **options)
+        given.extend(watch(settings, stop))
+
+    threads = []
+
+    def start(**options):
+        threads.append(threading.Thread(target=look, kwargs=options))
+        threads[0].start()
+        return folder, given
+
+    yield start
+    stop.set()
+    threads[0].join(5)
+    assert not threads[0].is_alive()
+
+
+def wait_for(condition):
+    end = time.monotonic() + 5
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
+
+
+def test_a_photo_is_given_once_it_has_stopped_growing(watched):
+    folder, given = watched()
+    with (folder / "a.jpg").open("wb", buffering=0) as file:
+        for _ in range(15):
+            file.write(b"more")
+            time.sleep(0.04)
+            assert given == []
+    wait_for(lambda: given)
+    time.sleep(0.5)
+    assert [job.source.name for job in given] == ["a.jpg"]
+
+
+def test_photos_whose_results_are_there_are_left_out(watched, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.jpg").touch()
+    folder, given = watched()
+    (folder / "a.jpg").touch()
+    (folder / "b.jpg").touch()
+    wait_for(lambda: given)
+    assert [job.source.name for job in given] == ["b.jpg"]
+
+
+def test_a_photo_that_changes_is_given_again(watched):
+    folder, given = watched()
+    (folder / "a.jpg").write_bytes(b"cut")
+    wait_for(lambda: len(given) == 1)
+    (folder / "a.jpg").write_bytes(b"complete")
+    wait_for(lambda: len(given) == 2)
+
+
+def test_two_photos_that_would_write_one_result_do_not(watched):
+    folder, given = watched(format="png")
+    (folder / "a.jpg").touch()
+    wait_for(lambda: len(given) == 1)
+    (folder / "a.webp").touch()
+    wait_for(lambda: len(given) == 2)
+    assert given[0].problem is None
+    assert "would write the result of" in given[1].problem
+
+
+def test_only_folders_can_be_watched_and_results_go_elsewhere(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(UserError, match="Only folders"):
+        check(EnhanceSettings((tmp_path / "a.jpg",), tmp_path / "out", watch=True))
+    with pytest.raises(UserError, match="over photos"):
+        check(EnhanceSettings((tmp_path,), tmp_path, watch=True))
+    assert check(EnhanceSettings((tmp_path,), tmp_path, watch=True, suffix="_b")) == []
+    assert check(EnhanceSettings((tmp_path,), watch=True, in_place=True)) == []
