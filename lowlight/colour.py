@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageCms
 
-from lowlight.levels import bands
+from lowlight.levels import Levels, bands
 
 SPACES = {1: "gray", 3: "rgb", 4: "cmyk"}
 
@@ -42,20 +42,25 @@ def converter(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     return lambda part: transform.apply(part.convert(mode))
 
 
-def deep_to_srgb(levels: np.ndarray, profile: bytes | None) -> np.ndarray:
-    """Levels of 16 bits as sRGB.
+def deep_levels(values: np.ndarray, colours: int, profile: bytes | None, with_alpha: bool = True) -> Levels:
+    """What was decoded of a photo of 16 bits a channel.
 
     Parameters
     ----------
-    levels : (H, W, C) uint16 array
-        Grey, RGB or CMYK, by the number of channels.
+    values : (H, W, C) uint16 array
+        As it lies in the file.
+    colours : int
+        How many of the channels are colour: 1, 3 or 4 (CMYK).
     profile : bytes, optional
-        Without one that can be used, grey and RGB are taken for sRGB and CMYK for plain ink.
-
-    Returns
-    -------
-    (H, W, 3) uint16 array
+    with_alpha : bool
+        Whether the channel after those, if there is one, is transparency.
     """
+    alpha = values[..., colours] if with_alpha and values.shape[2] > colours else None
+    return Levels(_deep_to_srgb(values[..., :colours], profile), alpha, colours == 1)
+
+
+def _deep_to_srgb(levels, profile) -> np.ndarray:
+    """(H, W, 3) uint16; without a usable profile grey and RGB are taken for sRGB, and CMYK for plain ink."""
     import imagecodecs
 
     space = SPACES[levels.shape[2]]

@@ -7,11 +7,12 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from lowlight import deep
 from lowlight.colour import converter, srgb_profile
 from lowlight.levels import Levels, bands
 from lowlight.metadata import jpeg_encoding, orientation, read_exif, tiff_exif
+from lowlight.png import is_deep_png, read_png
 from lowlight.raw import DNG_VERSION, develop, is_raw, open_raw, raw_exif, raw_size
+from lowlight.tiff import TIFF_HEADS, read_tiff, tiff_page
 
 SUFFIXES = {
     "JPEG": ".jpg",
@@ -74,8 +75,8 @@ def identify(file: BinaryIO, suffix: str) -> Contents:
     file.seek(0)
     if is_raw(head, suffix):
         return _raw(file)
-    if head.startswith(deep.TIFF_HEADS):
-        page = deep.tiff_page(file)
+    if head.startswith(TIFF_HEADS):
+        page = tiff_page(file)
         file.seek(0)
         if page and DNG_VERSION in page.tags:
             return _raw(file)
@@ -115,7 +116,7 @@ def _deep_tiff(page, file) -> Contents:
     exif = tiff_exif(file)
     return Contents(
         size=(page.imagelength, page.imagewidth),
-        read=lambda: deep.read_tiff(page, profile),
+        read=lambda: read_tiff(page, profile),
         exif=exif,
         orientation=orientation(exif),
         suffix=".tif",
@@ -137,11 +138,11 @@ def _image(file, head) -> Contents:
 
     def read_deep():
         file.seek(0)
-        return deep.read_png(file.read(), profile)
+        return read_png(file.read(), profile)
 
     return Contents(
         size=(image.height, image.width),
-        read=read_deep if deep.is_deep_png(head) else lambda: _decode(image),
+        read=read_deep if is_deep_png(head) else lambda: _decode(image),
         exif=exif,
         orientation=1 if image.format == "TIFF" else orientation(exif),
         suffix=SUFFIXES.get(image.format or "", ".jpg"),  # MPO, the rest, is a JPEG with more behind it

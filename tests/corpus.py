@@ -10,7 +10,7 @@ from typing import NamedTuple
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
+from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from tests.conftest import scene
@@ -280,13 +280,13 @@ def _metadata(folder) -> Iterator[Entry]:
     pixels = _picture()
     text = PngInfo()
     text.add_itxt("XML:com.adobe.xmp", XMP.decode())
-    tags = TiffImagePlugin.ImageFileDirectory_v2()
-    tags[ExifTags.Base.XMLPacket] = XMP
-    in_format = {"png": {"pnginfo": text}, "tif": {"tiffinfo": tags}}
+    with_xmp = Image.Exif()
+    with_xmp.load(exif().tobytes())
+    with_xmp[ExifTags.Base.XMLPacket] = XMP
+    in_format = {"png": {"pnginfo": text}, "tif": {"exif": with_xmp}}
     for suffix in ("jpg", "png", "tif", "webp", "avif"):
-        options = in_format.get(suffix, {"xmp": XMP, "quality": 95})
-        entry = _saved(folder / f"about.{suffix}", pixels, tolerance=5, exif=exif(), **options)
-        yield entry._replace(metadata=True)
+        options = {"exif": exif()} | in_format.get(suffix, {"xmp": XMP, "quality": 95})
+        yield _saved(folder / f"about.{suffix}", pixels, tolerance=5, **options)._replace(metadata=True)
     broken = b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x69\x87\x04\0\x01\0\0\0\xff\xff\xff\x7f" * 3
     yield _saved(folder / "broken_exif.jpg", pixels, tolerance=5, exif=broken)
 

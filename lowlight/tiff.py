@@ -1,17 +1,15 @@
-"""Photos of more than 8 bits a channel, which Pillow would cut to 8: PNG by imagecodecs, TIFF by tifffile."""
+"""TIFF: read where it has more than 8 bits a channel, which Pillow would cut to 8; written with all its metadata."""
 
 import logging
 import struct
-import zlib
 from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from lowlight.colour import deep_to_srgb
+from lowlight.colour import deep_levels
 from lowlight.levels import Levels, as_levels, bands
-from lowlight.metadata import EXIF_HEADER
 
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -20,29 +18,6 @@ TIFF_COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3, "SEPARATED": 4}
 ASSOCIATED_ALPHA = 1
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds odd in a file is no news
-
-
-def is_deep_png(head: bytes) -> bool:
-    """Whether a file that begins so (at least 25 bytes) is a PNG of 16 bits a channel."""
-    return head.startswith(b"\x89PNG") and head[24:25] == b"\x10"
-
-
-def read_png(data: bytes, profile: bytes | None) -> Levels:
-    """Decode a PNG of 16 bits a channel.
-
-    Raises
-    ------
-    ValueError
-        If it is broken.
-    """
-    import imagecodecs
-
-    try:
-        values = imagecodecs.png_decode(data)
-    except imagecodecs.PngError as error:
-        raise ValueError(error) from error
-    values = values.reshape(*values.shape[:2], -1)
-    return _levels(values, 1 if values.shape[2] < 3 else 3, profile)
 
 
 def tiff_page(file: BinaryIO):
@@ -84,30 +59,11 @@ def read_tiff(page, profile: bytes | None) -> Levels:
         values[..., 0] = 65535 - values[..., 0]
     if page.extrasamples[:1] == (ASSOCIATED_ALPHA,):
         _divide(values, colours)
-    return _levels(values, colours, profile, with_alpha=page.extrasamples[:1] > (0,))
-
-
-def write_png(file: BinaryIO, levels: np.ndarray, exif: bytes, icc: bytes | None, xmp: bytes) -> None:
-    """Write (H, W) or (H, W, C) uint16 levels, C from 2 to 4, with what belongs to them, as a PNG."""
-    import imagecodecs
-
-    # Run lengths after the simplest filter: a sixth of the time of the usual search, and noise of 16 bits gets no
-    # smaller by it.
-    encoded = imagecodecs.png_encode(
-        levels, level=1, strategy=imagecodecs.PNG.STRATEGY.RLE, filter=imagecodecs.PNG.FILTER.SUB
-    )
-    file.write(encoded[:33])  # signature and header
-    if icc:
-        _write_chunk(file, b"iCCP", b"sRGB\0\0" + zlib.compress(icc))
-    if exif:
-        _write_chunk(file, b"eXIf", exif.removeprefix(EXIF_HEADER))
-    if xmp:
-        _write_chunk(file, b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
-    file.write(memoryview(encoded)[33:])
+    return deep_levels(values, colours, profile, with_alpha=page.extrasamples[:1] > (0,))
 
 
 def write_tiff(file: BinaryIO, levels: np.ndarray, exif: bytes, icc: bytes | None, xmp: bytes) -> None:
-    """Write (H, W) or (H, W, C) uint16 levels, C from 2 to 4, with what belongs to them, as a TIFF.
+    """Write (H, W) or (H, W, C) uint8 or uint16 levels, C from 2 to 4, with what belongs to them, as a TIFF.
 
     `file` must be readable too.
     """
@@ -143,11 +99,6 @@ def write_tiff(file: BinaryIO, levels: np.ndarray, exif: bytes, icc: bytes | Non
         _append_ifd(file, tag, about)
 
 
-def _levels(values, colours, profile, with_alpha=True) -> Levels:
-    alpha = values[..., colours] if with_alpha and values.shape[2] > colours else None
-    return Levels(deep_to_srgb(values[..., :colours], profile), alpha, colours == 1)
-
-
 def _sixteen_bits(values, bits) -> np.ndarray:
     if values.dtype.kind == "f":
         values = np.nan_to_num(values.astype(np.float32, copy=False))
@@ -166,10 +117,6 @@ def _divide(values, colours):
         values[rows, :, :colours] = np.minimum(np.rint(values[rows, :, :colours] / alpha * 65535), 65535)
 
 
-def _write_chunk(file, kind, data):
-    file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
-
-
 def _extra_tag(tag, value) -> tuple:
     """(code, type, count, value, only once), as tifffile wants it."""
     if isinstance(value, str):
@@ -179,16 +126,17 @@ def _extra_tag(tag, value) -> tuple:
 
 def _append_ifd(file, tag, exif):
     """Put a table of EXIF at the end of a TIFF, and where it is into the tag that names it; tifffile cannot."""
-    import tifffile
-
     ifd = ImageFileDirectory_v2(group=tag)
     ifd.update(exif.get_ifd(tag))
     if tag == ExifTags.IFD.Exif and ExifTags.IFD.Interop in ifd:
         ifd[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
-    file.seek(0)
-    pointer = tifffile.TiffFile(file).pages.first.tags[tag].valueoffset
+    file.seek(4)
+    (start,) = struct.unpack("<I", file.read(4))
+    file.seek(start)
+    (count,) = struct.unpack("<H", file.read(2))
+    codes = [struct.unpack_from("<H", file.read(12))[0] for _ in range(count)]
     offset = file.seek(0, 2)
     offset += file.write(b"\0" * (offset % 2))
     file.write(ifd.tobytes(offset))
-    file.seek(pointer)
+    file.seek(start + 2 + 12 * codes.index(tag) + 8)
     file.write(struct.pack("<I", offset))
