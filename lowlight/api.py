@@ -39,6 +39,7 @@ def enhance(
     compare: bool = False,
     tile: int | None = None,
     device: str = "auto",
+    best: bool = False,
     **controls: Any,
 ) -> Kind:
     """Enhance one photo, as main.py does. The model stays loaded for the next call.
@@ -49,7 +50,7 @@ def enhance(
         An array is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), the last with alpha, in sRGB: uint8, uint16, or floats in
         [0, 1]. Of an image, what EXIF says of its orientation is applied.
     model : str or int, optional
-        As for `lowlight.zoo.files_of`. Default: the best.
+        As for `lowlight.zoo.files_of`. Default: that of main.py.
     output : str or Path, optional
         Of a path: the folder or file of the result. Default: beside the photo, night.jpg as night_enhanced.jpg.
     overwrite : bool
@@ -63,6 +64,8 @@ def enhance(
     tile : int, optional
         As for `lowlight.enhancer.Enhancer`.
     device : {"auto", "cpu", "gpu"}
+    best : bool
+        As for `lowlight.enhancer.Enhancer`.
     **controls
         Fields of `lowlight.controls.Controls`.
 
@@ -80,7 +83,7 @@ def enhance(
     wanted = Controls(**controls)
 
     def run(read: Photo) -> Photo:
-        engine = _engine(None if model is None else str(model), tile, device)
+        engine = _engine(None if model is None else str(model), tile, device, best=best)
         engine.check(wanted)
         return engine.enhance(read, wanted, compare)
 

@@ -46,7 +46,7 @@ def enhance_all(settings: EnhanceSettings) -> int:
     """
     jobs = plan(settings) if not settings.watch else check(settings)
     if not settings.dry_run:
-        zoo.files_of(settings.model or zoo.best(), settings.models_url)
+        zoo.files_of(settings.model or zoo.default(), settings.models_url)
         _make_writable(output_folder(settings))
     with Tally(settings) as tally:
         due = _due(jobs, settings, tally)
@@ -69,7 +69,7 @@ def _due(jobs, settings, tally) -> list[Job]:
 
 
 def _run(jobs: Sequence[Job], settings, tally):
-    engine = Engine(settings.model, settings.tile, settings.device, settings.models_url)
+    engine = Engine(settings.model, settings.tile, settings.device, settings.models_url, settings.best)
     engine.check(settings.controls)
     tally.expect(None if settings.watch else len(jobs))
     if settings.piped:

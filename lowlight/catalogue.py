@@ -52,21 +52,21 @@ def inform() -> int:
 
 
 def show() -> int:
-    """Print one line for each model, best marked, and give the exit status.
+    """Print one line for each model, the default marked, and give the exit status.
 
     Raises
     ------
     UserError
         If there is no model.
     """
-    best = zoo.best()
+    default = zoo.default()
     print(f"{'model':<12}{'parameters':>11}  {'PSNR in dB':<15}{'SSIM':<15}{'files':<13}the one new idea")
     for entry in zoo.available():
-        name = f"{entry['name']}{' *' if entry['name'] == best else ''}"
+        name = f"{entry['name']}{' *' if entry['name'] == default else ''}"
         files = "here" if zoo.is_here(entry["name"]) else "to download"
         psnr, ssim = _scores(entry, "psnr", ".2f"), _scores(entry, "ssim", ".3f")
         print(f"{name:<12}{entry['parameters']:>11,}  {psnr:<15}{ssim:<15}{files:<13}{entry['idea']}")
-    print("Scores: LOL's validation photos / its test. * is what main.py uses by default: the best on validation.")
+    print("Scores: LOL's validation photos / its test. * is what main.py uses by default.")
     return 0
 
 

@@ -12,7 +12,6 @@ from lowlight import zoo
 from lowlight.controls import Controls
 from lowlight.errors import UserError
 from lowlight.images import Photo
-from lowlight.levels import as_float, as_levels
 
 
 class Engine:
@@ -21,12 +20,14 @@ class Engine:
     Parameters
     ----------
     model : str, optional
-        As for `lowlight.zoo.files_of`. Default: the best.
+        As for `lowlight.zoo.files_of`. Default: `lowlight.zoo.default`.
     tile : int, optional
         As for `lowlight.enhancer.Enhancer`.
     device : {"auto", "cpu", "gpu"}
     models_url : str, optional
         As for `lowlight.zoo.files_of`.
+    best : bool
+        As for `lowlight.enhancer.Enhancer`.
 
     Raises
     ------
@@ -35,9 +36,14 @@ class Engine:
     """
 
     def __init__(
-        self, model: str | None = None, tile: int | None = None, device: str = "auto", models_url: str | None = None
+        self,
+        model: str | None = None,
+        tile: int | None = None,
+        device: str = "auto",
+        models_url: str | None = None,
+        best: bool = False,
     ):
-        self.name = model or zoo.best()
+        self.name = model or zoo.default()
         zoo.files_of(self.name, models_url)
         if device == "cpu" and "tensorflow" not in sys.modules:
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # else TensorFlow takes a GPU's memory without using it
@@ -45,8 +51,8 @@ class Engine:
         from lowlight.enhancer import Enhancer
 
         with self.scope():
-            self.enhancer: Callable[..., np.ndarray] = Enhancer(zoo.load(self.name, models_url)[0], tile)
-        self.controls: frozenset[str] = getattr(self.enhancer, "controls", frozenset())
+            self.enhancer = Enhancer(zoo.load(self.name, models_url)[0], tile, best)
+        self.controls = self.enhancer.controls
 
     def check(self, controls: Controls) -> None:
         """Does the model have the controls?
@@ -54,15 +60,15 @@ class Engine:
         Raises
         ------
         UserError
-            If one is set that it does not have. Strength it always has.
+            If one is set that it does not have.
         """
         fields = dataclasses.fields(controls)
         changed = {field.name for field in fields if getattr(controls, field.name) != field.default}
-        missing = sorted(changed - self.controls - {"strength"})
+        missing = sorted(changed - self.controls)
         if missing:
             raise UserError(
                 f"The model cannot be told that. Received: {', '.join(missing)} for {self.name}, which knows "
-                f"{', '.join(sorted(self.controls | {'strength'}))}. Choose another model."
+                f"{', '.join(sorted(self.controls))}. Choose another model."
             )
 
     def enhance(self, photo: Photo, controls: Controls, compare: bool = False) -> Photo:
@@ -81,25 +87,12 @@ class Engine:
         Photo
             Of levels if `photo` is, which wait in a quarter of the memory that floats take; else of floats.
         """
-        floats = as_float(photo.pixels)
-        pixels, alpha = self._run(floats, controls), photo.alpha
-        if compare:
-            pixels = np.concatenate([floats, pixels], axis=1)
-            alpha = None if alpha is None else np.concatenate([alpha, alpha], axis=1)
-        if photo.pixels.dtype != np.float32:
-            pixels = as_levels(pixels, 8 * photo.pixels.dtype.itemsize)
-        return dataclasses.replace(photo, pixels=pixels, alpha=alpha)
-
-    def _run(self, pixels, controls) -> np.ndarray:
         with self.scope():
-            if self.controls:
-                return self.enhancer(pixels, controls)
-            result = self.enhancer(pixels)
-        if controls.strength < 1:
-            result -= pixels
-            result *= np.float32(controls.strength)
-            result += pixels
-        return result
+            pixels, alpha = self.enhancer(photo.pixels, controls), photo.alpha
+        if compare:
+            pixels = np.concatenate([photo.pixels, pixels], axis=1)
+            alpha = None if alpha is None else np.concatenate([alpha, alpha], axis=1)
+        return dataclasses.replace(photo, pixels=pixels, alpha=alpha)
 
 
 def devices() -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import psutil
 from scipy.ndimage import uniform_filter
 
 from lowlight.architectures import STRIDE
@@ -13,10 +14,14 @@ from lowlight.backend import keras
 from lowlight.controls import Controls
 from lowlight.errors import UserError
 from lowlight.exposure import gain, level, moved, thumbnail, wish
-from lowlight.turns import TURNS, turned, turned_back
+from lowlight.levels import as_float, as_levels
+from lowlight.turns import TURNS, turned, turned_back, turned_box
 
 TILE = 1024
-"""Side in pixels of the squares that a larger photo is run in."""
+"""Side in pixels of the squares that a larger photo is run in, if memory allows."""
+
+BYTES_A_PIXEL = 1500
+"""Of memory, that a pixel of a tile takes on its way through the largest graph, about."""
 
 OVERLAP = 128
 """Pixels that neighbouring tiles share, at least; a quarter of tiles so small that this would be more."""
@@ -46,7 +51,8 @@ class Enhancer:
         enhancer gives. Height and width of `photo` may be fixed: larger photos are run in tiles of that size, smaller
         ones in the midst of their reflections.
     tile : int, optional
-        Largest side of the tiles in pixels, a multiple of 16 from 128 up. Default: 1024.
+        Largest side of the tiles in pixels, a multiple of 16 from 128 up. Default: 1024, or less if memory is short; it
+        is halved when memory runs out.
     best : bool
         Run each photo in its 8 flips and rotations and give the mean: cleaner, in eight times the time.
 
@@ -63,7 +69,7 @@ class Enhancer:
         if tile is not None:
             self._check(tile)
         self.turns = TURNS if best else TURNS[:1]
-        self.tiles = [side or tile or TILE for side in self.fixed]
+        self.tiles = [side or tile or _tile_for_memory() for side in self.fixed]
         self.takes_level = "level" in self.inputs
         self.controls = ALL_CONTROLS if self.takes_level else frozenset({"strength"})
         output = model.output["output"] if isinstance(model.output, dict) else model.output
@@ -80,7 +86,7 @@ class Enhancer:
 
         Parameters
         ----------
-        photo : (H, W, 3) float32 array in [0, 1]
+        photo : (H, W, 3) float32 array in [0, 1], or uint8 or uint16 array of levels
             Of any size from 1x1 up.
         controls : Controls
             Those named in the attribute `controls` are obeyed.
@@ -90,45 +96,66 @@ class Enhancer:
 
         Returns
         -------
-        (H, W, 3) float32 array in [0, 1]
+        (H, W, 3) array of the photo's type
         """
-        if self.takes_level and wished is None:
-            wished = self._wish(thumbnail(photo))
-        results = (self._turned(photo, turn, controls, wished) for turn in self.turns)
-        result = next(results)
-        for another in results:
-            result += another
-        if len(self.turns) > 1:
-            result /= len(self.turns)
-        np.clip(result, 0, 1, out=result)
-        return result if controls.strength == 1 else photo + np.float32(controls.strength) * (result - photo)
+        whole = self._of_whole(photo, controls, wished)
+        while True:
+            try:
+                return self._run(photo, whole, controls)
+            except Exception as error:
+                if not _out_of_memory(error) or any(self.fixed) or self.tiles[0] < 2 * SMALLEST_TILE:
+                    raise
+                unit = max(STRIDE, self.stride)
+                self.tiles = [max(SMALLEST_TILE, side // 2 // unit * unit) for side in self.tiles]
 
-    def _turned(self, photo, turn, controls, wished) -> np.ndarray:
-        """Run a photo turned, and turn the result back."""
-        wished = None if wished is None else turned(wished, turn)
-        return turned_back(self._run(np.ascontiguousarray(turned(photo, turn)), controls, wished), turn)
-
-    def _run(self, photo, controls, wished) -> np.ndarray:
-        """Run a photo whole or in tiles; what comes out is not clipped."""
-        inputs = self._of_whole(photo, controls, wished)
+    def _run(self, photo, whole, controls) -> np.ndarray:
+        """Run a photo in rows of tiles; beside the photo and its result, only one row of tiles is in memory."""
         around = [self._around(side, fixed) for side, fixed in zip(photo.shape, self.fixed, strict=False)]
-        padded = np.pad(photo, (*around, (0, 0)), "reflect")
-        result = np.zeros_like(padded)
-        for rows in spans(padded.shape[0], self.tiles[0], self.stride):
-            for columns in spans(padded.shape[1], self.tiles[1], self.stride):
-                window = np.s_[rows.start : rows.stop, columns.start : columns.stop]
-                inputs["photo"] = padded[window][None]
-                inputs["box"] = _box(rows, columns, around, photo.shape)
-                output = self._tile({name: inputs[name] for name in self.inputs}, controls.denoise)
-                result[window] += output * rows.weights[:, None, None] * columns.weights[:, None]
-        (top, _), (left, _) = around
-        return result[top : top + photo.shape[0], left : left + photo.shape[1]]
+        sources = [_reflected(side, *more) for side, more in zip(photo.shape, around, strict=False)]
+        down, across = (spans(len(a), b, self.stride) for a, b in zip(sources, self.tiles, strict=True))
+        result = np.empty_like(photo)
+        carried = np.zeros((0, len(sources[1]), 3), np.float32)
+        for rows, following in zip(down, [*down[1:], None], strict=True):
+            band = np.zeros((rows.stop - rows.start, len(sources[1]), 3), np.float32)
+            band[: len(carried)] = carried
+            for columns in across:
+                tile = np.ix_(sources[0][rows.start : rows.stop], sources[1][columns.start : columns.stop])
+                output = self._tile(as_float(photo[tile]), _box(rows, columns, around, photo.shape), whole, controls)
+                band[:, columns.start : columns.stop] += output * rows.weights[:, None, None] * columns.weights[:, None]
+            done = (following.start if following else rows.stop) - rows.start
+            self._finish(result, photo, band[:done], rows.start, around, controls.strength)
+            carried = band[done:].copy()
+        return result
 
-    def _tile(self, inputs, denoise) -> np.ndarray:
-        """Run a tile; of what the cleaning changes, leave the fine part out as far as it is not to be cleaned."""
+    def _finish(self, result, photo, band, start, around, strength):
+        """Put finished rows of the padded photo into the result, as it holds them."""
+        (top, _), (left, _) = around
+        first, last = max(start, top), min(start + len(band), top + len(photo))
+        if first >= last:
+            return
+        rows = np.s_[first - top : last - top]
+        band = np.clip(band[first - start : last - start, left : left + photo.shape[1]], 0, 1)
+        if strength != 1:
+            before = as_float(photo[rows])
+            band = before + np.float32(strength) * (band - before)
+        result[rows] = band if photo.dtype == np.float32 else as_levels(band, 8 * photo.dtype.itemsize)
+
+    def _tile(self, tile, box, whole, controls) -> np.ndarray:
+        """Run a tile, in all the turns that are asked for."""
+        turns = [turn for turn in self.turns if turn < 4 or not any(self.fixed)]
+        result = np.zeros_like(tile)
+        for turn in turns:
+            inputs = {name: turned(value[0], turn)[None] if value.ndim == 4 else value for name, value in whole.items()}
+            inputs |= {"photo": turned(tile, turn)[None], "box": turned_box(box, turn)[None]}
+            inputs = {name: np.ascontiguousarray(inputs[name], np.float32) for name in self.inputs}
+            result += turned_back(self._cleaned(inputs, controls.denoise), turn)
+        return result / len(turns) if len(turns) > 1 else result
+
+    def _cleaned(self, inputs, denoise) -> np.ndarray:
+        """Of what the cleaning changes, the fine part as far as it is to be cleaned."""
         if denoise == 1 or not self.takes_level:
             return self.run(inputs)[0]
-        output, base = (np.asarray(photo[0]) for photo in self.run_with_base(inputs))
+        output, base = (photo[0] for photo in self.run_with_base(inputs))
         change = output - base
         return output - (1 - denoise) * (change - uniform_filter(change, (COARSE, COARSE, 1)))
 
@@ -136,15 +163,14 @@ class Enhancer:
         """The inputs that are the same for all tiles."""
         if not self.takes_level:
             return {"gain": np.reshape(gain(photo), (1, 1, 1, 1))}
+        small = thumbnail(photo)
+        if wished is None:
+            wished = wish(level(small), self.guess({"thumbnail": small[None]})[0])
         return {
-            "thumbnail": thumbnail(photo)[None],
+            "thumbnail": small[None],
             "level": moved(wished, controls)[None],
             "white_balance": np.full((1, 1), controls.white_balance, np.float32),
         }
-
-    def _wish(self, small) -> np.ndarray:
-        """How bright each region should be, as the model guesses it, but as it is where that is nearly right."""
-        return wish(level(small), self.guess({"thumbnail": small[None]})[0])
 
     def _around(self, side, fixed) -> tuple[int, int]:
         """Pixels to add before and after a side of the photo, so that tiles fit."""
@@ -205,7 +231,24 @@ def _box(rows, columns, around, shape) -> np.ndarray:
     """Where a tile of the padded photo lies in the photo: top, left, bottom, right, as shares of its sides."""
     (top, _), (left, _) = around
     edges = [rows.start - top, columns.start - left, rows.stop - top, columns.stop - left]
-    return np.array([edges], np.float32) / np.array([*shape[:2], *shape[:2]], np.float32)
+    return np.array(edges) / np.array([*shape[:2], *shape[:2]])
+
+
+def _reflected(side, before, after) -> np.ndarray:
+    """Which pixel of a side each pixel of the padded side is, as NumPy's "reflect" has it."""
+    period = max(1, 2 * (side - 1))
+    places = np.arange(-before, side + after) % period
+    return np.minimum(places, period - places)
+
+
+def _out_of_memory(error) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError")
+
+
+def _tile_for_memory() -> int:
+    """The largest tile that half of the free memory holds."""
+    side = int((psutil.virtual_memory().available / 2 / BYTES_A_PIXEL) ** 0.5)
+    return int(np.clip(side // SMALLEST_TILE * SMALLEST_TILE, SMALLEST_TILE, TILE))
 
 
 def _overlap(tile, stride) -> int:

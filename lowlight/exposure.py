@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lowlight.controls import Controls
+from lowlight.levels import as_float, bands
 
 LEVEL = 0.4
 """The mean, on [0, 1], to which a photo is brought: near the mean of well-lit photos."""
@@ -39,7 +40,7 @@ def gain(photo: np.ndarray) -> np.float32:
 
     Parameters
     ----------
-    photo : (H, W, 3) float array in [0, 1], or uint8 array in [0, 255]
+    photo : (H, W, 3) float array in [0, 1], or uint8 or uint16 array of levels
         The whole photo, never a tile or a crop of it.
 
     Returns
@@ -47,9 +48,7 @@ def gain(photo: np.ndarray) -> np.float32:
     numpy.float32
         Between `LEVEL` (a white photo) and `LARGEST_GAIN` (a black one).
     """
-    mean = float(np.mean(photo, dtype=np.float64))
-    if photo.dtype == np.uint8:
-        mean /= 255
+    mean = float(np.mean(photo, dtype=np.float64)) / (1 if photo.dtype.kind == "f" else np.iinfo(photo.dtype).max)
     return np.float32(LEVEL / max(mean, LEVEL / LARGEST_GAIN))
 
 
@@ -58,7 +57,7 @@ def thumbnail(photo: np.ndarray, box: Sequence[float] = WHOLE, side: int = THUMB
 
     Parameters
     ----------
-    photo : (H, W, 3) float array in [0, 1], or uint8 array in [0, 255]
+    photo : (H, W, 3) float32 array in [0, 1], or uint8 or uint16 array of levels
         Of any size from 1x1 up.
     box : four floats
         Top, left, bottom and right of the part, in shares of the photo's sides.
@@ -71,9 +70,10 @@ def thumbnail(photo: np.ndarray, box: Sequence[float] = WHOLE, side: int = THUMB
     """
     height, width, channels = photo.shape
     rows, columns = _shares(height, box[0], box[2], side), _shares(width, box[1], box[3], side)
-    flat = photo.astype(np.float32, copy=False).reshape(height, width * channels)
-    small = np.einsum("jw,iwc->ijc", columns, (rows @ flat).reshape(side, width, channels), optimize=True)
-    return (small / 255 if photo.dtype == np.uint8 else small).astype(np.float32)
+    flat = np.zeros((side, width * channels), np.float32)
+    for band in bands(height, width):
+        flat += rows[:, band] @ as_float(photo[band]).reshape(-1, width * channels)
+    return np.einsum("jw,iwc->ijc", columns, flat.reshape(side, width, channels), optimize=True).astype(np.float32)
 
 
 def level(small: np.ndarray) -> np.ndarray:

@@ -30,11 +30,11 @@ def as_float(levels: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    levels : uint8, uint16 or float32 array
+    levels : uint8, uint16 or float array
         Of any shape.
     """
-    if levels.dtype == np.float32:
-        return levels
+    if levels.dtype.kind == "f":
+        return levels.astype(np.float32, copy=False)
     return np.divide(levels, _white(levels.dtype), dtype=np.float32)
 
 

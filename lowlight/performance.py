@@ -173,7 +173,7 @@ def _perform_all(settings):
     from lowlight import cross, showcase
     from lowlight.enhancer import Enhancer
 
-    zoo.best()  # refuses an empty models/ at once
+    zoo.default()  # refuses an empty models/ at once
     models = [entry["name"] for entry in zoo.available()]
     split = dataset.load(dataclasses.replace(settings, also=None, clean=None))[0]
     summaries = measure(models, split, settings.statistics)

@@ -99,7 +99,8 @@ class EnhanceSettings:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = PREDICTED
     """Folder for the results, which have the photos' names; or, for one photo, the file."""
     model: str | None = None
-    """A model's number, a run's folder, a weights file with its card, or a .keras or .h5 file. Default: the best."""
+    """A model's number, a run's folder, a weights file with its card, or a .keras or .h5 file. Default: as in
+    --list-models."""
     recursive: bool = False
     """Take the photos of subfolders, too; the results are in subfolders of the same names."""
     in_place: bool = False
@@ -120,6 +121,8 @@ class EnhanceSettings:
     """Write photo and result side by side, as one picture; --suffix is _compare unless it is given."""
     tile: int | None = None
     """Largest side of what is run at once, in pixels; smaller takes less memory."""
+    best: bool = False
+    """Run each photo in its 8 flips and rotations and take the mean: cleaner, in eight times the time."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """What to run on. auto: a GPU if there is one that can be used."""
     controls: Annotated[Controls, tyro.conf.OmitArgPrefixes] = Controls()

@@ -1,4 +1,4 @@
-"""What the README shows: a picture made by the best model in models/, its scores, and the ladder of models.
+"""What the README shows: a picture made by the default model, its scores, and the ladder of models.
 
 Run ``python -m lowlight.showcase`` to make the pictures in statistics/ anew, and the tables between the README's
 markers; ``performance_latest.py --all --evaluate-only`` does so, too, after measuring.
@@ -20,14 +20,14 @@ WIDTH = 330
 
 
 def write_sheets(statistics: Path, models: Sequence[str]) -> None:
-    """Write samples.png, made by the best of the models in models/, and ladder.png, by each of `models`.
+    """Write samples.png, made by the default model, and ladder.png, by each of `models`.
 
     Raises
     ------
     UserError
         If a model or a photo is missing.
     """
-    write_samples_sheet(statistics / "samples.png", zoo.best())
+    write_samples_sheet(statistics / "samples.png", zoo.default())
     write_ladder_sheet(statistics / report.SHEET, models)
     report.write_readme(statistics)
 

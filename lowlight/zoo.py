@@ -49,8 +49,8 @@ def available() -> list[dict]:
     return [entries[name] for name in sorted(entries)]
 
 
-def best() -> str:
-    """Name of the model with the highest PSNR on the validation photos.
+def default() -> str:
+    """Name of the model that main.py uses: the manifest's default, or else the best on the validation photos.
 
     Raises
     ------
@@ -60,6 +60,9 @@ def best() -> str:
     entries = available()
     if not entries:
         raise UserError(f"There is no model to use. Received: no card in {MODELS}. Train one by train_latest.py.")
+    chosen = _manifest()["default"]
+    if chosen in (entry["name"] for entry in entries):
+        return chosen
     return max(entries, key=lambda entry: entry["val_psnr"])["name"]
 
 
@@ -150,7 +153,7 @@ def write_card(path: Path, card: dict) -> None:
 
 
 def write_manifest() -> None:
-    """Write manifest.json anew, from the cards and weights in models/; the address in it stays.
+    """Write manifest.json anew, from the cards and weights in models/; the address and the default in it stay.
 
     Raises
     ------
@@ -246,7 +249,7 @@ def _entry(card) -> dict:
 def _manifest() -> dict:
     """The manifest; without a file it is empty."""
     if not MANIFEST.is_file():
-        return {"url": None, "models": []}
+        return {"url": None, "default": None, "models": []}
     return json.loads(MANIFEST.read_text(encoding="utf-8"))
 
 

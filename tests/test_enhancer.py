@@ -1,5 +1,7 @@
 """Photos of any size come out at their size, and tiles agree with the whole."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowlight import architectures
+from lowlight.controls import Controls
 from lowlight.enhancer import Enhancer, spans
 from lowlight.errors import UserError
 from lowlight.exposure import LARGEST_GAIN, gain
@@ -156,6 +159,46 @@ def test_a_graph_that_wants_to_know_its_size_is_run_too():
     for size in (16, 100):
         grey = np.full((size, size + 7, 3), 0.25, np.float32)
         np.testing.assert_allclose(enhancer(grey), grey, atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "white"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_levels_come_out_as_levels_as_the_floats_would_be_rounded(enhancers, kind, white):
+    levels = np.random.default_rng(0).integers(0, white // 4, (150, 301, 3), dtype=kind)
+    for strength in (1.0, 0.3):
+        result = enhancers[128](levels, Controls(strength=strength))
+        floats = enhancers[128](levels.astype(np.float32) / white, Controls(strength=strength))
+        assert result.dtype == kind
+        assert np.abs(result / white - floats).max() <= 0.51 / white + 1e-6
+
+
+def test_when_memory_runs_out_smaller_tiles_are_tried(model):
+    enhancer = Enhancer(model, tile=512)
+    whole, sizes = enhancer.run, []
+
+    def run(inputs):
+        sizes.append(inputs["photo"].shape[1])
+        if sizes[-1] > 256:
+            raise MemoryError
+        return whole(inputs)
+
+    enhancer.run = run
+    photo = photo_of(600, 700)
+    np.testing.assert_allclose(enhancer(photo), Enhancer(model)(photo), atol=1e-5)
+    assert max(sizes) > 256
+    assert sizes[-1] <= 256
+
+    def never(inputs):
+        raise MemoryError
+
+    enhancer.run = never
+    with pytest.raises(MemoryError):
+        enhancer(photo)
+
+
+def test_little_free_memory_makes_small_tiles(model, monkeypatch):
+    for free, side in ((64 * 2**30, 1024), (2**30, 512), (1000, 128)):
+        monkeypatch.setattr("psutil.virtual_memory", lambda free=free: SimpleNamespace(available=free))
+        assert Enhancer(model).tiles == [side, side]
 
 
 def test_new_weights_count_without_a_new_enhancer(model):

@@ -108,7 +108,7 @@ def test_without_flags_the_best_model_enhances_the_sample_photos(monkeypatch, tm
     settings = EnhanceSettings()
     assert settings.output == ROOT / "test" / "predicted"
     assert enhance_all(EnhanceSettings(output=tmp_path)) == 0
-    assert zoo.best() in {entry["name"] for entry in zoo.available()}
+    assert zoo.default() in {entry["name"] for entry in zoo.available()}
     for path in settings.inputs[0].iterdir():
         low, bright = read_rgb(path), read_rgb(tmp_path / path.name)
         assert bright.shape == low.shape
@@ -156,7 +156,7 @@ def test_help_the_list_of_models_and_a_run_with_nothing_to_do_do_not_import_tens
         ["--help"],
         ["--version"],
         ["--list-models"],
-        ["--download", zoo.best()],
+        ["--download", zoo.default()],
         [photos, "-o", tmp_path],
         [photos, "-o", tmp_path / "out", "--dry-run"],
     ):
@@ -174,7 +174,7 @@ def test_models_are_listed_with_their_scores():
         psnr = " / ".join(f"{entry['metrics'][part]['psnr']:.2f}" for part in ("val", "test"))
         assert line.startswith(entry["name"])
         assert psnr in line
-        assert ("*" in line) == (entry["name"] == zoo.best())
+        assert ("*" in line) == (entry["name"] == zoo.default())
 
 
 @pytest.mark.parametrize("file", ["keras-2.15 400x600.h5", "keras-3.3 free(colab).keras"])

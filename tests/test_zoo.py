@@ -46,11 +46,16 @@ def test_a_model_is_found_by_number_name_folder_card_and_weights_and_loads_as_it
         np.testing.assert_array_equal(left, right)
 
 
-def test_the_best_is_the_one_that_validation_likes_best(models):
+def test_the_default_is_what_the_manifest_says_or_what_validation_likes_best(models):
     for number, psnr in ((7, 18.0), (9, 21.0), (10, 20.0)):
         save_model(models, number, psnr)
     assert [card["name"] for card in zoo.available()] == ["model_07", "model_09", "model_10"]
-    assert zoo.best() == "model_09"
+    assert zoo.default() == "model_09"
+    zoo.write_manifest()
+    manifest = json.loads(zoo.MANIFEST.read_text())
+    zoo.write_card(zoo.MANIFEST, manifest | {"default": "model_07"})
+    zoo.write_manifest()
+    assert zoo.default() == "model_07"
 
 
 def test_weights_of_the_same_model_have_the_same_bytes(models):
@@ -71,7 +76,7 @@ def test_what_is_missing_or_broken_is_named(models):
     with pytest.raises(UserError, match="Received: 10"):
         zoo.load(10)
     with pytest.raises(UserError, match="no model"):
-        zoo.best()
+        zoo.default()
     save_model(models)
     with pytest.raises(UserError, match="Known: model_10"):
         zoo.files_of("11")
