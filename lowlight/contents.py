@@ -66,8 +66,8 @@ def identify(file: BinaryIO, suffix: str) -> Contents:
     ------
     ModuleNotFoundError
         If the package that reads such a file is not installed.
-    OSError, SyntaxError, ValueError, struct.error
-        If it is no photo, or broken.
+    Exception
+        Of any kind, if it is no photo, or broken.
     """
     head = file.read(64)
     if not head:

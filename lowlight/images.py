@@ -270,6 +270,8 @@ def _opened(source, limit_megapixels=None) -> Iterator[Contents]:
                     f"{name} is too large: {size} pixels, above {limit:g} megapixels. --max-megapixels lifts the limit."
                 )
             yield contents
+    except (ImageError, MemoryError):
+        raise
     except ModuleNotFoundError as error:
         package = (error.name or "").replace("_", "-")
         raise ImageError(f"{name} needs {package} to be read. Install it: pip install {package}") from error
@@ -277,8 +279,9 @@ def _opened(source, limit_megapixels=None) -> Iterator[Contents]:
         raise ImageError(f"{name} is not a photo, whatever its name says.") from error
     except FileNotFoundError as error:
         raise ImageError(f"{name} is not there.") from error
-    except (OSError, ValueError, SyntaxError, struct.error) as error:
-        raise ImageError(f"{name} cannot be read: {getattr(error, 'strerror', None) or str(error).strip()}.") from error
+    except Exception as error:  # decoders raise all kinds of errors at what is broken
+        reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        raise ImageError(f"{name} cannot be read: {reason}.") from error
 
 
 def _format(suffix, name) -> str:

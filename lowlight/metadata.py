@@ -35,8 +35,9 @@ def read_exif(image: Image.Image) -> Image.Exif:
 
 
 def tiff_exif(file: BinaryIO) -> Image.Exif:
-    """The EXIF of a TIFF or of a raw that is built like one; `file` is to be at its beginning."""
+    """The EXIF of a TIFF or of a raw that is built like one; it stays in `file` until it is asked for."""
     exif = Image.Exif()
+    file.seek(0)
     try:
         exif.load_from_fp(file)
     except (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error):

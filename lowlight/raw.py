@@ -62,7 +62,6 @@ def raw_exif(raw, file: BinaryIO) -> Image.Exif:
     """The EXIF of the raw itself if it is built like a TIFF, else that of its preview."""
     import rawpy
 
-    file.seek(0)
     exif = tiff_exif(file)
     if len(exif):
         return exif

@@ -10,12 +10,15 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from lowlight.colour import deep_levels
 from lowlight.levels import Levels, as_levels, bands
+from lowlight.metadata import ABOUT_THE_PHOTO
 
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 TIFF_COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3, "SEPARATED": 4}
 
 ASSOCIATED_ALPHA = 1
+
+RESOLUTION = (ExifTags.Base.XResolution, ExifTags.Base.YResolution, ExifTags.Base.ResolutionUnit)
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds odd in a file is no news
 
@@ -55,6 +58,8 @@ def read_tiff(page, profile: bytes | None) -> Levels:
         values = np.moveaxis(values, 0, -1)
     values = _sixteen_bits(values.reshape(*values.shape[:2], -1), page.bitspersample)
     colours = TIFF_COLOURS[photometric]
+    if values.shape[2] < colours:
+        raise ValueError(f"{photometric} in {values.shape[2]} channels")
     if photometric == "MINISWHITE":
         values[..., 0] = 65535 - values[..., 0]
     if page.extrasamples[:1] == (ASSOCIATED_ALPHA,):
@@ -72,11 +77,13 @@ def write_tiff(file: BinaryIO, levels: np.ndarray, exif: bytes, icc: bytes | Non
     about = Image.Exif()
     about.load(exif)
     sub_ifds = [tag for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) if tag in about]
-    tags = [_extra_tag(tag, value) for tag, value in about.items() if isinstance(value, str | bytes | int)]
-    tags = [tag for tag in tags if tag[0] not in (ExifTags.Base.ResolutionUnit, *sub_ifds)]
+    plain = {tag: about[tag] for tag in ABOUT_THE_PHOTO.difference(RESOLUTION, sub_ifds) if tag in about}
     if xmp:
-        tags.append(_extra_tag(ExifTags.Base.XMLPacket, xmp))
+        plain[ExifTags.Base.XMLPacket] = xmp
+    tags = [_extra_tag(tag, value) for tag, value in plain.items() if isinstance(value, str | bytes | int)]
     tags += [(tifffile.TIFF.TAGS[tag], "I", 1, 0, True) for tag in sub_ifds]
+    across, down, unit = (about.get(tag, 1) for tag in RESOLUTION)
+    known = unit in (2, 3) and all(0 < side < 2**31 for side in (across, down))
     channels = 1 if levels.ndim == 2 else levels.shape[2]
     tifffile.imwrite(
         file,
@@ -88,8 +95,8 @@ def write_tiff(file: BinaryIO, levels: np.ndarray, exif: bytes, icc: bytes | Non
         compression="zlib",
         compressionargs={"level": 1},
         predictor=True,
-        resolution=(float(about.get(ExifTags.Base.XResolution, 1)), float(about.get(ExifTags.Base.YResolution, 1))),
-        resolutionunit=about.get(ExifTags.Base.ResolutionUnit, 1),
+        resolution=(float(across), float(down)) if known else None,
+        resolutionunit=unit if known else None,
         iccprofile=icc,
         metadata=None,
         software=False,
@@ -121,7 +128,9 @@ def _extra_tag(tag, value) -> tuple:
     """(code, type, count, value, only once), as tifffile wants it."""
     if isinstance(value, str):
         return int(tag), "s", 0, value.encode(), True
-    return (int(tag), "B", len(value), value, True) if isinstance(value, bytes) else (int(tag), "H", 1, value, True)
+    if isinstance(value, bytes):
+        return int(tag), "B", len(value), value, True
+    return int(tag), "I", 1, value, True
 
 
 def _append_ifd(file, tag, exif):

@@ -315,6 +315,11 @@ def _extras(folder) -> Iterator[Entry]:
         heic = pillow_heif.from_pillow(Image.fromarray(pixels))
         heic.save(folder / "phone.heic", quality=95, chroma="444", exif=exif().tobytes(), xmp=XMP)
         yield _good(folder / "phone.heic", pixels, tolerance=3, metadata=True)
+        for orientation in range(2, 9):
+            path = folder / f"turned_{orientation}.heic"
+            heic = pillow_heif.from_pillow(Image.fromarray(np.ascontiguousarray(lying(pixels, orientation))))
+            heic.save(path, quality=95, chroma="444", exif=exif(orientation).tobytes())
+            yield _good(path, pixels, tolerance=3)
     try:
         import rawpy  # noqa: F401
     except ModuleNotFoundError:
@@ -322,9 +327,17 @@ def _extras(folder) -> Iterator[Entry]:
     for name in ("camera.dng", "really_dng.tif"):
         write_dng(folder / name, pixels)
         yield _good(folder / name, pixels, tolerance=4, depth=16, profile=True)
+    write_dng(folder / "turned_8.dng", lying(pixels, 8), orientation=8)
+    yield _good(folder / "turned_8.dng", pixels, tolerance=4, depth=16, profile=True)
+    write_dng(folder / "whole.dng", pixels)
+    for cut in CUTS:
+        path = folder / f"{100 * cut:.0f}%_cut.dng"
+        path.write_bytes((folder / "whole.dng").read_bytes()[: int(cut * (folder / "whole.dng").stat().st_size)])
+        yield Entry(path, "bad")
+    (folder / "whole.dng").unlink()
 
 
-def write_dng(path: Path, pixels: np.ndarray) -> None:
+def write_dng(path: Path, pixels: np.ndarray, orientation: int = 1) -> None:
     """(H, W, 3) uint8 sRGB as a camera with sRGB's own primaries would have seen it, through a filter of RGGB."""
     encoded = pixels / 255
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)  # IEC 61966-2-1
@@ -333,6 +346,7 @@ def write_dng(path: Path, pixels: np.ndarray) -> None:
     from_xyz = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570)
     tags = [
         (272, "s", 0, CAMERA, True),
+        (274, "H", 1, orientation, True),
         (33421, "H", 2, (2, 2), True),
         (33422, "B", 4, bytes((0, 1, 1, 2)), True),
         (50706, "B", 4, bytes((1, 4, 0, 0)), True),
