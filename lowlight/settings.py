@@ -99,7 +99,7 @@ class EnhanceSettings:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = PREDICTED
     """Folder for the results, which have the photos' names; or, for one photo, the file."""
     model: str | None = None
-    """A model's number, a run's folder, a weights file with its card, or a .keras or .h5 file. Default: as in
+    """A model's number, a run's folder, a weights file with its card, or a .keras or .h5 file. Default: see
     --list-models."""
     recursive: bool = False
     """Take the photos of subfolders, too; the results are in subfolders of the same names."""

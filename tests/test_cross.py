@@ -1,0 +1,75 @@
+"""Sets that no model has seen: what is in them, and the table that comes of them."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lowlight import cross, report
+from lowlight.images import read_rgb
+from lowlight.pairs import read_pair
+from tests.conftest import scene, write_pair
+
+
+@pytest.fixture
+def clean(tmp_path):
+    """Ten clean photos; the first two are held out."""
+    folder = tmp_path / "clean"
+    folder.mkdir()
+    for seed in range(10):
+        Image.fromarray(scene(seed)).save(folder / f"{seed}.png")
+    return folder
+
+
+@pytest.fixture
+def also(tmp_path):
+    """Six pairs; the first is held out."""
+    for seed in range(6):
+        write_pair(tmp_path / "pairs", str(seed), scene(seed))
+    rows = [f"low/{seed}.png,high/{seed}.png" for seed in range(6)]
+    (tmp_path / "pairs" / "pairs.csv").write_text("\n".join(["low,high", *rows]))
+    return tmp_path / "pairs"
+
+
+def identity(photo):
+    return photo
+
+
+def test_every_set_is_scored_with_baselines_and_models(clean, also):
+    rows = cross.measure({"model_00": identity}, also, clean, announce=lambda line: None)
+    assert {row["set"]: row["photos"] for row in rows} == {"held-out pairs": 1} | dict.fromkeys(cross.SHOTS, 2)
+    by_name = {(row["set"], row["method"]): row for row in rows}
+    assert by_name["well lit", "model_00"]["psnr"] == 100
+    assert by_name["noise, sigma 25", "model_00"]["psnr"] == pytest.approx(20.5, abs=1.5)
+    told = by_name["noise, sigma 50", "non-local means, told sigma"]["psnr"]
+    assert told > by_name["noise, sigma 50", "untouched input"]["psnr"] + 3
+    assert ("3 stops dark", "non-local means, told sigma") not in by_name
+
+
+def test_a_folder_that_is_not_given_has_no_sets(also):
+    assert {row["set"] for row in cross.measure({}, also, None, announce=lambda line: None)} == {"held-out pairs"}
+
+
+def test_shots_are_the_same_each_time_and_their_truth_is_the_photo(clean, tmp_path):
+    photos = sorted(clean.iterdir())[:2]
+    first, second = (cross.take_all(photos, cross.SHOTS["3 stops dark"], tmp_path / name) for name in "ab")
+    for path, one, two in zip(photos, first, second, strict=True):
+        np.testing.assert_array_equal(read_pair(one)[0], read_pair(two)[0])
+        np.testing.assert_array_equal(read_pair(one)[1], read_rgb(path))
+        assert read_pair(one)[0].mean() < read_rgb(path).mean() / 2
+
+
+def test_the_table_has_a_row_for_each_method_and_the_best_in_bold(tmp_path):
+    rows = [
+        {"set": "well lit", "photos": 2, "method": "untouched input", "psnr": 100.0, "ssim": 1.0},
+        {"set": "well lit", "photos": 2, "method": "model_12", "psnr": 35.678, "ssim": 0.9712, "psnr_told": 36.0},
+        {"set": "noise", "photos": 3, "method": "model_12", "psnr": 28.3, "ssim": 0.8},
+    ]
+    report.write_cross(tmp_path, rows)
+    readme = (tmp_path / "README.md").read_text()
+    assert "| method | well lit (2) | noise (3) |" in readme
+    assert "| untouched input | **100.00** / 1.000 |  |" in readme
+    assert "| model_12 | 35.68 / 0.971 | **28.30** / 0.800 |" in readme
+    with (tmp_path / "cross.csv").open() as file:
+        assert [row["psnr_told"] for row in csv.DictReader(file)] == ["", "36.0", ""]
