@@ -41,6 +41,8 @@ class Recipe:
     clip: float | None = None
     """Largest norm of a variable's gradient."""
     flips: bool = True
+    keep_last: bool = False
+    """Keep the last weights instead of those of the lowest validation loss: where more is learnt than is validated."""
     average: float | None = None
     """Momentum of the exponential moving average of the weights, which is what is saved; None saves the last."""
 
@@ -182,6 +184,7 @@ _MODEL_12 = dataclasses.replace(
     idea="Model 11 for real photos: several cameras, and clean photos taken anew in every kind of bad light.",
     why="What is well lit stays, what is against the light is lifted, and noise of every kind has been seen.",
     mixture=(0.4, 0.2, 0.4),
+    keep_last=True,
 )
 
 _LADDER = (

@@ -64,9 +64,10 @@ def train(settings: TrainingSettings, generation: str, announce: Callable[[str],
         announce(f"going on after step {state.total_steps} ({state.seconds / 60:.1f} minutes trained)")
     trainer = Trainer(plan, settings, split, about, state, announce)
     trainer.run()
+    why = "the last" if plan.keep_last else "of the lowest validation loss"
     announce(
-        f"kept the weights of epoch {state.best_epoch:.4g}, of the lowest validation loss: validation PSNR "
-        f"{state.best_psnr:.2f} dB; weights and card in {folder}"
+        f"kept the weights of epoch {state.best_epoch:.4g}, {why}: validation PSNR {state.best_psnr:.2f} dB; "
+        f"weights and card in {folder}"
     )
     return folder
 
@@ -189,7 +190,7 @@ class Trainer:
         self.measured.set_weights(self.averages or self.model.get_weights())
         scores = validate(self.enhancer, self.split.val, LOSSES[self.plan.loss])
         state.seconds += time.monotonic() - start
-        if state.best_loss is None or scores["val_loss"] < state.best_loss:
+        if state.best_loss is None or scores["val_loss"] < state.best_loss or self.plan.keep_last:
             state.best_loss, state.best_psnr = scores["val_loss"], scores["val_psnr"]
             state.best_epoch = epoch if epoch is not None else state.epoch + state.step / self.batches.steps
             zoo.save_weights(self.measured, self.folder / f"{self.plan.name}.weights.h5")
