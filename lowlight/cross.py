@@ -6,6 +6,7 @@ The photos are those that `lowlight.sources` holds out: of more pairs, and of cl
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ SHOTS = {
 }
 """How the clean photos are taken; what a model gives is compared with the clean photo."""
 
+HASH = 12
+"""How many digits of a hash tell weights apart."""
+
 HELD_OUT_PAIRS = "held-out pairs"
 
 
@@ -53,42 +57,64 @@ def non_local_means(sigma: float) -> Method:
 
 
 def measure(
-    methods: Mapping[str, Method],
+    models: Mapping[str, str],
+    load: Callable[[str], Method],
     also: Path | None,
     clean: Path | None,
+    known: Sequence[dict] = (),
     announce: Callable[[str], None] = print,
 ) -> list[dict]:
     """Score models and baselines on every held-out set.
 
     Parameters
     ----------
-    methods : mapping of str to Method
-        The models' enhancers, by name.
+    models : mapping of str to str
+        SHA-256 of the models' weights, by name.
+    load : callable
+        Gives the enhancer of a model by its name.
     also, clean : Path or None
         Folders of more pairs and of clean photos, as for training; sets of a folder that is not given are left out.
+    known : sequence of dict
+        Rows of an earlier call. Those of the same weights are taken over, if a set's untouched photos score as then.
     announce : callable
         Takes each line of news.
 
     Returns
     -------
     list of dict
-        For each set and method: `set`, `photos` (how many), `method`, and the means of the metrics.
+        For each set and method: `set`, `photos` (how many), `method`, `weights` (the start of their SHA-256), and the
+        means of the metrics.
 
     Raises
     ------
     UserError
         If a folder is not as it must be.
     """
+    load = cache(load)
     rows: list[dict] = []
     with tempfile.TemporaryDirectory() as folder:
         for name, pairs in _sets(Path(folder), also, clean).items():
-            candidates = BASELINES | {"CLAHE": clahe} | _cleaners(name) | dict(methods)
-            for method, run in candidates.items():
-                scores = tables.rounded(mean(evaluate(run, pairs, description=f"{method}, {name}")))
-                rows.append({"set": name, "photos": len(pairs), "method": method} | scores)
-            best = max(rows[-len(candidates) :], key=lambda row: row["psnr"])
+            baselines = BASELINES | {"CLAHE": clahe} | _cleaners(name)
+            facts = {"set": name, "photos": len(pairs)}
+            earlier = _usable(known, facts | _scored("untouched input", "", BASELINES["untouched input"], pairs, name))
+            for method, weights in (dict.fromkeys(baselines, "") | dict(models)).items():
+                row = earlier.get((method, weights[:HASH]))
+                rows.append(row or facts | _scored(method, weights, baselines.get(method) or load(method), pairs, name))
+            best = max((row for row in rows if row["set"] == name), key=lambda row: row["psnr"])
             announce(f"{name}: {len(pairs)} photos, best {best['psnr']:.2f} dB ({best['method']})")
     return rows
+
+
+def _scored(method, weights, run, pairs, name) -> dict:
+    scores = tables.rounded(mean(evaluate(run, pairs, description=f"{method}, {name}")))
+    return {"method": method, "weights": weights[:HASH]} | scores
+
+
+def _usable(known, untouched) -> dict[tuple[str, str], dict]:
+    """Earlier rows of a set by method and weights; none if its photos were others."""
+    rows = {(row["method"], row["weights"]): row for row in known if row["set"] == untouched["set"]}
+    same = rows.get(("untouched input", "")) == untouched
+    return rows if same else {}
 
 
 def take_all(photos: Sequence[Path], shot: Camera, folder: Path) -> list[Pair]:

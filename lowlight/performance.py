@@ -170,20 +170,27 @@ def choose_examples(
 def _perform_all(settings):
     if not settings.evaluate_only or settings.model is not None or settings.weights:
         raise UserError("All models are only measured. Give --evaluate-only with --all, and no --model or --weights.")
-    from lowlight import cross, showcase
-    from lowlight.enhancer import Enhancer
+    from lowlight import showcase
 
     zoo.default()  # refuses an empty models/ at once
     models = [entry["name"] for entry in zoo.available()]
     split = dataset.load(dataclasses.replace(settings, also=None, clean=None))[0]
     summaries = measure(models, split, settings.statistics)
     if settings.also or settings.clean:
-        enhancers = {name: Enhancer(zoo.load(name)[0]) for name in models}
-        report.write_cross(settings.statistics, cross.measure(enhancers, settings.also, settings.clean))
+        _measure_cross(settings, models)
     showcase.write_sheets(settings.statistics, models)
     if settings.statistics.resolve() == ROOT / "statistics":
         showcase.write_readme()
     return summaries
+
+
+def _measure_cross(settings, models):
+    from lowlight import cross
+
+    hashes = {name: zoo.files_of(name)[0]["weights"]["sha256"] for name in models}
+    known = report.read_cross(settings.statistics)
+    rows = cross.measure(hashes, lambda name: _candidate(name).enhancer, settings.also, settings.clean, known)
+    report.write_cross(settings.statistics, rows)
 
 
 def _candidate(model) -> Candidate:

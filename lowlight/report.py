@@ -134,15 +134,34 @@ def write_cross(statistics: Path, rows: Sequence[dict]) -> None:
     ----------
     statistics : Path
     rows : sequence of dict
-        Of each set and method: `set`, `photos` (how many), `method`, and means of metrics.
+        Of `lowlight.cross.measure`.
     """
-    columns = ["set", "photos", "method", *(key for key in tables.SAVED_DIGITS if any(key in row for row in rows))]
+    columns = [
+        "set",
+        "photos",
+        "method",
+        "weights",
+        *(key for key in tables.SAVED_DIGITS if any(key in row for row in rows)),
+    ]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write(statistics / CROSS, text.getvalue())
     write_readme(statistics)
+
+
+def read_cross(statistics: Path) -> list[dict]:
+    """The rows that `write_cross` wrote; none if it did not."""
+    path = statistics / CROSS
+    if not path.is_file():
+        return []
+    texts = ("set", "method", "weights")
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {key: text if key in texts else json.loads(text) for key, text in row.items() if text or key in texts}
+            for row in csv.DictReader(file)
+        ]
 
 
 def comparison(statistics: Path) -> str:

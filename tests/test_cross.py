@@ -32,12 +32,12 @@ def also(tmp_path):
     return tmp_path / "pairs"
 
 
-def identity(photo):
-    return photo
+def identity(name):
+    return lambda photo: photo
 
 
 def test_every_set_is_scored_with_baselines_and_models(clean, also):
-    rows = cross.measure({"model_00": identity}, also, clean, announce=lambda line: None)
+    rows = cross.measure({"model_00": "ab"}, identity, also, clean, announce=lambda line: None)
     assert {row["set"]: row["photos"] for row in rows} == {"held-out pairs": 1} | dict.fromkeys(cross.SHOTS, 2)
     by_name = {(row["set"], row["method"]): row for row in rows}
     assert by_name["well lit", "model_00"]["psnr"] == 100
@@ -48,7 +48,29 @@ def test_every_set_is_scored_with_baselines_and_models(clean, also):
 
 
 def test_a_folder_that_is_not_given_has_no_sets(also):
-    assert {row["set"] for row in cross.measure({}, also, None, announce=lambda line: None)} == {"held-out pairs"}
+    assert {row["set"] for row in cross.measure({}, identity, also, None, announce=lambda line: None)} == {
+        "held-out pairs"
+    }
+
+
+def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also, clean, tmp_path):
+    first = cross.measure({"model_00": "ab", "model_01": "cd"}, identity, also, clean, announce=lambda line: None)
+    report.write_cross(tmp_path, first)
+    assert report.read_cross(tmp_path) == first
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        return lambda photo: photo * 0.5
+
+    models = {"model_00": "ab", "model_01": "new"}
+    again = cross.measure(models, load, also, clean, report.read_cross(tmp_path), announce=lambda line: None)
+    assert set(loaded) == {"model_01"}
+    kept = [row for row in again if row["method"] != "model_01"]
+    assert kept == [row for row in first if row["method"] != "model_01"]
+    (clean / "0.png").unlink()
+    cross.measure(models, load, None, clean, first, announce=lambda line: None)
+    assert set(loaded) == {"model_00", "model_01"}
 
 
 def test_shots_are_the_same_each_time_and_their_truth_is_the_photo(clean, tmp_path):
@@ -61,11 +83,10 @@ def test_shots_are_the_same_each_time_and_their_truth_is_the_photo(clean, tmp_pa
 
 
 def test_the_table_has_a_row_for_each_method_and_the_best_in_bold(tmp_path):
-    rows = [
-        {"set": "well lit", "photos": 2, "method": "untouched input", "psnr": 100.0, "ssim": 1.0},
-        {"set": "well lit", "photos": 2, "method": "model_12", "psnr": 35.678, "ssim": 0.9712, "psnr_told": 36.0},
-        {"set": "noise", "photos": 3, "method": "model_12", "psnr": 28.3, "ssim": 0.8},
-    ]
+    untouched = {"set": "well lit", "photos": 2, "method": "untouched input", "weights": "", "psnr": 100.0, "ssim": 1.0}
+    model = {"set": "well lit", "photos": 2, "method": "model_12", "weights": "ab", "psnr": 35.678, "ssim": 0.9712}
+    noise = {"set": "noise", "photos": 3, "method": "model_12", "weights": "ab", "psnr": 28.3, "ssim": 0.8}
+    rows = [untouched, model | {"psnr_told": 36.0}, noise]
     report.write_cross(tmp_path, rows)
     readme = (tmp_path / "README.md").read_text()
     assert "| method | well lit (2) | noise (3) |" in readme
