@@ -14,6 +14,9 @@ CHARTED = ("psnr", "mae", "mse")
 SHEET = "ladder.png"
 CROSS = "cross.csv"
 
+LIGHT_SHEET = "light.png"
+LIGHT_CAPTION = "Clean photos taken in four kinds of light, and what the default model makes of them"
+
 SHEET_CAPTION = "Three dark photos and what each model makes of them"
 
 
@@ -124,6 +127,8 @@ def write_readme(statistics: Path) -> None:
         sections.append(f"## The same photos through every model\n\n![{SHEET_CAPTION}]({SHEET})\n")
     if (statistics / CROSS).is_file():
         sections.append(tables.cross(statistics / CROSS))
+    if (statistics / LIGHT_SHEET).is_file():
+        sections.append(f"![{LIGHT_CAPTION}]({LIGHT_SHEET})\n")
     write(statistics / "README.md", "\n".join(sections))
 
 

@@ -5,22 +5,32 @@ markers; ``performance_latest.py --all --evaluate-only`` does so, too, after mea
 """
 
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from lowlight import metrics, plots, report, zoo
 from lowlight.images import read_rgb
+from lowlight.pairs import read_pair
 from lowlight.recipes import RECIPES
 from lowlight.settings import ROOT
 from lowlight.synthetic import SAMPLES, shipped
 
 SHOWN = ("astronaut", "coffee", "rocket")
+IN_OTHER_LIGHT = {
+    "astronaut": "against the light",
+    "coffee": "noise, sigma 25",
+    "chelsea": "5 stops dark",
+    "rocket": "well lit",
+}
+"""Clean photos, and how of `lowlight.cross.SHOTS` each is taken."""
+
 WIDTH = 330
 """Of each photo, in pixels."""
 
 
 def write_sheets(statistics: Path, models: Sequence[str]) -> None:
-    """Write samples.png, made by the default model, and ladder.png, by each of `models`.
+    """Write samples.png and light.png, made by the default model, and ladder.png, by each of `models`.
 
     Raises
     ------
@@ -29,6 +39,7 @@ def write_sheets(statistics: Path, models: Sequence[str]) -> None:
     """
     write_samples_sheet(statistics / "samples.png", zoo.default())
     write_ladder_sheet(statistics / report.SHEET, models)
+    write_light_sheet(statistics / report.LIGHT_SHEET, zoo.default())
     report.write_readme(statistics)
 
 
@@ -40,6 +51,29 @@ def write_samples_sheet(path: Path, model: str) -> None:
 def write_ladder_sheet(path: Path, models: Sequence[str]) -> None:
     """Write a PNG with a block for each of `SHOWN`: sample, what each of `models` makes of it, and the clean photo."""
     report.write(path, plots.photos(_examples(models), WIDTH * 3 // 4, columns=4))
+
+
+def write_light_sheet(path: Path, model: str) -> None:
+    """Write a PNG with a row for each of `IN_OTHER_LIGHT`: the shot, what `model` makes of it, and the clean photo."""
+    from lowlight import cross
+    from lowlight.enhancer import Enhancer
+
+    enhance = Enhancer(zoo.load(model)[0])
+    examples = []
+    with tempfile.TemporaryDirectory() as folder:
+        for sample in SAMPLES:
+            shot = IN_OTHER_LIGHT.get(Path(sample.file).stem)
+            if shot:
+                (pair,) = cross.take_all([shipped(sample)], cross.SHOTS[shot], Path(folder))
+                low, truth = read_pair(pair)
+                output = enhance(low)
+                captions = (
+                    f"{metrics.psnr(truth, low):.1f} dB",
+                    f"{model}  {metrics.psnr(truth, output):.1f} dB",
+                    "clean",
+                )
+                examples.append(plots.Example(f"{sample.origin}: {shot}", captions, (low, output, truth)))
+    report.write(path, plots.photos(examples, WIDTH))
 
 
 def with_tables(readme: str, statistics: Path) -> str:
