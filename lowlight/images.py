@@ -47,7 +47,6 @@ IMAGE_SUFFIXES = frozenset({*FORMATS, *HEIC_SUFFIXES, *RAW_SUFFIXES})
 """What is read, by the end of the name; some needs a package more, which the error names if it is missing."""
 
 WITHOUT_ALPHA = {"JPEG", "BMP"}
-DEEP = {"PNG", "TIFF"}
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -56,8 +55,8 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 90, "subsampling": "4:4:4", "speed": 8},
     "HEIF": {"quality": 90, "enc_params": {"preset": "ultrafast"}},
 }
-"""Where the encoder may be fast or search long, it is fast: photos get larger by a tenth at most, not worse, and PNG
-even smaller."""
+"""Encoders are to be fast: a longer search makes AVIF and HEIC hardly smaller, and PNG of photos not at all, for in
+their noise there is nothing to find but runs."""
 
 LOWEST_JPEG_QUALITY = 90
 """A dark photo may have been saved more coarsely than it can be looked at once it is bright."""

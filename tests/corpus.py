@@ -107,7 +107,7 @@ def adobe_rgb() -> bytes:
 def cmyk_profile() -> bytes:
     """A profile in which cyan and magenta have changed places: ink that is 0 or full gives what it says exactly."""
     corners = np.stack(np.meshgrid(*[[0, 255]] * 4, indexing="ij"), axis=-1).reshape(1, 16, 4).astype(np.uint8)
-    inks = Image.fromarray(np.ascontiguousarray(corners[..., [1, 0, 2, 3]]), "CMYK").convert("RGB")
+    inks = _cmyk(corners[..., [1, 0, 2, 3]]).convert("RGB")
     lab = ImageCms.profileToProfile(
         inks, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
     )
@@ -264,8 +264,8 @@ def _profiles(folder) -> Iterator[Entry]:
     Image.fromarray(grey).save(folder / "grey_profile.png", icc_profile=profile)
     yield _good(folder / "grey_profile.png", lighter, tolerance=4, grey=True, profile=True)
     inks = np.kron(np.random.default_rng(3).integers(0, 2, (5, 8, 4), np.uint8) * 255, np.ones((8, 8, 1), np.uint8))
-    shown = np.asarray(Image.fromarray(np.ascontiguousarray(inks[..., [1, 0, 2, 3]]), "CMYK").convert("RGB"))
-    Image.fromarray(inks, "CMYK").save(folder / "inks.tif", icc_profile=cmyk_profile())
+    shown = np.asarray(_cmyk(inks[..., [1, 0, 2, 3]]).convert("RGB"))
+    _cmyk(inks).save(folder / "inks.tif", icc_profile=cmyk_profile())
     yield _good(folder / "inks.tif", shown, tolerance=4, profile=True)
     deep_inks = inks.astype(np.uint16) * 257
     tifffile.imwrite(
@@ -274,6 +274,10 @@ def _profiles(folder) -> Iterator[Entry]:
     yield _good(folder / "inks_deep.tif", shown, tolerance=4, depth=16, profile=True)
     broken = _saved(folder / "broken_profile.jpg", pixels, tolerance=5, icc_profile=b"not a profile")
     yield broken._replace(profile=True)
+
+
+def _cmyk(inks) -> Image.Image:
+    return Image.frombytes("CMYK", inks.shape[1::-1], inks.tobytes())
 
 
 def _metadata(folder) -> Iterator[Entry]:
@@ -378,8 +382,9 @@ def _bad(folder) -> Iterator[Entry]:
     for name in ("empty.jpg", "empty.png", "empty.tif", "empty.dng"):
         (folder / name).touch()
         yield Entry(folder / name, "bad", message="empty")
-    for name in ("diary.jpg", "diary.webp"):
-        (folder / name).write_text("Dear diary, today")
+    program = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n0 0 moveto\n%%EOF\n"
+    for name, text in (("diary.jpg", "Dear diary, today"), ("diary.webp", "Dear"), ("program.jpg", program)):
+        (folder / name).write_text(text)
         yield Entry(folder / name, "bad", message="not a photo")
     file = io.BytesIO()
     Image.new("1", (1, 1)).save(file, "PNG")
