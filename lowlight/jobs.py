@@ -153,8 +153,10 @@ def _matches(pattern) -> list[Path]:
 
 def _job(photo, settings) -> Job:
     ending = settings.ending or _own_suffix(photo.path)
-    # What a foreign ending says is part of the name: scan.v2 becomes scan.v2.png.
-    name = photo.path.stem if settings.ending or photo.path.suffix.lower() in IMAGE_SUFFIXES else photo.path.name
+    # An ending that cannot be kept is part of the name: scan.v2 becomes scan.v2.png, and IMG.dng beside IMG.tif stays
+    # apart from it as IMG.dng.tif.
+    as_it_is = settings.ending or photo.path.suffix.lower() in FORMATS
+    name = photo.path.stem if as_it_is else photo.path.name
     target = settings.output / photo.below.parent / f"{name}{settings.name_suffix}{ending}"
     return Job(photo.path, target, photo.problem)
 

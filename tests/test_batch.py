@@ -1,6 +1,7 @@
 """A whole run but for the model: what is written, what is told, what is kept. The model doubles the brightness."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ class Doubler(Engine):
 
     def __init__(self, *settings):
         self.name = "doubler"
-        self.controls = frozenset()
+        self.controls, self.scope = frozenset(), nullcontext
 
-    def _run(self, pixels, controls):
-        return np.minimum(pixels * 2, 1)
+    def enhancer(self, pixels, controls):
+        white = np.iinfo(pixels.dtype).max
+        return np.minimum(pixels.astype(int) * 2, white).astype(pixels.dtype)
 
 
 @pytest.fixture
@@ -100,8 +102,7 @@ def test_what_cannot_be_read_or_written_is_told_in_a_line_each_and_the_rest_goes
 
 @pytest.mark.filterwarnings("ignore")
 def test_of_a_folder_of_awkward_photos_each_good_one_comes_out_and_each_bad_one_is_named(enhance, tmp_path, capsys):
-    entries = [entry for entry in corpus.make(tmp_path / "in") if entry.path.name != "empty.dng"]
-    (tmp_path / "in" / "empty.dng").unlink()  # its result would have the name of empty.tif's
+    entries = corpus.make(tmp_path / "in")
     assert enhance(tmp_path / "in", recursive=True, json=str(tmp_path / "log")) == 1
     records = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     by_source = {record["in"]: record for record in records}
