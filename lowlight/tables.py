@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from lowlight.recipes import RECIPES
@@ -29,11 +30,14 @@ SAVED_DIGITS = {"psnr": 4, "psnr_gt_mean": 4, "mae": 6, "mse": 8, "ssim": 4, "ps
 def table(summaries: Sequence[dict], part: str) -> Table:
     """The means of models, measured together, over one part of the split, as a table for the terminal."""
     count = summaries[0]["split"][part]
-    result = Table(title=f"{PARTS[part]}: {count} photo{'s' if count > 1 else ''}", title_justify="left")
+    title = f"{PARTS[part]}: {count} photo{'s' if count > 1 else ''}"
+    result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     result.add_column("method", no_wrap=True)
     labels = _labels(summaries)
-    for label in labels.values():
-        result.add_column(label, justify="right")
+    for key, label in labels.items():
+        values = [shown(scores, key) for _, scores in methods(summaries, part)]
+        widest = max(map(len, values + label.split()))
+        result.add_column(label, justify="right", min_width=widest)  # nothing is cut on a narrow terminal
     for name, scores in methods(summaries, part):
         style = None if name in summaries[0]["baselines"] else "bold"
         result.add_row(name, *(shown(scores, key) for key in labels), style=style)
