@@ -76,7 +76,7 @@ def zoo(tmp_path, split, monkeypatch):
         seconds_per_megapixel=lambda methods: fake.timed.append(list(methods)) or dict.fromkeys(methods, 0.12345),
     )
     enhance = SimpleNamespace(Enhancer=lambda network: lambda photo: photo + np.float32(0.4))
-    for name, module in (("cost", cost), ("enhance", enhance)):
+    for name, module in (("cost", cost), ("enhancer", enhance)):
         monkeypatch.setitem(sys.modules, f"lowlight.{name}", module)
         monkeypatch.setattr(lowlight, name, module, raising=False)
     monkeypatch.setattr("lowlight.performance.zoo", fake)
