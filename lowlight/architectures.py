@@ -79,12 +79,11 @@ def sigmoid(dropout: float = 0.1, skips: bool = False) -> keras.Model:
 def unet(widths=(24, 48, 96), dropout: float = 0.1, normalised: bool = False) -> keras.Model:
     """Encoder-decoder (Ronneberger et al. 2015): two convolutions a level, the first level at half resolution.
 
-    With `normalised`, the photo times `gain` is a second input, and the output is a correction of it.
+    With `normalised`, the photo times `gain` is a second input.
     """
     photo = _photo()
     gain = _gain() if normalised else None
-    bright = _brightened(photo, gain) if normalised else None
-    x = layers.Concatenate(name="photos")([photo, bright]) if normalised else photo
+    x = layers.Concatenate(name="photos")([photo, _brightened(photo, gain)]) if normalised else photo
     skips = []
     for level, width in enumerate(widths, 1):
         x = conv_norm(x, width, f"down_{level}", strides=2)
@@ -95,10 +94,7 @@ def unet(widths=(24, 48, 96), dropout: float = 0.1, normalised: bool = False) ->
         x = up(x, widths[level - 1], f"up_{level}")
         x = layers.Concatenate(name=f"skip_{level}")([x, skips[level - 1]])
         x = conv_norm(x, widths[level - 1], f"decoder_{level}")
-    x = up(x, widths[0] // 2, "up_0")
-    if not normalised:
-        return _model(photo, _sigmoid(x))
-    return _model(photo, _sum(bright, layers.Conv2D(3, 3, padding="same", name="correction")(x)), gain)
+    return _model(photo, _sigmoid(up(x, widths[0] // 2, "up_0")), gain)
 
 
 def residual_unet(widths=(32, 48, 64, 96), blocks=(1, 1, 2, 2)) -> keras.Model:
