@@ -7,10 +7,11 @@ from lowlight.exposure import BLACK, level
 SECONDS = 1.0
 """After which decisions have followed a lasting change of the light by 63 %."""
 
-CUT = 0.25
-"""A mean change of the regions' brightness from one frame to the next, in log units, that is a cut to another scene.
+CUT = 0.2
+"""A change of half of the regions' brightness from one frame to the next, in log units, that is a cut to another scene.
 
-A cut between scenes of one brightness stays unnoticed; but then their decisions are much alike, too.
+A lamp that comes into view changes fewer of them. A cut between scenes of one brightness stays unnoticed; but then
+their decisions are much alike, too.
 """
 
 
@@ -42,7 +43,7 @@ class Smoothing:
             What to decide from.
         """
         now, logarithm = level(small), np.log(small + BLACK)
-        if self.level is None or np.abs(now - self.level).mean() > CUT:
+        if self.level is None or np.median(np.abs(now - self.level)) > CUT:
             self.average = logarithm
         else:
             share = 1 - np.exp(-max(time - self.time, 0.0) / SECONDS)

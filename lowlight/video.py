@@ -2,7 +2,6 @@
 
 import hashlib
 import heapq
-import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ VIDEO_SUFFIXES = frozenset(
 """What is taken for a clip, by the end of the name."""
 
 CODEC, OPTIONS = "libx264", {"crf": "18", "preset": "medium", "bf": "0"}
-"""H.264 whose loss is hardly seen. Without B-frames packets are in the order of their times, so segments just add up."""
+"""H.264 whose loss is hardly seen. Without B-frames packets are in the order of their times: segments just add up."""
 
 SEGMENT = 100
 """Frames that an interruption costs at most."""
@@ -206,7 +205,7 @@ class _Segment:
             self.stream = self.file.add_stream(CODEC, rate=clip.rate, options=OPTIONS)
 
     def add(self, pixels: np.ndarray, frame: Frame) -> None:
-        """Take the result of a frame; of odd sides the last pixels are left out, for half as many colours go in pairs."""
+        """Take the result of a frame; the last row or column of an odd number is left out, for two share one colour."""
         import av
 
         height, width = (side // 2 * 2 for side in pixels.shape[:2])
@@ -215,7 +214,7 @@ class _Segment:
         space, primaries, curve = self.clip.colours
         picture = picture.reformat(format="yuv420p", dst_colorspace=SPACES.get(space), dst_color_range=LIMITED)
         picture.pts, picture.time_base = frame.pts, self.clip.base
-        encoder = self.stream.codec_context
+        encoder: Any = self.stream.codec_context
         if not encoder.is_open:
             encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
             encoder.time_base = self.clip.base
