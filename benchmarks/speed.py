@@ -1,7 +1,7 @@
 """How fast main.py is, and how much memory it takes, on this machine.
 
-    python benchmarks/speed.py             # photos of 0.24 to 100 megapixels, and a folder of 200 (10 minutes on 2 cores)
-    python benchmarks/speed.py --quick     # the small ones, and a folder of 20 (2 minutes)
+    python benchmarks/speed.py             # photos of 0.24 to 100 megapixels, and a folder of 200: 10 minutes
+    python benchmarks/speed.py --quick     # the small ones, and a folder of 20: 2 minutes
     python benchmarks/speed.py --model 7 --sizes 2 24
 
 Photos are made for it, dark and noisy. Each size is run in a process of its own, after a small photo that warms it up;
