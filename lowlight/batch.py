@@ -1,6 +1,7 @@
 """Enhance many photos, and let no bad photo stop the rest."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import psutil
@@ -8,13 +9,14 @@ import psutil
 from lowlight import zoo
 from lowlight.engine import Engine
 from lowlight.errors import UserError
-from lowlight.images import image_size, read_photo, write_photo
+from lowlight.images import Photo, image_size, read_photo, write_photo
 from lowlight.in_place import backed_up
 from lowlight.jobs import Job, is_done, output_folder, plan
 from lowlight.pipeline import Room, Task, overlap
 from lowlight.settings import EnhanceSettings
 from lowlight.streams import enhance_stream
 from lowlight.tally import FAILED, PLANNED, SKIPPED, Tally
+from lowlight.video import Clip, is_clip
 from lowlight.watch import check, watch
 
 MOST_MEMORY = 2**30
@@ -79,8 +81,8 @@ def _run(jobs: Sequence[Job], settings, tally):
     overlap(
         watch(settings, room.closed) if settings.watch else jobs,
         weigh=_weigh,
-        read=partial(_read, settings=settings),
-        run=partial(_enhance, engine=engine, settings=settings),
+        read=partial(_read, engine=engine, settings=settings),
+        run=partial(_enhance, engine=engine, settings=settings, bar=tally.bar),
         write=partial(_write, settings=settings),
         tell=tally.told,
         room=room,
@@ -95,26 +97,43 @@ def _weigh(job) -> int:
     return height * width * BYTES_PER_PIXEL
 
 
-def _read(task, settings):
+def _read(task, engine, settings):
     if task.job.problem:
         raise UserError(task.job.problem)
-    task.photo = read_photo(task.job.source, settings.max_megapixels, levels=True)
-    height, width = task.photo.pixels.shape[:2]
-    task.facts |= {"width": width, "height": height, "in_bytes": task.job.source.stat().st_size}
+    source = task.job.source
+    task.facts["in_bytes"] = source.stat().st_size
+    if is_clip(source):
+        card = zoo.files_of(engine.name, settings.models_url)[0]
+        recipe = f"{card['weights']['sha256']} {settings.controls} {settings.compare} {settings.best}"
+        task.photo = Clip(source, task.job.target, recipe)
+        task.facts["frames"] = task.photo.frames
+    else:
+        task.photo = read_photo(source, settings.max_megapixels, levels=True)
+        height, width = task.photo.pixels.shape[:2]
+        task.facts |= {"width": width, "height": height}
 
 
-def _enhance(task, engine, settings):
-    task.photo = engine.enhance(task.photo, settings.controls, settings.compare)
+def _enhance(task, engine, settings, bar):
+    if isinstance(task.photo, Clip):
+        clip = task.photo
+
+        def run(pixels, small):
+            return engine.enhance(Photo(pixels), settings.controls, settings.compare, small).pixels
+
+        for _ in bar.track(clip.enhance(run), clip.frames, description=clip.source.name):
+            pass
+    else:
+        task.photo = engine.enhance(task.photo, settings.controls, settings.compare)
 
 
 def _write(task, settings):
     target = task.job.target
-    if settings.in_place:
-        with backed_up(target):
+    with backed_up(target) if settings.in_place else nullcontext():
+        if isinstance(task.photo, Clip):
+            task.photo.write(settings.strip_metadata)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
             write_photo(target, task.photo, settings.quality, settings.strip_metadata)
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_photo(target, task.photo, settings.quality, settings.strip_metadata)
     task.facts["out_bytes"] = target.stat().st_size
 
 

@@ -71,7 +71,9 @@ class Engine:
                 f"{', '.join(sorted(self.controls))}. Choose another model."
             )
 
-    def enhance(self, photo: Photo, controls: Controls, compare: bool = False) -> Photo:
+    def enhance(
+        self, photo: Photo, controls: Controls, compare: bool = False, small: np.ndarray | None = None
+    ) -> Photo:
         """Enhance a photo; what belongs to it stays.
 
         Parameters
@@ -81,6 +83,8 @@ class Engine:
             As `check` allows them.
         compare : bool
             Put the photo and its result side by side.
+        small : (64, 64, 3) float32 array, optional
+            As for `lowlight.enhancer.Enhancer`.
 
         Returns
         -------
@@ -88,7 +92,7 @@ class Engine:
             Of levels if `photo` is, which wait in a quarter of the memory that floats take; else of floats.
         """
         with self.scope():
-            pixels, alpha = self.enhancer(photo.pixels, controls), photo.alpha
+            pixels, alpha = self.enhancer(photo.pixels, controls, small=small), photo.alpha
         if compare:
             pixels = np.concatenate([photo.pixels, pixels], axis=1)
             alpha = None if alpha is None else np.concatenate([alpha, alpha], axis=1)

@@ -80,7 +80,11 @@ class Enhancer:
             self.run_with_base = _compiled(keras.Model(model.input, [output, model.output["base"]]))
 
     def __call__(
-        self, photo: np.ndarray, controls: Controls = AS_GUESSED, wished: np.ndarray | None = None
+        self,
+        photo: np.ndarray,
+        controls: Controls = AS_GUESSED,
+        wished: np.ndarray | None = None,
+        small: np.ndarray | None = None,
     ) -> np.ndarray:
         """Enhance a photo.
 
@@ -93,12 +97,14 @@ class Enhancer:
         wished : (8, 8, 1) float32 array, optional
             How bright to make each region, by `lowlight.exposure.level`, if the model takes that (`takes_level`).
             Default: as the model guesses it, and as it is where it is nearly right.
+        small : (64, 64, 3) float32 array, optional
+            What to decide from for the whole photo, by `lowlight.exposure.thumbnail`. Default: the photo's own.
 
         Returns
         -------
         (H, W, 3) array of the photo's type
         """
-        whole = self._of_whole(photo, controls, wished)
+        whole = self._of_whole(photo, controls, wished, small)
         while True:
             try:
                 return self._run(photo, whole, controls)
@@ -159,11 +165,11 @@ class Enhancer:
         change = output - base
         return output - (1 - denoise) * (change - uniform_filter(change, (COARSE, COARSE, 1)))
 
-    def _of_whole(self, photo, controls, wished) -> dict[str, np.ndarray]:
+    def _of_whole(self, photo, controls, wished, small) -> dict[str, np.ndarray]:
         """The inputs that are the same for all tiles."""
         if not self.takes_level:
-            return {"gain": np.reshape(gain(photo), (1, 1, 1, 1))}
-        small = thumbnail(photo)
+            return {"gain": np.reshape(gain(photo if small is None else small), (1, 1, 1, 1))}
+        small = thumbnail(photo) if small is None else small
         if wished is None:
             wished = wish(level(small), self.guess({"thumbnail": small[None]})[0])
         return {

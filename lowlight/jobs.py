@@ -10,6 +10,9 @@ from lowlight.errors import UserError
 from lowlight.images import FORMATS, IMAGE_SUFFIXES, list_images, result_suffix
 from lowlight.in_place import is_replaced
 from lowlight.settings import PREDICTED, STANDARD_STREAM, EnhanceSettings
+from lowlight.video import VIDEO_SUFFIXES, WRITTEN, clip_suffix, is_clip
+
+KNOWN = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 
 
 class Job(NamedTuple):
@@ -97,7 +100,7 @@ def key(path: Path) -> str:
 def _into_one_file(settings) -> bool:
     """Whether --output is a file's name and not a folder's."""
     output = settings.output
-    if output == PREDICTED or output.suffix.lower() not in FORMATS or output.is_dir():
+    if output == PREDICTED or output.suffix.lower() not in {*FORMATS, *WRITTEN} or output.is_dir():
         return False
     if len(settings.inputs) > 1 or not settings.inputs[0].is_file() or settings.watch:
         raise UserError(
@@ -143,20 +146,20 @@ def _below(folder, root, settings) -> Iterator[Found]:
 
 
 def _matches(pattern) -> list[Path]:
-    """What a pattern names, as the shell would have it: no hidden files; of other files only photos."""
+    """What a pattern names, as the shell would have it: no hidden files; of other files only photos and clips."""
     if not re.search(r"[*?[]", str(pattern)):
         return []
     found = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
     visible = (path for path in found if not path.name.startswith("."))
-    return sorted(path for path in visible if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in visible if path.is_dir() or path.suffix.lower() in KNOWN)
 
 
 def _job(photo, settings) -> Job:
-    ending = settings.ending or _own_suffix(photo.path)
+    ending = (None if is_clip(photo.path) else settings.ending) or _own_suffix(photo.path)
     # An ending that cannot be kept is part of the name: scan.v2 becomes scan.v2.png, and IMG.dng beside IMG.tif stays
     # apart from it as IMG.dng.tif.
-    as_it_is = settings.ending or photo.path.suffix.lower() in FORMATS
-    name = photo.path.stem if as_it_is else photo.path.name
+    replaced = settings.ending or is_clip(photo.path) or photo.path.suffix.lower() in FORMATS
+    name = photo.path.stem if replaced else photo.path.name
     target = settings.output / photo.below.parent / f"{name}{settings.name_suffix}{ending}"
     return Job(photo.path, target, photo.problem)
 
@@ -172,6 +175,8 @@ def _in_place(photo) -> Job:
 
 def _own_suffix(path) -> str:
     """What the result's name ends in: as the photo's own where that can be written."""
+    if is_clip(path):
+        return clip_suffix(path.suffix)
     return path.suffix if path.suffix.lower() in FORMATS else result_suffix(path.suffix)
 
 

@@ -1,0 +1,292 @@
+"""Clips that the tests make: what comes out of them, what an interruption leaves, what brightness does."""
+
+import json
+import struct
+import sys
+from fractions import Fraction
+from itertools import islice
+
+import av
+import numpy as np
+import pytest
+
+from lowlight import video
+from lowlight.batch import enhance_all
+from lowlight.enhancer import Enhancer
+from lowlight.exposure import thumbnail
+from lowlight.images import ImageError
+from lowlight.jobs import plan
+from lowlight.settings import EnhanceSettings
+from lowlight.smoothing import Smoothing
+from lowlight.video import Clip
+from tests.conftest import scene
+from tests.test_enhancer import local_model
+from tests.test_zoo import save_model
+
+BASE = Fraction(1, 90000)
+SOUND = 48000
+
+
+def write_clip(path, frames, times=None, depth=8, sound=True):
+    """Frames as H.264 or, of 10 bits, H.265; `times` in units of `BASE`, by default 30 a second."""
+    times = 3000 * np.arange(len(frames)) if times is None else times
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264" if depth == 8 else "libx265", rate=30, options={"crf": "6"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p" if depth == 8 else "yuv420p10le"
+        stream.codec_context.time_base, stream.codec_context.colorspace = BASE, 1
+        if sound:
+            tone = file.add_stream("aac", rate=SOUND)
+        for pixels, time in zip(frames, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame = frame.reformat(format=stream.pix_fmt, dst_colorspace=1)
+            frame.pts, frame.time_base = int(time), BASE
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+        for start in range(0, int(times[-1] * BASE * SOUND) if sound else 0, 1024):
+            wave = np.sin(np.arange(start, start + 1024, dtype=np.float32) / 20)[None]
+            block = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+            block.pts, block.rate, block.time_base = start, SOUND, Fraction(1, SOUND)
+            file.mux(tone.encode(block))
+        if sound:
+            file.mux(tone.encode(None))
+    return path
+
+
+def frames_of(path):
+    """The frames' pixels, upright, and times in seconds."""
+    with av.open(str(path)) as file:
+        frames = list(file.decode(video=0))
+    pixels = [np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)) for frame in frames]
+    return np.array(pixels), [float(frame.time) for frame in frames]
+
+
+def sound_of(path):
+    with av.open(str(path)) as file:
+        return [(float(p.pts * p.time_base), bytes(p)) for p in file.demux(audio=0) if p.dts is not None]
+
+
+def twice(pixels, small):
+    return np.minimum(pixels, 127) * 2
+
+
+def enhance(source, target, run=twice, recipe=""):
+    clip = Clip(source, target, recipe)
+    for _ in clip.enhance(run):
+        pass
+    clip.write()
+    return clip
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Fifty dark frames at uneven times."""
+    times = np.cumsum(np.random.default_rng(0).integers(1000, 6000, 50))
+    return write_clip(tmp_path / "clip.mp4", [scene(0) // (5 + i % 3) for i in range(50)], times)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+def test_uneven_times_and_sound_stay_and_each_frame_is_run(clip, tmp_path, ending, monkeypatch):
+    monkeypatch.setattr(video, "SEGMENT", 15)
+    target = tmp_path / "out" / f"bright{ending}"
+    assert enhance(clip, target).frames == 50
+    (before, times), (after, later) = frames_of(clip), frames_of(target)
+    shift = later[0] - times[0]  # Matroska has no times below zero, where the sound begins, and counts milliseconds
+    assert abs(shift) < (0.03 if ending == ".mkv" else 1e-9)
+    np.testing.assert_allclose(np.array(later) - shift, times, atol=6e-4 if ending == ".mkv" else 1e-9)
+    assert np.abs(after.astype(int) - twice(before, None)).mean() < 3
+    assert [data for _, data in sound_of(target)] == [data for _, data in sound_of(clip)]
+    starts = [np.array([time for time, _ in sound_of(path)]) for path in (clip, target)]
+    np.testing.assert_allclose(starts[1] - shift, starts[0], atol=1.1e-3 if ending == ".mkv" else 1e-9)
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_an_interrupted_run_is_gone_on_with_and_gives_the_same(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "SEGMENT", 15)
+    enhance(clip, tmp_path / "whole.mp4", by_thumbnail)
+    target = tmp_path / "out" / "bright.mp4"
+    steps = Clip(clip, target, "").enhance(by_thumbnail)
+    list(islice(steps, 37))
+    steps.close()
+    assert not target.exists()
+    ran = []
+
+    def counted(pixels, small):
+        ran.append(1)
+        return by_thumbnail(pixels, small)
+
+    enhance(clip, target, counted)
+    assert len(ran) == 50 - 30
+    np.testing.assert_array_equal(frames_of(target)[0], frames_of(tmp_path / "whole.mp4")[0])
+    assert frames_of(target)[1] == frames_of(clip)[1]
+    assert [path.name for path in target.parent.iterdir()] == ["bright.mp4"]
+
+
+def by_thumbnail(pixels, small):
+    """What depends on all frames before."""
+    return np.clip(pixels * (0.4 / small.mean()), 0, 255).astype(np.uint8)
+
+
+def test_what_another_model_has_left_is_thrown_away(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "SEGMENT", 15)
+    list(islice(Clip(clip, tmp_path / "bright.mp4", "model 9").enhance(twice), 40))
+    enhance(clip, tmp_path / "bright.mp4", lambda pixels, small: np.full_like(pixels, 99), "model 10")
+    assert np.abs(frames_of(tmp_path / "bright.mp4")[0].astype(int) - 99).max() <= 2
+
+
+def test_colours_and_their_tags_stay(tmp_path):
+    source = write_clip(tmp_path / "a.mkv", [np.full((48, 64, 3), colour, np.uint8) for colour in ((200, 50, 20), 90)])
+    enhance(source, tmp_path / "b.mkv", lambda pixels, small: pixels)
+    assert np.abs(frames_of(tmp_path / "b.mkv")[0].astype(int) - frames_of(source)[0]).max() <= 3
+    with av.open(str(tmp_path / "b.mkv")) as file:
+        codec = file.streams.video[0].codec_context
+        assert (codec.name, codec.pix_fmt, codec.colorspace, codec.color_range) == ("h264", "yuv420p", 1, 1)
+
+
+def test_ten_bits_are_run_as_sixteen(tmp_path):
+    kinds = []
+
+    def run(pixels, small):
+        kinds.append((pixels.dtype, small.shape))
+        return pixels
+
+    source = write_clip(tmp_path / "a.mkv", [np.full((48, 64, 3), (200, 50, 20), np.uint8)] * 2, depth=10, sound=False)
+    enhance(source, tmp_path / "b.mkv", run)
+    assert kinds == [(np.uint16, (64, 64, 3))] * 2
+    assert np.abs(frames_of(tmp_path / "b.mkv")[0].astype(int) - frames_of(source)[0]).max() <= 3
+
+
+def test_a_clip_that_was_held_sideways_is_set_upright(tmp_path):
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[:, :32] = 200
+    source = write_clip(tmp_path / "a.mp4", [frame] * 3, sound=False)
+    data = bytearray(source.read_bytes())
+    matrix = data.index(b"tkhd") + 44  # version 0 of the box: ISO/IEC 14496-12, 8.3.2
+    data[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)  # clockwise
+    source.write_bytes(data)
+    enhance(source, tmp_path / "b.mp4", lambda pixels, small: pixels)
+    with av.open(str(tmp_path / "b.mp4")) as file:
+        (first, *_) = file.decode(video=0)
+    pixels = first.to_ndarray(format="rgb24")
+    assert (first.rotation, pixels.shape) == (0, (64, 48, 3))
+    assert pixels[:30].min() > 190
+    assert pixels[34:].max() < 10
+
+
+def test_of_odd_sides_the_last_pixels_are_left_out(tmp_path):
+    source = write_clip(tmp_path / "a.mp4", [scene(0)] * 2, sound=False)
+    enhance(source, tmp_path / "b.mp4", lambda pixels, small: pixels[:45, :63])
+    assert frames_of(tmp_path / "b.mp4")[0].shape == (2, 44, 62, 3)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_a_clip_that_is_cut_short_is_refused_before_work_starts(tmp_path, ending):
+    rng = np.random.default_rng(0)
+    frames = list(rng.integers(0, 50, (90, 48, 64, 3), np.uint8))
+    whole = write_clip(tmp_path / f"whole{ending}", frames).read_bytes()
+    for share in (0, 0.01, 0.5, 0.8):
+        path = tmp_path / f"cut{ending}"
+        path.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(ImageError, match=rf"cut{ending} (cannot be read: .*|is cut short: .*)\.$"):
+            Clip(path, tmp_path / "out.mp4", "")
+
+
+def test_what_is_no_clip_or_cannot_become_one_is_told(clip, tmp_path):
+    (tmp_path / "diary.mp4").write_text("Dear diary")
+    with pytest.raises(ImageError, match=r"diary.mp4 cannot be read: Invalid data"):
+        Clip(tmp_path / "diary.mp4", tmp_path / "out.mp4", "")
+    with pytest.raises(ImageError, match=r"gone.mp4 cannot be read: No such file"):
+        Clip(tmp_path / "gone.mp4", tmp_path / "out.mp4", "")
+    with pytest.raises(ImageError, match=r"Received: out.jpg. Known: .m4v, .mkv"):
+        Clip(clip, tmp_path / "out.jpg", "")
+    with av.open(str(tmp_path / "song.mp4"), "w") as file:
+        file.mux(file.add_stream("aac", rate=SOUND).encode(None))
+    with pytest.raises(ImageError, match=r"song.mp4"):
+        Clip(tmp_path / "song.mp4", tmp_path / "out.mp4", "")
+
+
+def test_without_pyav_the_error_says_how_to_install_it(clip, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ImageError, match=r"needs av to be read. Install it: pip install av$"):
+        Clip(clip, tmp_path / "out.mp4", "")
+
+
+def test_an_average_follows_a_lasting_change_slowly_and_starts_anew_at_a_cut():
+    dark, dim, bright = (np.full((64, 64, 3), value, np.float32) for value in (0.1, 0.12, 0.5))
+    smoothing = Smoothing()
+    np.testing.assert_allclose(smoothing(dark, 0.0), dark, atol=1e-6)
+    followed = [smoothing(dim, time / 25).mean() for time in range(1, 101)]
+    assert followed == sorted(followed)
+    assert followed[0] < 0.102
+    share = np.log((followed[24] + 0.02) / 0.12) / np.log(0.14 / 0.12)
+    assert share == pytest.approx(1 - np.exp(-1), abs=1e-3)
+    assert followed[-1] == pytest.approx(0.12, abs=1e-3)
+    np.testing.assert_allclose(smoothing(bright, 4.1), bright, atol=1e-6)
+
+
+@pytest.fixture
+def lamp(tmp_path):
+    """A dark and noisy room, the light of which hums; a lamp comes and goes on the left; then another room."""
+    rng = np.random.default_rng(0)
+    frames = []
+    for number in range(40):
+        room = scene(0 if number < 30 else 9, 96, 128) / 8.0 * (1 if number < 30 else 4) * (1 + 0.05 * (number % 2))
+        room[:, :32] += 60 if 10 <= number < 20 else 0
+        frames.append(np.clip(room + rng.normal(0, 4, room.shape), 0, 255).astype(np.uint8))
+    return write_clip(tmp_path / "lamp.mp4", frames, sound=False)
+
+
+def test_brightness_jumps_no_more_than_that_of_the_clip(lamp, tmp_path):
+    enhancer = Enhancer(local_model())
+    enhance(lamp, tmp_path / "out.mp4", lambda pixels, small: enhancer(pixels, small=small))
+    jumps = [np.abs(np.diff(np.log(frames_of(path)[0].mean((1, 2, 3))))) for path in (lamp, tmp_path / "out.mp4")]
+    assert jumps[1].max() <= jumps[0].max()
+    assert jumps[1].mean() <= jumps[0].mean()
+
+
+def test_what_is_far_from_a_lamp_does_not_flicker_when_it_comes(lamp, tmp_path):
+    """By a gain alone, so that decisions are all that changes; each frame by itself would have the room flicker."""
+
+    def by_own(pixels, small):
+        return by_thumbnail(pixels, thumbnail(pixels))
+
+    ranges = {}
+    for run in (by_thumbnail, by_own):
+        enhance(lamp, tmp_path / "out.mp4", run)
+        room = np.log(frames_of(tmp_path / "out.mp4")[0][:30, :, 64:].mean((1, 2, 3)))
+        ranges[run] = np.abs(np.diff(room)).max()
+    own = np.abs(np.diff(np.log(frames_of(lamp)[0][:30, :, 64:].mean((1, 2, 3))))).max()
+    assert ranges[by_thumbnail] <= own + 0.02
+    assert ranges[by_own] > 4 * own
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_clips_that_are_named_are_enhanced_among_photos_and_told_in_json(photos, tmp_path, capsys):
+    clip = write_clip(tmp_path / "clip.mp4", [scene(0) // 5] * 5)
+    (tmp_path / "model").mkdir()
+    save_model(tmp_path / "model")
+    (tmp_path / "cut.mkv").write_bytes(b"nothing")
+    options = {"model": str(tmp_path / "model"), "json": str(tmp_path / "log")}
+    settings = EnhanceSettings((photos, clip, tmp_path / "cut.mkv"), tmp_path / "out", format="jpg", **options)
+    assert enhance_all(settings) == 1
+    said = capsys.readouterr()
+    assert "4 done, 0 skipped, 1 failed" in said.out
+    assert said.err == f"failed: {tmp_path / 'cut.mkv'} cannot be read: Invalid data found when processing input.\n"
+    records = {record["in"]: record for record in map(json.loads, (tmp_path / "log").read_text().splitlines())}
+    assert records[str(clip)]["frames"] == 5
+    assert records[str(clip)]["out_bytes"] == (tmp_path / "out" / "clip.mp4").stat().st_size
+    assert frames_of(tmp_path / "out" / "clip.mp4")[0].mean() > 2 * frames_of(clip)[0].mean()
+    before = clip.read_bytes()
+    assert enhance_all(EnhanceSettings((clip,), in_place=True, **options)) == 0
+    assert (tmp_path / "clip.mp4.orig").read_bytes() == before
+    assert frames_of(clip)[0].mean() > 80
+
+
+def test_folders_are_searched_for_photos_alone_and_clips_keep_their_container_where_it_can_be_written(photos, tmp_path):
+    for name in ("a.MP4", "b.avi", "c.mkv"):
+        (photos / name).touch()
+    assert len(plan(EnhanceSettings((photos,), tmp_path))) == 3
+    found = plan(EnhanceSettings((photos / "?.*",), tmp_path / "out", format="png"))
+    assert [job.target.name for job in found] == ["a.MP4", "b.mkv", "c.mkv"]
+    (job,) = plan(EnhanceSettings((photos / "b.avi",), tmp_path / "new.mov"))
+    assert job.target == tmp_path / "new.mov"
