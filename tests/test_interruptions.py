@@ -1,10 +1,12 @@
 """main.py is killed or stopped in the midst of a folder: nothing is half-written, and the next run does the rest."""
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -32,6 +34,8 @@ sys.exit(cli.run(lambda: batch.enhance_all(cli.parse(settings.EnhanceSettings, N
 def start(*words, **pipes):
     command = [sys.executable, "-c", WITHOUT_MODEL, *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | pipes
+    if os.name == "posix":  # Ctrl-C as at a terminal, also where these tests run in the background, which ignores it
+        pipes["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
 
 
