@@ -95,7 +95,8 @@ class EnhanceSettings:
     """
 
     inputs: tyro.conf.Positional[tuple[Path, ...]] = (ROOT / "test" / "low",)
-    """Photos, folders of photos, and patterns as '*.jpg'; or - for one from standard input to standard output."""
+    """Photos, clips, folders of photos, and patterns as '*.jpg'; or - for a photo from standard input to standard
+    output."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = PREDICTED
     """Folder for the results, which have the photos' names; or, for one photo, the file."""
     model: str | None = None

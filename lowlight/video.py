@@ -274,7 +274,7 @@ def _count(container, stream, path) -> int:
         If it is shorter than its header says, or ends within a packet.
     """
     frames, end, whole = 0, 0.0, False
-    for packet in container.demux(*container.streams.video, *container.streams.audio):
+    for packet in container.demux():
         if packet.pts is not None:
             frames += packet.stream is stream and not packet.is_discard
             end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
