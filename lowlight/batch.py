@@ -101,7 +101,6 @@ def _read(task, engine, settings):
     if task.job.problem:
         raise UserError(task.job.problem)
     source = task.job.source
-    task.facts["in_bytes"] = source.stat().st_size
     if is_clip(source):
         card = zoo.files_of(engine.name, settings.models_url)[0]
         recipe = f"{card['weights']['sha256']} {settings.controls} {settings.compare} {settings.best}"
@@ -111,6 +110,7 @@ def _read(task, engine, settings):
         task.photo = read_photo(source, settings.max_megapixels, levels=True)
         height, width = task.photo.pixels.shape[:2]
         task.facts |= {"width": width, "height": height}
+    task.facts["in_bytes"] = source.stat().st_size
 
 
 def _enhance(task, engine, settings, bar):
