@@ -3,6 +3,7 @@
     python main.py                                # all photos in test/low into test/predicted
     python main.py holiday/ night.jpg -o out      # any photos and folders
     python main.py holiday/ -o out --recursive    # with the tree of subfolders
+    python main.py clip.mp4 -o out                # a clip, frame by frame
     python main.py - < night.jpg > bright.jpg     # one photo, from and to other programs
     python main.py --list-models                  # which models there are, and how good each is
 
