@@ -46,4 +46,4 @@ def test_the_scores_in_the_readme_are_the_means_of_those_of_the_photos():
         ):
             shown = [float(value) for value in cells[head.index(column)].split(" / ")]
             for value, of_part in zip(shown, of_parts, strict=True):
-                assert abs(value - of_part[key]) <= 0.51 * 10**-digits
+                assert abs(value - of_part[key]) <= 0.56 * 10**-digits  # rounded twice
