@@ -17,7 +17,10 @@ from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 from lowlight.synthetic import encode, linear, through_jpeg
 
 SMALL = 128
-"""Side in pixels of what stands for the whole photo: pixels of it, not means, as noise is not to be averaged away."""
+"""Side in pixels of what stands for the whole photo: pixels of it, not means, as noise lifts what it is clipped at."""
+
+EXPOSURES = 4
+"""How often these pixels are taken, for their mean: a thumbnail of a real photo averages many pixels of noise."""
 
 _FILL = np.array([[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]])
 _FILL_GREEN = np.array([[0, 0.25, 0], [0.25, 1, 0.25], [0, 0.25, 0]])
@@ -53,12 +56,12 @@ class Camera:
 
 
 def draw(rng: np.random.Generator) -> Camera:
-    """A camera and a light: 15 % as it is, 25 % noisy, 60 % dark; of the dark ones two in five only where it is dim."""
+    """A camera and a light: 15 % as it is, 35 % noisy, half dark; of the dark ones two in five only where it is dim."""
     kind = rng.random()
     if kind < 0.15:
         return Camera()
     quality = int(rng.integers(60, 99)) if rng.random() < 0.5 else None
-    if kind < 0.4:
+    if kind < 0.5:
         if rng.random() < 0.5:
             return Camera(stops=rng.uniform(0, 0.5), sigma=rng.uniform(1, 50), quality=quality)
         return Camera(stops=rng.uniform(0, 1), quality=quality, **_noise(rng))
@@ -93,6 +96,7 @@ def take(
     Returns
     -------
     low, high, low of the whole, high of the whole : uint8 arrays, shaped as `clean` and `small`
+        Low of the whole is the mean of several exposures, if there is noise.
     """
     whole, part = linear(small), linear(clean)
     place = np.array([0.0, 0.0, 1.0, 1.0])
@@ -103,10 +107,10 @@ def take(
     if camera.dim_only is not None:
         lit = _bright_share(whole, camera.dim_only)
         dim, dim_part = (1 - lit(light, at)[..., None] for light, at in ((whole, place), (part, box)))
-    low, low_whole = (
-        _file(light * 2.0 ** (-camera.stops * share), camera, rng) for light, share in ((part, dim_part), (whole, dim))
-    )
-    return low, encode(part), low_whole, encode(whole)
+    low = _file(part * 2.0 ** (-camera.stops * dim_part), camera, rng)
+    exposures = EXPOSURES if camera.shot or camera.sigma else 1
+    taken = [_file(whole * 2.0 ** (-camera.stops * dim), camera, rng) for _ in range(exposures)]
+    return low, encode(part), np.rint(np.mean(taken, axis=0)).astype(np.uint8), encode(whole)
 
 
 def pixels_of(photo: np.ndarray, frame: Sequence[float]) -> np.ndarray:
