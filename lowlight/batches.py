@@ -26,11 +26,12 @@ COPIES = 2
 class Batches(keras.utils.PyDataset):
     """What both generations share: the order of an epoch, and batches as the graphs want them.
 
-    A batch is what goes into the graph and what should come out, by name, float32 in [0, 1]; of the inputs those that
-    `inputs` names. Set `epoch` and `first` (the step to begin with) before each `fit`.
+    A batch is what goes into the graph and what should come out, by name, float32 in [0, 1]; those that `inputs` and
+    `outputs` name. Set `epoch` and `first` (the step to begin with) before each `fit`.
     """
 
     inputs: Collection[str] = ("photo",)
+    outputs: Collection[str] = ("output",)
 
     def __init__(self, count: int, batch_size: int, seed: int):
         super().__init__(workers=1, max_queue_size=8)
@@ -50,8 +51,9 @@ class Batches(keras.utils.PyDataset):
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
         inputs, truths = zip(*(self.example(int(i)) for i in chosen), strict=True)
-        truth = {name: _stack(truths, name) for name in truths[0]}
-        return {name: _stack(inputs, name) for name in self.inputs}, truth if len(truth) > 1 else truth["output"]
+        truth = {name: _stack(truths, name) for name in self.outputs}
+        given = {name: _stack(inputs, name) for name in self.inputs}
+        return given, truth["output"] if self.outputs == ("output",) else truth
 
     def example(self, index: int) -> tuple[dict, dict]:
         """What goes into the graph and what should come out of it, by name; photos may be uint8."""

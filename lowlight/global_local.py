@@ -43,9 +43,8 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
         level = keras.Input((CELLS, CELLS, 1), name="level")
         white_balance = keras.Input((1,), name="white_balance")
         own = _level(thumbnail)
-        seen = _seen(thumbnail)
-        guess = _guess(seen, own)
-        known, whole = _known(seen, own, level)
+        guess = _guess(thumbnail, own)
+        known, whole = _known(_seen(thumbnail, (16, 32, FEATURES), "look"), own, level)
         base = _base(photo, box, own, level, white_balance, known, whole)
         photos = layers.Concatenate(name="photos")([photo, base])
     correction, mask = _cleaning(photos, whole, widths, blocks)
@@ -63,22 +62,26 @@ def _level(thumbnail):
     return ops.log(means + BLACK)
 
 
-def _seen(thumbnail):
-    """(B, 8, 8, 64): what the cells of the photo show, as it is and at the set brightness."""
+def _seen(thumbnail, widths, name):
+    """(B, 8, 8, widths[-1]): what the cells of the photo show, as it is and at the set brightness."""
     mean = ops.mean(thumbnail, axis=(1, 2, 3), keepdims=True)
     bright = ops.minimum(thumbnail * (LEVEL / ops.maximum(mean, LEVEL / LARGEST_GAIN)), 1.0)
-    x = layers.Concatenate(name="thumbnails")([thumbnail, bright])
-    for index, filters in enumerate((16, 32, FEATURES), 1):
-        x = layers.Conv2D(filters, 3, 2, "same", activation="relu", name=f"look_{index}")(x)
+    x = layers.Concatenate(name=f"{name}_at")([thumbnail, bright])
+    for index, filters in enumerate(widths, 1):
+        x = layers.Conv2D(filters, 3, 2, "same", activation="relu", name=f"{name}_{index}")(x)
     return x
 
 
-def _guess(seen, own):
-    """(B, 8, 8, 1): the level that a photo like this should have."""
-    x = conv(layers.Concatenate(name="guess_from")([seen, own]), FEATURES, "guess_1")
-    context = layers.Dense(FEATURES, activation="relu", name="guess_context")(_pooled(x, "guess"))
-    x = layers.Add(name="guess_in_context")([x, layers.Reshape((1, 1, FEATURES), name="guess_everywhere")(context)])
-    x = conv(x, FEATURES, "guess_2")
+def _guess(thumbnail, own, width=96):
+    """(B, 8, 8, 1): the level that a photo like this should have.
+
+    It shares no layer with what cleans, so that it can be trained for itself.
+    """
+    seen = _seen(thumbnail, (width // 4, width // 2, width), "guess_look")
+    x = conv(layers.Concatenate(name="guess_from")([seen, own]), width, "guess_1")
+    context = layers.Dense(width, activation="relu", name="guess_context")(_pooled(x, "guess"))
+    x = layers.Add(name="guess_in_context")([x, layers.Reshape((1, 1, width), name="guess_everywhere")(context)])
+    x = conv(x, width, "guess_2")
     usual = keras.initializers.Constant(-0.9)  # a mean of 0.4
     return layers.Conv2D(1, 1, kernel_initializer="zeros", bias_initializer=usual, name="guess")(x)
 

@@ -55,4 +55,9 @@ def brightness(truth, output, size=16):
     return mae(*(ops.average_pool(image, size) for image in (truth, output)))
 
 
+def of_levels(truth, guess):
+    """Mean absolute error of each map of brightness, (B, 8, 8, 1) by `lowlight.exposure.level`, as pixel values."""
+    return mae(ops.exp(truth), ops.exp(guess))
+
+
 LOSSES = {loss.__name__: loss for loss in (mae, mse, charbonnier, charbonnier_ssim)}

@@ -56,6 +56,8 @@ class TrainingSettings:
     start: str | None = None
     """Start from the weights of a trained model of the same graph, named as for main.py --model: to go on with other
     pairs, such as your own."""
+    part: Literal["guess"] | None = None
+    """With --start, train a part of the model alone: how bright models 11 and 12 guess that a photo should be."""
     resume: bool = False
     """Go on with the run in the output folder, also when it had ended or its budget was another."""
     overwrite: bool = False

@@ -16,7 +16,7 @@ from lowlight.batches import Batches, Crops, GlobalCrops, Patches, fitting_crop
 from lowlight.cost import machine
 from lowlight.enhancer import Enhancer
 from lowlight.errors import UserError
-from lowlight.losses import LOSSES, brightness, mae, mse
+from lowlight.losses import LOSSES, brightness, mae, mse, of_levels
 from lowlight.pairs import Split, write_split
 from lowlight.progress import TrainingProgress
 from lowlight.recipes import Recipe, recipe
@@ -25,6 +25,12 @@ from lowlight.validation import psnr, validate
 
 LOOK_EVERY = 8
 """Steps between two looks at the loss, the averages and the learning rate."""
+
+GUESS = "guess"
+"""The part of a global-local model that guesses how bright a photo should be; it can be trained for itself."""
+
+PHOTOS_A_CROP = 4
+"""Of the whole photos that the guess learns from, so many are seen for each crop that a whole model would see."""
 
 OUTPUT_WEIGHTS = {"output": 1.0, "base": 0.2, "guess": 0.1}
 """What the losses of a global-local model count: the base carries the brightness, so that a wish is obeyed."""
@@ -81,15 +87,18 @@ class Trainer:
         self.plan, self.settings, self.split, self.about = plan, settings, split, about
         self.state, self.announce, self.folder = state, announce, settings.run_folder
         keras.utils.set_random_seed(settings.seed)
-        self.model = _build(plan, settings.mixed_precision)
+        whole = architectures.build(plan.architecture, _precision(settings.mixed_precision), **plan.settings)
+        self.model = _compiled(plan, _part(whole, settings.part), settings.part)
         self.measured = architectures.build(plan.architecture, **plan.settings)
+        self.learnt = _part(self.measured, settings.part)
         self.enhancer = Enhancer(self.measured)
-        self.started_from = self._start(settings.start) if settings.start else None
+        self.started_from = self._start(settings.start, whole) if settings.start else None
         self.averages = self.model.get_weights() if plan.average else None
         if state.arrays:
             self._restore()
         self.batches = self._batches()
         self.batches.inputs = tuple(self.model.input)
+        self.batches.outputs = self.model.output_names
         self.schedule = keras.optimizers.schedules.ExponentialDecay(plan.learning_rate, 1, plan.final_rate)
 
     def run(self) -> None:
@@ -145,9 +154,12 @@ class Trainer:
             return Crops(train, plan.crop, plan.crops_per_photo, plan.batch_size, seed, plan.flips)
         sources, more = dataset.sources(self.settings, plan.mixture, self.split)
         self.about = self.about | more
-        return GlobalCrops(sources, len(train) * plan.crops_per_photo, plan.crop, plan.batch_size, seed)
+        crop, batch_size = plan.crop, plan.batch_size
+        if self.settings.part == GUESS:
+            crop, batch_size = architectures.STRIDE, batch_size * PHOTOS_A_CROP
+        return GlobalCrops(sources, len(train) * plan.crops_per_photo, crop, batch_size, seed)
 
-    def _start(self, name) -> dict:
+    def _start(self, name, whole) -> dict:
         """Take the weights of a trained model; what its card calls them."""
         earlier, card = zoo.load(name)
         if card.get("architecture") != {"name": self.plan.architecture, "settings": self.plan.settings}:
@@ -155,7 +167,9 @@ class Trainer:
                 f"The weights to start from are of another graph. Received: --start {name} for model "
                 f"{self.plan.number}, a {self.plan.architecture}. Name a model of that graph."
             )
-        self.model.set_weights(earlier.get_weights())
+        for model in (whole, self.measured):
+            model.set_weights(earlier.get_weights())
+        self.earlier = card
         return {"name": card["name"], "sha256": card["weights"]["sha256"]}
 
     def _restore(self):
@@ -187,8 +201,9 @@ class Trainer:
         """
         start = time.monotonic()
         state = self.state
-        self.measured.set_weights(self.averages or self.model.get_weights())
-        scores = validate(self.enhancer, self.split.val, LOSSES[self.plan.loss])
+        self.learnt.set_weights(self.averages or self.model.get_weights())
+        told = self.settings.part != GUESS
+        scores = validate(self.enhancer, self.split.val, LOSSES[self.plan.loss], told)
         state.seconds += time.monotonic() - start
         if state.best_loss is None or scores["val_loss"] < state.best_loss or self.plan.keep_last:
             state.best_loss, state.best_psnr = scores["val_loss"], scores["val_psnr"]
@@ -199,35 +214,46 @@ class Trainer:
 
     def _write_card(self):
         plan, state, split = self.plan, self.state, self.split
-        crops = state.total_steps * self.batches.batch_size
         weights = self.folder / f"{plan.name}.weights.h5"
-        zoo.write_card(
-            self.folder / f"{plan.name}.json",
-            {
-                "name": plan.name,
-                "generation": plan.generation,
-                "idea": plan.idea,
-                "architecture": {"name": plan.architecture, "settings": plan.settings},
-                "parameters": self.measured.count_params(),
-                "recipe": dataclasses.asdict(plan)
-                | {"seed": self.settings.seed, "mixed_precision": self.settings.mixed_precision},
-                "data": self.about
-                | {"train": len(split.train), "val": len(split.val), "test": len(split.test), "split": split.source},
-                "training": {
-                    "epochs": round(state.epoch + state.step / self.batches.steps, 2),
-                    "steps": state.total_steps,
-                    "crops": crops,
-                    "megapixels": round(crops * plan.crop**2 / 1e6, 1),
-                    "minutes": round(state.seconds / 60, 1),
-                    "machine": machine(),
-                    "best_epoch": round(state.best_epoch, 2),
-                    "val_psnr": round(state.best_psnr, 4),
-                    "started_from": self.started_from,
-                },
-                "weights": {"file": weights.name, "sha256": zoo.sha256(weights), "bytes": weights.stat().st_size},
-                "versions": zoo.versions(),
-            },
-        )
+        data = {"train": len(split.train), "val": len(split.val), "test": len(split.test), "split": split.source}
+        card = {
+            "name": plan.name,
+            "generation": plan.generation,
+            "idea": plan.idea,
+            "architecture": {"name": plan.architecture, "settings": plan.settings},
+            "parameters": self.measured.count_params(),
+            "recipe": dataclasses.asdict(plan)
+            | {"seed": self.settings.seed, "mixed_precision": self.settings.mixed_precision},
+            "data": self.about | data,
+            "training": self._training(),
+            "weights": {"file": weights.name, "sha256": zoo.sha256(weights), "bytes": weights.stat().st_size},
+            "versions": zoo.versions(),
+        }
+        if self.settings.part == GUESS:  # the rest is as it was, and so is what its card tells
+            card |= {key: self.earlier[key] for key in ("recipe", "training")}
+            card["guess_training"] = self._guess_training()
+        zoo.write_card(self.folder / f"{plan.name}.json", card)
+
+    def _training(self) -> dict:
+        state = self.state
+        crops = state.total_steps * self.batches.batch_size
+        return {
+            "epochs": round(state.epoch + state.step / self.batches.steps, 2),
+            "steps": state.total_steps,
+            "crops": crops,
+            "megapixels": round(crops * self.plan.crop**2 / 1e6, 1),
+            "minutes": round(state.seconds / 60, 1),
+            "machine": machine(),
+            "best_epoch": round(state.best_epoch, 2),
+            "val_psnr": round(state.best_psnr, 4),
+            "started_from": self.started_from,
+        }
+
+    def _guess_training(self) -> dict:
+        facts = self._training()
+        facts["photos"] = facts.pop("crops")
+        del facts["megapixels"]
+        return facts | {"learning_rate": self.plan.learning_rate, "seed": self.settings.seed, "data": self.about}
 
 
 class Watch(keras.callbacks.Callback):
@@ -290,12 +316,17 @@ class Watch(keras.callbacks.Callback):
 
 
 def _last(history, name) -> float:
-    """Of the model's one output, or of the first of several."""
-    return (history.get(name) or history[f"output_{name}"])[-1]
+    """Of the model's one output, or of the first of several; nan where that is no photo."""
+    return (history.get(name) or history.get(f"output_{name}") or [np.nan])[-1]
 
 
 def _adapt(plan, settings):
     """The recipe with what the command line changes in it."""
+    if settings.part and (plan.architecture != "global_local" or not settings.start):
+        raise UserError(
+            f"A part is trained of models 11 and 12 alone, from trained weights. Received: --part {settings.part} for "
+            f"model {plan.number}{'' if settings.start else ' without --start'}. Give both, or leave it out."
+        )
     names = ("epochs", "batch_size", "learning_rate", "crop")
     changes = {name: value for name in names if (value := getattr(settings, name)) is not None}
     for name, value in changes.items() | {("minutes", settings.minutes or 1)}:
@@ -307,23 +338,34 @@ def _adapt(plan, settings):
 def _unchangeable(plan, settings, split):
     facts = dataclasses.asdict(plan) | {
         name: str(value) if isinstance(value := getattr(settings, name), Path) else value
-        for name in ("seed", "mixed_precision", "start", "also", "clean")
+        for name in ("seed", "mixed_precision", "start", "part", "also", "clean")
     }
     facts |= {"train pairs": [p.name for p in split.train], "val pairs": [p.name for p in split.val]}
     facts |= {"mixture": list(plan.mixture)}  # as JSON gives it back
     return {key: value for key, value in facts.items() if key not in ("epochs", "idea", "why")}
 
 
-def _build(plan, mixed_precision):
+def _precision(mixed):
     on_gpu = any(device.startswith("gpu") for device in keras.distribution.list_devices())
-    half = "mixed_float16" if on_gpu else "mixed_bfloat16"
-    model = architectures.build(plan.architecture, half if mixed_precision else "float32", **plan.settings)
+    return ("mixed_float16" if on_gpu else "mixed_bfloat16") if mixed else "float32"
+
+
+def _part(model, part):
+    """What is trained of a model, as a model of the same layers."""
+    if part != GUESS:
+        return model
+    return keras.Model({"thumbnail": model.input["thumbnail"]}, {"guess": model.output["guess"]})
+
+
+def _compiled(plan, model, part):
     optimizer = keras.optimizers.Adam(plan.learning_rate, weight_decay=plan.weight_decay or None, clipnorm=plan.clip)
     scores, loss = [psnr, mae, mse], LOSSES[plan.loss]
     asked = {"loss": loss, "metrics": scores}
-    if isinstance(model.output, dict):
+    if part == GUESS:
+        asked = {"loss": {"guess": of_levels}}
+    elif isinstance(model.output, dict):
         asked = {
-            "loss": {"output": loss, "base": brightness, "guess": mae},
+            "loss": {"output": loss, "base": brightness, "guess": of_levels},
             "loss_weights": OUTPUT_WEIGHTS,
             "metrics": {"output": scores},
         }

@@ -13,7 +13,7 @@ from lowlight.losses import mse
 from lowlight.pairs import Pair, read_pair
 
 
-def validate(enhancer: Enhancer, pairs: Sequence[Pair], loss: Callable) -> dict[str, float]:
+def validate(enhancer: Enhancer, pairs: Sequence[Pair], loss: Callable, told: bool = True) -> dict[str, float]:
     """Means over whole photos, as history.csv names them.
 
     A model that takes a level is judged by its loss when told the truth's: how bright an unseen truth is cannot be read
@@ -25,6 +25,8 @@ def validate(enhancer: Enhancer, pairs: Sequence[Pair], loss: Callable) -> dict[
     pairs : sequence of Pair
     loss : callable
         One of `lowlight.losses.LOSSES`.
+    told : bool
+        Whether to tell the truth's brightness; False where the guess of it is what learns.
     """
     rows = []
     for pair in pairs:
@@ -32,7 +34,7 @@ def validate(enhancer: Enhancer, pairs: Sequence[Pair], loss: Callable) -> dict[
         photo, truth = low.astype(np.float32) / 255, high.astype(np.float32) / 255
         output = enhancer(photo)
         row = metrics.score(truth, output, with_ssim=False)
-        if enhancer.takes_level:
+        if enhancer.takes_level and told:
             output = enhancer(photo, wished=level(thumbnail(truth)))
             row["psnr_told"] = metrics.psnr(truth, output)
         row["loss"] = float(ops.convert_to_numpy(loss(truth[None], output[None]))[0])
