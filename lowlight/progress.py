@@ -1,5 +1,7 @@
 """What a person sees while a model trains: one live line, and a line for each epoch."""
 
+import math
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -47,9 +49,10 @@ class TrainingProgress:
         self.val = f"val PSNR {row['val_psnr']:.2f} dB (kept: {best:.2f})"
         if "val_psnr_told" in row:
             self.val += f", told the brightness {row['val_psnr_told']:.2f} dB"
+        of_crops = "" if math.isnan(row["psnr"]) else f"PSNR {row['psnr']:.2f}  "
         line = (
             f"epoch {row['epoch']:.4g}  {row['minutes']:.1f} min  rate {row['learning_rate']:.2g}  "
-            f"loss {row['loss']:.4f}  PSNR {row['psnr']:.2f}  val loss {row['val_loss']:.4f}  {self.val}"
+            f"loss {row['loss']:.4f}  {of_crops}val loss {row['val_loss']:.4f}  {self.val}"
         )
         if self.bar.disable:
             self.announce(line)

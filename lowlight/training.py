@@ -98,7 +98,7 @@ class Trainer:
             self._restore()
         self.batches = self._batches()
         self.batches.inputs = tuple(self.model.input)
-        self.batches.outputs = self.model.output_names
+        self.batches.outputs = tuple(self.model.output) if isinstance(self.model.output, dict) else ("output",)
         self.schedule = keras.optimizers.schedules.ExponentialDecay(plan.learning_rate, 1, plan.final_rate)
 
     def run(self) -> None:
@@ -213,7 +213,7 @@ class Trainer:
         return scores
 
     def _write_card(self):
-        plan, state, split = self.plan, self.state, self.split
+        plan, split = self.plan, self.split
         weights = self.folder / f"{plan.name}.weights.h5"
         data = {"train": len(split.train), "val": len(split.val), "test": len(split.test), "split": split.source}
         card = {
@@ -230,7 +230,8 @@ class Trainer:
             "versions": zoo.versions(),
         }
         if self.settings.part == GUESS:  # the rest is as it was, and so is what its card tells
-            card |= {key: self.earlier[key] for key in ("recipe", "training")}
+            card["recipe"] = self.earlier["recipe"]
+            card["training"] = self.earlier["training"] | {"val_psnr": round(self.state.best_psnr, 4)}
             card["guess_training"] = self._guess_training()
         zoo.write_card(self.folder / f"{plan.name}.json", card)
 

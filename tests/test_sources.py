@@ -75,6 +75,7 @@ def test_the_eight_turns_are_all_different():
 def test_batches_have_all_that_the_graph_wants_and_the_same_ones_each_time(pair):
     batches = GlobalCrops([(0.5, PairSource([pair])), (0.5, CleanSource([[pair.high]]))], 16, 32, 4, seed=0)
     batches.inputs = ("photo", "thumbnail", "box", "level", "white_balance")
+    batches.outputs = ("output", "base", "guess")
     inputs, truth = batches[1]
     assert {name: array.shape for name, array in inputs.items()} == {
         "photo": (4, 32, 32, 3),

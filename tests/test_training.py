@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,7 +25,10 @@ TINY = ("--batch-size", "2", "--crop", "16")
 
 def start(script, *arguments):
     command = [sys.executable, ROOT / script, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    if os.name == "posix":  # Ctrl-C as at a terminal, also where these tests run in the background, which ignores it
+        pipes["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    return subprocess.Popen(command, text=True, **pipes)
 
 
 def finish(process):
@@ -228,3 +232,25 @@ def _state(folder):
         return runs.load(folder)
     except UserError:
         return None
+
+
+def test_the_guess_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tmp_path):
+    whole = train(quick(pairs_folder, tmp_path / "whole", model=11), "latest", announce=print)
+    alone = quick(pairs_folder, tmp_path / "guess", model=11, start=str(whole), part="guess", learning_rate=2e-3)
+    (before, card_before), (after, card) = (zoo.load(folder) for folder in (whole, train(alone, "latest")))
+    changed = {
+        layer.name
+        for layer, earlier in zip(after.layers, before.layers, strict=True)
+        if any(not np.array_equal(*pair) for pair in zip(layer.get_weights(), earlier.get_weights(), strict=True))
+    }
+    assert changed
+    assert all(name.startswith("guess") for name in changed)
+    assert card["guess_training"]["started_from"]["sha256"] == card_before["weights"]["sha256"]
+    assert card["training"]["steps"] == card_before["training"]["steps"]
+    assert card["recipe"] == card_before["recipe"]
+
+
+@pytest.mark.parametrize("changes", [{"model": 10, "start": "10"}, {"model": 11}])
+def test_a_part_that_cannot_be_trained_is_refused(pairs_folder, tmp_path, changes):
+    with pytest.raises(UserError, match="Received: --part guess"):
+        train(quick(pairs_folder, tmp_path / "run", part="guess", **changes), "latest")
