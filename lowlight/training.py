@@ -32,6 +32,9 @@ GUESS = "guess"
 PHOTOS_A_CROP = 4
 """Of the whole photos that the guess learns from, so many are seen for each crop that a whole model would see."""
 
+GUESS_DECAY = 0.05
+"""Weight decay of the guess: it soon knows its photos by heart."""
+
 OUTPUT_WEIGHTS = {"output": 1.0, "base": 0.2, "guess": 0.1}
 """What the losses of a global-local model count: the base carries the brightness, so that a wish is obeyed."""
 
@@ -359,7 +362,8 @@ def _part(model, part):
 
 
 def _compiled(plan, model, part):
-    optimizer = keras.optimizers.Adam(plan.learning_rate, weight_decay=plan.weight_decay or None, clipnorm=plan.clip)
+    decay = GUESS_DECAY if part == GUESS else plan.weight_decay or None
+    optimizer = keras.optimizers.Adam(plan.learning_rate, weight_decay=decay, clipnorm=plan.clip)
     scores, loss = [psnr, mae, mse], LOSSES[plan.loss]
     asked = {"loss": loss, "metrics": scores}
     if part == GUESS:
