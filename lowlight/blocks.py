@@ -45,3 +45,29 @@ def up(x, filters, name):
     layer that every version of Keras has and that leaves no checkerboard of unequal overlaps.
     """
     return layers.Conv2DTranspose(filters, 2, strides=2, name=name)(x)
+
+
+def residual_encoder(x, widths, blocks):
+    """What each level of a U-Net of residual blocks gives, finest first, each at half the side of the one before.
+
+    Parameters
+    ----------
+    x : (B, H, W, widths[0]) tensor
+    widths, blocks : sequences of int
+        Channels and residual blocks of each level.
+    """
+    levels = []
+    for level, (width, count) in enumerate(zip(widths, blocks, strict=True), 1):
+        x = x if level == 1 else down(x, width, f"down_{level}")
+        x = residuals(x, width, count, f"encoder_{level}")
+        levels.append(x)
+    return levels
+
+
+def residual_decoder(x, levels, widths, blocks):
+    """From x, in place of the coarsest of the encoder's levels, to (B, H, W, widths[0]); the finer levels are added."""
+    for level in range(len(levels) - 1, 0, -1):
+        x = up(x, widths[level - 1], f"up_{level}")
+        x = layers.Add(name=f"skip_{level}")([x, levels[level - 1]])
+        x = residuals(x, widths[level - 1], blocks[level - 1], f"decoder_{level}")
+    return x

@@ -7,7 +7,7 @@ by feature-wise scale and shift (Perez et al. 2018, FiLM) what the whole photo i
 """
 
 from lowlight.backend import computing, keras, layers, ops
-from lowlight.blocks import conv, down, residuals, up
+from lowlight.blocks import conv, residual_decoder, residual_encoder
 from lowlight.exposure import BLACK, CELLS, LARGEST_GAIN, LEVEL, THUMBNAIL
 
 DARKEST, BRIGHTEST = 1e-3, 0.97
@@ -130,21 +130,13 @@ def _shares(ones, start, stop):
 def _cleaning(x, whole, widths, blocks):
     """What to add (B, H, W, 3), and how much of the finest detail to keep (B, H, W, 3)."""
     x = layers.Conv2D(widths[0], 3, strides=2, padding="same", name="stem")(x)
-    skips = []
-    for level, (width, count) in enumerate(zip(widths, blocks, strict=True), 1):
-        x = x if level == 1 else down(x, width, f"down_{level}")
-        x = residuals(x, width, count, f"encoder_{level}")
-        skips.append(x)
-    skips.pop()
+    levels = residual_encoder(x, widths, blocks)
     scale, shift = (
         layers.Reshape((1, 1, widths[-1]), name=name)(_from_zero(widths[-1], f"film_{name}")(whole))
         for name in ("scale", "shift")
     )
-    x = layers.Add(name="film")([x, layers.Multiply(name="scaled")([x, scale]), shift])
-    for level in range(len(skips), 0, -1):
-        x = up(x, widths[level - 1], f"up_{level}")
-        x = layers.Add(name=f"skip_{level}")([x, skips[level - 1]])
-        x = residuals(x, widths[level - 1], blocks[level - 1], f"decoder_{level}")
+    x = layers.Add(name="film")([levels[-1], layers.Multiply(name="scaled")([levels[-1], scale]), shift])
+    x = residual_decoder(x, levels, widths, blocks)
     mask = layers.Conv2D(3, 3, padding="same", activation="sigmoid", kernel_initializer="zeros", name="mask_half")(x)
     correction = layers.Conv2DTranspose(3, 2, strides=2, kernel_initializer="zeros", name="correction")(x)
     return correction, layers.UpSampling2D(2, name="mask")(mask)
