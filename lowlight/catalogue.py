@@ -37,6 +37,7 @@ def inform() -> int:
     """Print what a report of a problem should say of the machine, and give the exit status. Loads TensorFlow."""
     import psutil
 
+    from lowlight.backend import fastest_precision
     from lowlight.engine import devices
 
     memory = psutil.virtual_memory()
@@ -46,6 +47,8 @@ def inform() -> int:
         print(f"{package} {number}")
     print(f"system: {platform.platform()}, {psutil.cpu_count()} cores")
     print(f"devices: {', '.join(devices())}")
+    half = fastest_precision() != "float32"
+    print(f"precision: {'bfloat16 for models 11 and 12, ' if half else ''}float32{' for the others' if half else ''}")
     print(f"memory: {memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it free")
     print(f"models: {zoo.MODELS}: {sum(map(zoo.is_here, names))} of {len(names)}")
     return 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowlight import zoo
+from lowlight import backend, catalogue, zoo
 from lowlight.batch import enhance_all
 from lowlight.images import read_photo, read_rgb
 from lowlight.settings import EnhanceSettings
@@ -194,3 +194,10 @@ def _importing(words):
     """Run main.py so that every import is listed on stderr."""
     command = [sys.executable, "-X", "importtime", ROOT / "main.py", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=200)
+
+
+@pytest.mark.parametrize(("policy", "said"), [("float32", "precision: float32\n"), ("mixed_bfloat16", "bfloat16 for")])
+def test_info_tells_in_which_precision_models_compute(policy, said, monkeypatch, capsys):
+    monkeypatch.setattr(backend, "fastest_precision", lambda: policy)
+    assert catalogue.inform() == 0
+    assert said in capsys.readouterr().out
