@@ -101,12 +101,23 @@ def measure(
     baselines = _rows(BASELINES, parts)
     summaries = []
     for name, candidate in candidates.items():
-        of_model = _rows({name: candidate.enhancer}, parts)
-        rows = {part: baselines[part] | of_model[part] for part in parts}
-        summaries.append(summarise(candidate.card, split, rows, costs[name], zoo.versions()))
+        unseen = {part: pairs for part, pairs in parts.items() if part == "test" or "validation" not in candidate.card}
+        if not unseen:
+            raise UserError(f"{name} learnt from all pairs that could be measured. Received: no test pairs.")
+        of_model = _rows({name: candidate.enhancer}, unseen)
+        summaries.append(
+            summarise(
+                candidate.card,
+                split,
+                {part: baselines[part] | of_model.get(part, {}) for part in parts},
+                costs[name],
+                zoo.versions(),
+            )
+        )
+        rows = {part: baselines[part] | of_model[part] for part in unseen}
         examples = [
             example
-            for part, pairs in parts.items()
+            for part, pairs in unseen.items()
             for example in choose_examples(tables.PARTS[part], name, candidate.enhancer, pairs, rows[part][name])
         ]
         report.write_report(statistics, summaries[-1], rows, examples, _history(candidate))
@@ -122,12 +133,25 @@ def summarise(
 ) -> dict:
     """The facts of summary.json: what was measured, on what and how, and the means by part and method."""
     data = card["data"]
-    at_home = data["split"] == split.source and all(data[part] == len(getattr(split, part)) for part in tables.PARTS)
+    counts = {part: len(getattr(split, part)) for part in ("train", *tables.PARTS)}
     notes = []
+    if "validation" in card:
+        counts |= {"train": counts["train"] + counts["val"], "val": 0}
+        notes.append(
+            f"{card['name']} went on with the validation pairs, too, once all was chosen: its scores on validation are "
+            "those of the weights that it went on from."
+        )
+    at_home = data["split"] == split.source and all(data[part] == count for part, count in counts.items())
     if not at_home:
         notes.append(f"{card['name']} was trained on other pairs ({data['name']}): it may have seen some of these.")
     if any(pair.low.parent.parent.name == "eval15" for pair in split.test):
         notes.append(NEAR_TWINS)
+    scores = {
+        part: {method: tables.rounded(mean(of_photos)) for method, of_photos in methods.items()}
+        for part, methods in rows.items()
+    }
+    if "validation" in card and "val" in scores:
+        scores["val"][card["name"]] = card["validation"]
     return {
         **{key: card[key] for key in ("name", "generation", "parameters", "recipe", "weights")},
         "training": card.get("training"),
@@ -139,10 +163,7 @@ def summarise(
         "notes": notes,
         "versions": {"trained": card["versions"], "measured": versions},
         "cost": cost,
-        "scores": {
-            part: {method: tables.rounded(mean(of_photos)) for method, of_photos in methods.items()}
-            for part, methods in rows.items()
-        },
+        "scores": scores,
     }
 
 

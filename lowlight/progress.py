@@ -46,13 +46,15 @@ class TrainingProgress:
 
     def epoch_ended(self, row, best) -> None:
         """Tell an epoch's scores: `row` as in history.csv, `best` the validation PSNR of the weights that are kept."""
-        self.val = f"val PSNR {row['val_psnr']:.2f} dB (kept: {best:.2f})"
+        self.val = f"val loss {row['val_loss']:.4f}  val PSNR {row['val_psnr']:.2f} dB (kept: {best:.2f})"
+        if math.isnan(row["val_loss"]):
+            self.val = "nothing to validate on"
         if "val_psnr_told" in row:
             self.val += f", told the brightness {row['val_psnr_told']:.2f} dB"
         of_crops = "" if math.isnan(row["psnr"]) else f"PSNR {row['psnr']:.2f}  "
         line = (
             f"epoch {row['epoch']:.4g}  {row['minutes']:.1f} min  rate {row['learning_rate']:.2g}  "
-            f"loss {row['loss']:.4f}  {of_crops}val loss {row['val_loss']:.4f}  {self.val}"
+            f"loss {row['loss']:.4f}  {of_crops}{self.val}"
         )
         if self.bar.disable:
             self.announce(line)

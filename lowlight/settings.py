@@ -58,6 +58,9 @@ class TrainingSettings:
     pairs, such as your own."""
     part: Literal["guess"] | None = None
     """With --start, train a part of the model alone: how bright models 11 and 12 guess that a photo should be."""
+    all_pairs: bool = False
+    """With --start, go on with the validation pairs, too, once all is chosen: nothing is validated, the last weights
+    are kept, and the scores on validation stay those that were measured of the start."""
     resume: bool = False
     """Go on with the run in the output folder, also when it had ended or its budget was another."""
     overwrite: bool = False

@@ -69,15 +69,16 @@ def train(settings: TrainingSettings, generation: str, announce: Callable[[str],
     folder = settings.run_folder
     state = runs.open_run(folder, made_by, settings.resume, settings.overwrite)
     write_split(split, folder / "split.json")
+    if settings.all_pairs:
+        split = dataclasses.replace(split, train=split.train + split.val, val=())
+        plan = dataclasses.replace(plan, keep_last=True)
     if state.total_steps:
         announce(f"going on after step {state.total_steps} ({state.seconds / 60:.1f} minutes trained)")
     trainer = Trainer(plan, settings, split, about, state, announce)
     trainer.run()
     why = "the last" if plan.keep_last else "of the lowest validation loss"
-    announce(
-        f"kept the weights of epoch {state.best_epoch:.4g}, {why}: validation PSNR {state.best_psnr:.2f} dB; "
-        f"weights and card in {folder}"
-    )
+    scored = f": validation PSNR {state.best_psnr:.2f} dB" if split.val else ""
+    announce(f"kept the weights of epoch {state.best_epoch:.4g}, {why}{scored}; weights and card in {folder}")
     return folder
 
 
@@ -172,6 +173,11 @@ class Trainer:
             )
         for model in (whole, self.measured):
             model.set_weights(earlier.get_weights())
+        if self.settings.all_pairs and "val" not in card.get("metrics", {}):
+            raise UserError(
+                f"Weights that go on with the validation pairs must have been measured on them. Received: --start "
+                f"{name} without scores in its card. Measure it first: performance_latest.py --evaluate-only --weights."
+            )
         self.earlier = card
         return {"name": card["name"], "sha256": card["weights"]["sha256"]}
 
@@ -206,7 +212,9 @@ class Trainer:
         state = self.state
         self.learnt.set_weights(self.averages or self.model.get_weights())
         told = self.settings.part != GUESS
-        scores = validate(self.enhancer, self.split.val, LOSSES[self.plan.loss], told)
+        scores = {"val_loss": np.nan, "val_psnr": np.nan}
+        if self.split.val:
+            scores = validate(self.enhancer, self.split.val, LOSSES[self.plan.loss], told)
         state.seconds += time.monotonic() - start
         if state.best_loss is None or scores["val_loss"] < state.best_loss or self.plan.keep_last:
             state.best_loss, state.best_psnr = scores["val_loss"], scores["val_psnr"]
@@ -234,8 +242,10 @@ class Trainer:
         }
         if self.settings.part == GUESS:  # the rest is as it was, and so is what its card tells
             card["recipe"] = self.earlier["recipe"]
-            card["training"] = self.earlier["training"] | {"val_psnr": round(self.state.best_psnr, 4)}
+            card["training"] = self.earlier["training"] | {"val_psnr": self._val_psnr()}
             card["guess_training"] = self._guess_training()
+        if self.settings.all_pairs:
+            card["validation"] = self.earlier["metrics"]["val"]
         zoo.write_card(self.folder / f"{plan.name}.json", card)
 
     def _training(self) -> dict:
@@ -249,9 +259,14 @@ class Trainer:
             "minutes": round(state.seconds / 60, 1),
             "machine": machine(),
             "best_epoch": round(state.best_epoch, 2),
-            "val_psnr": round(state.best_psnr, 4),
+            "val_psnr": self._val_psnr(),
             "started_from": self.started_from,
         }
+
+    def _val_psnr(self) -> float:
+        if self.settings.all_pairs:
+            return self.earlier["training"]["val_psnr"]
+        return round(self.state.best_psnr, 4)
 
     def _guess_training(self) -> dict:
         facts = self._training()
@@ -333,6 +348,10 @@ def _adapt(plan, settings):
         )
     names = ("epochs", "batch_size", "learning_rate", "crop")
     changes = {name: value for name in names if (value := getattr(settings, name)) is not None}
+    if settings.all_pairs and not settings.start:
+        raise UserError(
+            "All pairs are only to go on with. Received: --all-pairs without --start. Name trained weights."
+        )
     for name, value in changes.items() | {("minutes", settings.minutes or 1)}:
         if value <= 0:
             raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {value}.")
@@ -342,7 +361,7 @@ def _adapt(plan, settings):
 def _unchangeable(plan, settings, split):
     facts = dataclasses.asdict(plan) | {
         name: str(value) if isinstance(value := getattr(settings, name), Path) else value
-        for name in ("seed", "mixed_precision", "start", "part", "also", "clean")
+        for name in ("seed", "mixed_precision", "start", "part", "all_pairs", "also", "clean")
     }
     facts |= {"train pairs": [p.name for p in split.train], "val pairs": [p.name for p in split.val]}
     facts |= {"mixture": list(plan.mixture)}  # as JSON gives it back
