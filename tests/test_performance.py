@@ -148,6 +148,23 @@ def test_the_card_keeps_its_metrics_when_other_pairs_are_measured(tmp_path, spli
     assert zoo.written == []
 
 
+def test_a_model_that_learnt_from_all_pairs_keeps_the_scores_it_had_on_validation(tmp_path, split, zoo):
+    before = measure(["model_10"], split, tmp_path / "before")[0]["scores"]["val"]["model_10"]
+    known = before | {"psnr": 12.34}
+    data = {"train": len(split.train) + len(split.val), "val": 0}
+    zoo.card |= {"data": zoo.card["data"] | data, "validation": known}
+    (summary,) = measure(["model_10"], split, tmp_path / "statistics")
+    assert summary["scores"]["val"]["model_10"] == known
+    assert summary["scores"]["test"]["model_10"]["psnr"] == pytest.approx(13.9794, abs=1e-4)
+    assert "went on with the validation pairs" in summary["notes"][0]
+    assert summary["trained_on_this_split"]
+    (_, card), _ = zoo.written[-2:]
+    assert card["metrics"]["val"] == known
+    assert "val" not in (tmp_path / "statistics" / "model_10" / "images.csv").read_text()
+    with pytest.raises(UserError, match="Received: no test pairs"):
+        measure(["model_10"], Split(split.train, split.val, (), split.source), tmp_path / "statistics")
+
+
 def test_a_card_that_cannot_be_written_is_told_and_spoils_nothing(tmp_path, split, zoo):
     def read_only(path, card):
         raise OSError(30, "Read-only file system")

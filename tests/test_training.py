@@ -254,3 +254,20 @@ def test_the_guess_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, t
 def test_a_part_that_cannot_be_trained_is_refused(pairs_folder, tmp_path, changes):
     with pytest.raises(UserError, match="Received: --part guess"):
         train(quick(pairs_folder, tmp_path / "run", part="guess", **changes), "latest")
+
+
+def test_all_pairs_are_gone_on_with_once_the_scores_without_them_are_known(pairs_folder, tmp_path):
+    first = train(quick(pairs_folder, tmp_path / "first"), "latest")
+    more = quick(pairs_folder, tmp_path / "all", start=str(first), all_pairs=True)
+    with pytest.raises(UserError, match="without scores in its card"):
+        train(more, "latest")
+    card = zoo.load(first)[1]
+    zoo.write_card(first / "model_10.json", card | {"metrics": {"val": {"psnr": 12.34}}})
+    told = []
+    _, card = zoo.load(train(more, "latest", announce=told.append))
+    assert card["data"]["train"] == len(load_split(pairs_folder).train) + len(load_split(pairs_folder).val)
+    assert card["data"]["val"] == 0
+    assert card["validation"] == {"psnr": 12.34}
+    assert any("nothing to validate on" in line for line in told)
+    with pytest.raises(UserError, match="Received: --all-pairs without --start"):
+        train(quick(pairs_folder, tmp_path / "none", all_pairs=True), "latest")
