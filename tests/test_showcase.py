@@ -31,8 +31,9 @@ def test_the_scores_in_the_readme_are_the_means_of_those_of_the_photos():
         cells = next(cells for cells in lines if cells[0] == f"[{name}](statistics/{name}/)")
         with (ROOT / "statistics" / name / "images.csv").open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row["method"] == name]
-        of_parts = []
-        for part, count in (("val", 50), ("test", 15)):
+        card = zoo.files_of(name)[0]
+        of_parts = [card["validation"]] if "validation" in card else []  # it has seen those photos since
+        for part, count in (("val", 50), ("test", 15))[len(of_parts) :]:
             of_part = [row for row in rows if row["split"] == part]
             assert len(of_part) == count
             keys = ("psnr", "psnr_gt_mean", "mae", "mse", "ssim")
