@@ -47,8 +47,8 @@ def inform() -> int:
         print(f"{package} {number}")
     print(f"system: {platform.platform()}, {psutil.cpu_count()} cores")
     print(f"devices: {', '.join(devices())}")
-    half = fastest_precision() != "float32"
-    print(f"precision: {'bfloat16 for models 11 and 12, ' if half else ''}float32{' for the others' if half else ''}")
+    halved = fastest_precision() != "float32"
+    print(f"precision: {'bfloat16 for models 11 and 12, float32 for the others' if halved else 'float32'}")
     print(f"memory: {memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it free")
     print(f"models: {zoo.MODELS}: {sum(map(zoo.is_here, names))} of {len(names)}")
     return 0

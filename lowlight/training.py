@@ -16,27 +16,19 @@ from lowlight.batches import Batches, Crops, GlobalCrops, Patches, fitting_crop
 from lowlight.cost import machine
 from lowlight.enhancer import Enhancer
 from lowlight.errors import UserError
-from lowlight.losses import LOSSES, brightness, mae, mse, of_levels
+from lowlight.learning import GUESS, compiled, part_of, precision
+from lowlight.losses import LOSSES
 from lowlight.pairs import Split, write_split
 from lowlight.progress import TrainingProgress
 from lowlight.recipes import Recipe, recipe
 from lowlight.settings import TrainingSettings
-from lowlight.validation import psnr, validate
+from lowlight.validation import validate
 
 LOOK_EVERY = 8
 """Steps between two looks at the loss, the averages and the learning rate."""
 
-GUESS = "guess"
-"""The part of a global-local model that guesses how bright a photo should be; it can be trained for itself."""
-
 PHOTOS_A_CROP = 4
 """Of the whole photos that the guess learns from, so many are seen for each crop that a whole model would see."""
-
-GUESS_DECAY = 0.05
-"""Weight decay of the guess: it soon knows its photos by heart."""
-
-OUTPUT_WEIGHTS = {"output": 1.0, "base": 0.2, "guess": 0.1}
-"""What the losses of a global-local model count: the base carries the brightness, so that a wish is obeyed."""
 
 
 def train(settings: TrainingSettings, generation: str, announce: Callable[[str], None] = print) -> Path:
@@ -91,10 +83,10 @@ class Trainer:
         self.plan, self.settings, self.split, self.about = plan, settings, split, about
         self.state, self.announce, self.folder = state, announce, settings.run_folder
         keras.utils.set_random_seed(settings.seed)
-        whole = architectures.build(plan.architecture, _precision(settings.mixed_precision), **plan.settings)
-        self.model = _compiled(plan, _part(whole, settings.part), settings.part)
+        whole = architectures.build(plan.architecture, precision(settings.mixed_precision), **plan.settings)
+        self.model = compiled(plan, part_of(whole, settings.part), settings.part)
         self.measured = architectures.build(plan.architecture, **plan.settings)
-        self.learnt = _part(self.measured, settings.part)
+        self.learnt = part_of(self.measured, settings.part)
         self.enhancer = Enhancer(self.measured)
         self.started_from = self._start(settings.start, whole) if settings.start else None
         self.averages = self.model.get_weights() if plan.average else None
@@ -246,6 +238,8 @@ class Trainer:
             card["guess_training"] = self._guess_training()
         if self.settings.all_pairs:
             card["validation"] = self.earlier["metrics"]["val"]
+        elif self.started_from and {"validation", "has_seen_validation"} & self.earlier.keys():
+            card["has_seen_validation"] = True
         zoo.write_card(self.folder / f"{plan.name}.json", card)
 
     def _training(self) -> dict:
@@ -366,37 +360,6 @@ def _unchangeable(plan, settings, split):
     facts |= {"train pairs": [p.name for p in split.train], "val pairs": [p.name for p in split.val]}
     facts |= {"mixture": list(plan.mixture)}  # as JSON gives it back
     return {key: value for key, value in facts.items() if key not in ("epochs", "idea", "why")}
-
-
-def _precision(mixed):
-    on_gpu = any(device.startswith("gpu") for device in keras.distribution.list_devices())
-    return ("mixed_float16" if on_gpu else "mixed_bfloat16") if mixed else "float32"
-
-
-def _part(model, part):
-    """What is trained of a model, as a model of the same layers."""
-    if part != GUESS:
-        return model
-    return keras.Model({"thumbnail": model.input["thumbnail"]}, {"guess": model.output["guess"]})
-
-
-def _compiled(plan, model, part):
-    decay = GUESS_DECAY if part == GUESS else plan.weight_decay or None
-    optimizer = keras.optimizers.Adam(plan.learning_rate, weight_decay=decay, clipnorm=plan.clip)
-    scores, loss = [psnr, mae, mse], LOSSES[plan.loss]
-    asked = {"loss": loss, "metrics": scores}
-    if part == GUESS:
-        asked = {"loss": {"guess": of_levels}}
-    elif isinstance(model.output, dict):
-        asked = {
-            "loss": {"output": loss, "base": brightness, "guess": of_levels},
-            "loss_weights": OUTPUT_WEIGHTS,
-            "metrics": {"output": scores},
-        }
-    # XLA was measured slower with TensorFlow on a CPU.
-    model.compile(optimizer, jit_compile=keras.backend.backend() == "jax", **asked)
-    model.optimizer.build(model.trainable_variables)
-    return model
 
 
 def _variables(model):

@@ -165,6 +165,13 @@ def test_a_model_that_learnt_from_all_pairs_keeps_the_scores_it_had_on_validatio
         measure(["model_10"], Split(split.train, split.val, (), split.source), tmp_path / "statistics")
 
 
+def test_a_model_that_started_from_one_of_all_pairs_is_said_to_have_seen_them(tmp_path, split, zoo):
+    zoo.card |= {"has_seen_validation": True}
+    (summary,) = measure(["model_10"], split, tmp_path / "statistics")
+    assert "may have seen" in summary["notes"][0]
+    assert zoo.written == []
+
+
 def test_a_card_that_cannot_be_written_is_told_and_spoils_nothing(tmp_path, split, zoo):
     def read_only(path, card):
         raise OSError(30, "Read-only file system")
