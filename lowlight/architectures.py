@@ -58,13 +58,14 @@ def dilated() -> keras.Model:
     return _model(photo, _sum(photo, x))
 
 
-def sigmoid(dropout: float = 0.1, skips: bool = False) -> keras.Model:
+def sigmoid(dropout: float = 0.1, skips: bool = False, normalised: bool = False) -> keras.Model:
     """`dilated` with dropout (Srivastava et al. 2014) in the middle and a sigmoid in place of the sum.
 
-    With `skips`, the first features join the last ones, and the second the third.
+    With `skips`, the first features join the last ones, and the second the third. With `normalised`, the photo times
+    `gain` is a second input.
     """
-    photo = _photo()
-    first = conv_norm(photo, 32, "block_1")
+    photo, gain, x = _inputs(normalised)
+    first = conv_norm(x, 32, "block_1")
     second = conv_norm(first, 64, "block_2", dilation=2)
     x = layers.Dropout(dropout, name="dropout")(second)
     x = conv_norm(x, 64, "block_3", dilation=4)
@@ -73,7 +74,7 @@ def sigmoid(dropout: float = 0.1, skips: bool = False) -> keras.Model:
     x = conv_norm(x, 32, "block_4")
     if skips:
         x = layers.Add(name="skip_1")([x, first])
-    return _model(photo, _sigmoid(x))
+    return _model(photo, _sigmoid(x), gain)
 
 
 def unet(widths=(24, 48, 96), dropout: float = 0.1, normalised: bool = False) -> keras.Model:
@@ -81,9 +82,7 @@ def unet(widths=(24, 48, 96), dropout: float = 0.1, normalised: bool = False) ->
 
     With `normalised`, the photo times `gain` is a second input.
     """
-    photo = _photo()
-    gain = _gain() if normalised else None
-    x = layers.Concatenate(name="photos")([photo, _brightened(photo, gain)]) if normalised else photo
+    photo, gain, x = _inputs(normalised)
     skips = []
     for level, width in enumerate(widths, 1):
         x = conv_norm(x, width, f"down_{level}", strides=2)
@@ -101,20 +100,24 @@ def residual_unet(widths=(32, 48, 64, 96), blocks=(1, 1, 2, 2)) -> keras.Model:
     """U-Net of residual blocks, from half resolution down, that corrects the photo times `gain`.
 
     No batch normalisation: a crop of a dark wall has other statistics than the photo. What is finer than 2x2 pixels is
-    mostly noise; the features need not carry it, but say by a mask where it stays.
+    mostly noise; the features need not carry it, but say by a mask where it stays. Built for half precision, the U-Net
+    alone computes so.
     """
-    photo, gain = _photo(), _gain()
-    bright = _brightened(photo, gain)
-    x = layers.Concatenate(name="photos")([photo, bright])
-    x = layers.Conv2D(widths[0], 3, strides=2, padding="same", name="stem")(x)
+    with computing("float32"):
+        photo, gain = _photo(), _gain()
+        bright = _brightened(photo, gain)
+        photos = layers.Concatenate(name="photos")([photo, bright])
+    x = layers.Conv2D(widths[0], 3, strides=2, padding="same", name="stem")(photos)
     levels = residual_encoder(x, widths, blocks)
     x = residual_decoder(levels[-1], levels, widths, blocks)
-    coarse = layers.UpSampling2D(2, name="coarse")(layers.AveragePooling2D(2, name="coarse_half")(bright))
-    detail = layers.Subtract(name="detail")([bright, coarse])
     mask = layers.Conv2D(3, 3, padding="same", activation="sigmoid", kernel_initializer="zeros", name="mask_half")(x)
-    detail = layers.Multiply(name="kept_detail")([detail, layers.UpSampling2D(2, name="mask")(mask)])
+    mask = layers.UpSampling2D(2, name="mask")(mask)
     x = layers.Conv2DTranspose(3, 2, strides=2, kernel_initializer="zeros", name="correction")(x)
-    return _model(photo, _sum(layers.Add(name="base")([coarse, detail]), x), gain)
+    with computing("float32"):
+        coarse = layers.UpSampling2D(2, name="coarse")(layers.AveragePooling2D(2, name="coarse_half")(bright))
+        detail = layers.Subtract(name="detail")([bright, coarse])
+        detail = layers.Multiply(name="kept_detail")([detail, mask])
+        return _model(photo, _sum(layers.Add(name="base")([coarse, detail]), x), gain)
 
 
 BUILDERS = {
@@ -126,7 +129,7 @@ BUILDERS = {
     "global_local": global_local,
 }
 
-HALF = {"global_local"}
+HALF = {"residual_unet", "global_local"}
 """Which graphs compute their heavy part in half precision where that is faster."""
 
 
@@ -136,6 +139,15 @@ def _photo():
 
 def _gain():
     return keras.Input((1, 1, 1), name="gain")
+
+
+def _inputs(normalised):
+    """The photo, its gain if it is to be normalised, and what the first layer sees of them."""
+    photo = _photo()
+    if not normalised:
+        return photo, None, photo
+    gain = _gain()
+    return photo, gain, layers.Concatenate(name="photos")([photo, _brightened(photo, gain)])
 
 
 def _brightened(photo, gain):
