@@ -14,7 +14,7 @@ from lowlight.errors import UserError
 from lowlight.exposure import gain
 from lowlight.images import image_size
 from lowlight.pairs import Pair, read_pair
-from lowlight.sources import Memory, Source
+from lowlight.sources import Memory, Mixture, Source, Views
 from lowlight.turns import turned, turned_box
 
 from keras.src.legacy.preprocessing.image import ImageDataGenerator  # isort: skip  tf.keras.preprocessing.image, without TF
@@ -108,6 +108,8 @@ class Crops(Batches):
 class GlobalCrops(Batches):
     """Random crops with what a global-local model is told of the whole photo, flipped and transposed together.
 
+    With them come other photos, whole, that its guess learns from; they alone, if that is all that goes in.
+
     Parameters
     ----------
     sources : sequence of (float, Source)
@@ -118,17 +120,21 @@ class GlobalCrops(Batches):
 
     def __init__(self, sources: Sequence[tuple[float, Source]], count: int, crop: int, batch_size: int, seed: int):
         super().__init__(count, batch_size, seed)
-        shares, self.sources = zip(*sources, strict=True)
-        self.ends, self.crop = np.cumsum(shares) / sum(shares), crop
+        self.sources, self.views, self.crop = Mixture(sources), Views(sources, seed), crop
 
     def example(self, index):
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        scene = self.sources[np.searchsorted(self.ends, rng.random(), side="right")].draw(rng, self.crop)
+        turn = rng.integers(8)
+        seen, guess = (turned(side, turn) for side in self.views.draw(rng, (self.epoch + 1) * self.count))
+        inputs, truths = {"overview": seen}, {"guess": guess}
+        return (inputs, truths) if "photo" not in self.inputs else self._with_crop(inputs, truths, rng)
+
+    def _with_crop(self, inputs, truths, rng):
+        scene = self.sources.draw(rng).draw(rng, self.crop)
         turn = rng.integers(8)
         low, high, small, wished = (turned(side, turn) for side in scene[:4])
-        inputs = {"photo": low, "thumbnail": small, "box": turned_box(scene.box, turn), "level": wished}
-        inputs["white_balance"] = np.ones(1)
-        return inputs, {"output": high, "base": high, "guess": wished}
+        inputs |= {"photo": low, "thumbnail": small, "box": turned_box(scene.box, turn), "level": wished}
+        return inputs | {"white_balance": np.ones(1)}, truths | {"output": high, "base": high}
 
 
 def fitting_crop(pairs: Sequence[Pair], crop: int, multiple: int) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 
+from lowlight.exposure import WHOLE
 from lowlight.synthetic import encode, linear, through_jpeg
 
 SMALL = 128
@@ -98,19 +99,29 @@ def take(
     low, high, low of the whole, high of the whole : uint8 arrays, shaped as `clean` and `small`
         Low of the whole is the mean of several exposures, if there is noise.
     """
-    whole, part = linear(small), linear(clean)
-    place = np.array([0.0, 0.0, 1.0, 1.0])
-    if camera.night is not None:
-        black = _bright_share(whole, camera.night)
-        whole, part = (light * (1 - black(light, at))[..., None] for light, at in ((whole, place), (part, box)))
-    dim, dim_part = np.ones(1), np.ones(1)
-    if camera.dim_only is not None:
-        lit = _bright_share(whole, camera.dim_only)
-        dim, dim_part = (1 - lit(light, at)[..., None] for light, at in ((whole, place), (part, box)))
-    low = _file(part * 2.0 ** (-camera.stops * dim_part), camera, rng)
+    dark, light, dark_whole, whole = _lights(clean, small, box, camera)
+    low = _file(dark, camera, rng)
     exposures = EXPOSURES if camera.shot or camera.sigma else 1
-    taken = [_file(whole * 2.0 ** (-camera.stops * dim), camera, rng) for _ in range(exposures)]
-    return low, encode(part), np.rint(np.mean(taken, axis=0)).astype(np.uint8), encode(whole)
+    taken = [_file(dark_whole, camera, rng) for _ in range(exposures)]
+    return low, encode(light), np.rint(np.mean(taken, axis=0)).astype(np.uint8), encode(whole)
+
+
+def take_whole(clean: np.ndarray, camera: Camera, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Take all of a scene, pixel by pixel.
+
+    Parameters
+    ----------
+    clean : (H, W, 3) uint8 array
+        sRGB.
+    camera : Camera
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    low, high : (H, W, 3) uint8 arrays
+    """
+    dark, light, _, _ = _lights(clean, pixels_of(clean, WHOLE), WHOLE, camera)
+    return _file(dark, camera, rng), encode(light)
 
 
 def pixels_of(photo: np.ndarray, frame: Sequence[float]) -> np.ndarray:
@@ -130,6 +141,19 @@ def pixels_of(photo: np.ndarray, frame: Sequence[float]) -> np.ndarray:
     spans = ((frame[0], frame[2], photo.shape[0]), (frame[1], frame[3], photo.shape[1]))
     rows, columns = (((start + (stop - start) * middles) * side).astype(int) for start, stop, side in spans)
     return photo[np.ix_(rows, columns)]
+
+
+def _lights(clean, small, box, camera):
+    """The light that falls on the sensor, and that of the truth: of a part, and of the whole."""
+    whole, part = linear(small), linear(clean)
+    if camera.night is not None:
+        black = _bright_share(whole, camera.night)
+        whole, part = (light * (1 - black(light, at))[..., None] for light, at in ((whole, WHOLE), (part, box)))
+    dim, dim_part = np.ones(1), np.ones(1)
+    if camera.dim_only is not None:
+        lit = _bright_share(whole, camera.dim_only)
+        dim, dim_part = (1 - lit(light, at)[..., None] for light, at in ((whole, WHOLE), (part, box)))
+    return part * 2.0 ** (-camera.stops * dim_part), part, whole * 2.0 ** (-camera.stops * dim), whole
 
 
 def _noise(rng) -> dict:

@@ -18,7 +18,6 @@ from skimage.restoration import denoise_nl_means
 from lowlight import camera, tables
 from lowlight.camera import Camera
 from lowlight.evaluation import BASELINES, Method, evaluate, mean
-from lowlight.exposure import WHOLE
 from lowlight.images import read_rgb
 from lowlight.pairs import Pair
 from lowlight.sources import clean_photos, listed_pairs
@@ -123,7 +122,7 @@ def take_all(photos: Sequence[Path], shot: Camera, folder: Path) -> list[Pair]:
     for index, path in enumerate(photos):
         photo = read_rgb(path)
         rng = np.random.default_rng(index)
-        low, high, _, _ = camera.take(photo, camera.pixels_of(photo, WHOLE), np.array(WHOLE), shot, rng)
+        low, high = camera.take_whole(photo, shot, rng)
         pair = Pair(path.stem, *(folder / side / f"{path.stem}.png" for side in ("low", "high")))
         for file, pixels in ((pair.low, low), (pair.high, high)):
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -83,7 +83,7 @@ class Engine:
             As `check` allows them.
         compare : bool
             Put the photo and its result side by side.
-        small : (64, 64, 3) float32 array, optional
+        small : (64, 64, 5) float32 array, optional
             As for `lowlight.enhancer.Enhancer`.
 
         Returns

@@ -13,7 +13,7 @@ from lowlight.architectures import STRIDE
 from lowlight.backend import keras
 from lowlight.controls import Controls
 from lowlight.errors import UserError
-from lowlight.exposure import gain, level, moved, thumbnail, wish
+from lowlight.exposure import gain, moved, overview
 from lowlight.levels import as_float, as_levels
 from lowlight.turns import TURNS, turned, turned_back, turned_box
 
@@ -63,21 +63,24 @@ class Enhancer:
     """
 
     def __init__(self, model: keras.Model, tile: int | None = None, best: bool = False):
-        self.inputs = tuple(model.input)
         self.fixed = tuple(model.input["photo"].shape[1:3])
         self.stride = 1 if all(self.fixed) else _stride(model)
         if tile is not None:
             self._check(tile)
         self.turns = TURNS if best else TURNS[:1]
         self.tiles = [side or tile or _tile_for_memory() for side in self.fixed]
-        self.takes_level = "level" in self.inputs
+        self.takes_level = "level" in model.input
         self.controls = ALL_CONTROLS if self.takes_level else frozenset({"strength"})
         output = model.output["output"] if isinstance(model.output, dict) else model.output
-        self.run = _compiled(keras.Model(model.input, output))
         if self.takes_level:
-            small = {"thumbnail": model.input["thumbnail"]}
-            self.guess = _compiled(keras.Model(small, model.output["guess"]))
-            self.run_with_base = _compiled(keras.Model(model.input, [output, model.output["base"]]))
+            seen = model.input["overview"]
+            self.guess = _compiled(keras.Model({"overview": seen}, model.output["guess"]), batch=len(TURNS))
+            inputs = {name: tensor for name, tensor in model.input.items() if tensor is not seen}
+            self.run_with_base = _compiled(keras.Model(inputs, [output, model.output["base"]]))
+        else:
+            inputs = model.input
+        self.inputs = tuple(inputs)
+        self.run = _compiled(keras.Model(inputs, output))
 
     def __call__(
         self,
@@ -97,8 +100,8 @@ class Enhancer:
         wished : (8, 8, 1) float32 array, optional
             How bright to make each region, by `lowlight.exposure.level`, if the model takes that (`takes_level`).
             Default: as the model guesses it, and as it is where it is nearly right.
-        small : (64, 64, 3) float32 array, optional
-            What to decide from for the whole photo, by `lowlight.exposure.thumbnail`. Default: the photo's own.
+        small : (64, 64, 5) float32 array, optional
+            What to decide from for the whole photo, by `lowlight.exposure.overview`. Default: the photo's own.
 
         Returns
         -------
@@ -113,6 +116,22 @@ class Enhancer:
                     raise
                 unit = max(STRIDE, self.stride)
                 self.tiles = [max(SMALLEST_TILE, side // 2 // unit * unit) for side in self.tiles]
+
+    def guess_level(self, small: np.ndarray) -> np.ndarray:
+        """How bright the model would make each region of a photo: the mean of its guesses for all turns of it.
+
+        Parameters
+        ----------
+        small : (64, 64, 5) float32 array
+            By `lowlight.exposure.overview`.
+
+        Returns
+        -------
+        (8, 8, 1) float32 array
+            As by `lowlight.exposure.level`.
+        """
+        guesses = self.guess({"overview": np.stack([turned(small, turn) for turn in TURNS])})
+        return np.mean([turned_back(guess, turn) for guess, turn in zip(guesses, TURNS, strict=True)], axis=0)
 
     def _run(self, photo, whole, controls) -> np.ndarray:
         """Run a photo in rows of tiles; beside the photo and its result, only one row of tiles is in memory."""
@@ -168,12 +187,12 @@ class Enhancer:
     def _of_whole(self, photo, controls, wished, small) -> dict[str, np.ndarray]:
         """The inputs that are the same for all tiles."""
         if not self.takes_level:
-            return {"gain": np.reshape(gain(photo if small is None else small), (1, 1, 1, 1))}
-        small = thumbnail(photo) if small is None else small
+            return {"gain": np.reshape(gain(photo if small is None else small[..., :3]), (1, 1, 1, 1))}
+        small = overview(photo) if small is None else small
         if wished is None:
-            wished = wish(level(small), self.guess({"thumbnail": small[None]})[0])
+            wished = self.guess_level(small)
         return {
-            "thumbnail": small[None],
+            "thumbnail": small[None, ..., :3],
             "level": moved(wished, controls)[None],
             "white_balance": np.full((1, 1), controls.white_balance, np.float32),
         }
@@ -285,7 +304,7 @@ def _stride(model) -> int:
     raise UserError("The model does not give photos of the size that it is given.")
 
 
-def _compiled(model) -> Callable[[dict], np.ndarray]:
+def _compiled(model, batch=1) -> Callable[[dict], np.ndarray]:
     """One graph for photos of all sizes, where that can be; Keras alone would trace anew for new ones."""
     if keras.backend.backend() != "tensorflow":
         return model.predict_on_batch
@@ -294,7 +313,7 @@ def _compiled(model) -> Callable[[dict], np.ndarray]:
     def call(inputs):
         return model(inputs, training=False)
 
-    signature = {name: tf.TensorSpec((1, *tensor.shape[1:]), tf.float32) for name, tensor in model.input.items()}
+    signature = {name: tf.TensorSpec((batch, *tensor.shape[1:]), tf.float32) for name, tensor in model.input.items()}
     run = tf.function(call, input_signature=[signature])
     try:
         run.get_concrete_function()

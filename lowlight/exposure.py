@@ -1,5 +1,6 @@
 """How bright a photo is and should be, decided once for the whole photo so that its parts agree."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,13 @@ THUMBNAIL = 64
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 """Top, left, bottom and right of all of a photo, in shares of its sides."""
 
+OVERVIEW = 5
+"""Channels of what the guess of brightness sees of the whole photo: `overview` tells which."""
+
+OVERVIEW_PIXELS = 2**20
+"""Of larger photos an overview is taken once they are scaled down to about this, so that grain and texture, which are
+finer the more pixels there are, mean the same."""
+
 CELLS = 8
 """A map of brightness has so many cells along each side, whatever the photo's shape."""
 
@@ -30,9 +38,6 @@ STOP = np.log(2) / 2.2
 
 DIM, BRIGHT = 0.25, 0.65
 """Cells whose mean is at most the one are shadows, at least the other highlights; between them, partly both."""
-
-NEARLY_RIGHT = 0.5
-"""Wishes that differ from what is there by less than this, in log units (0.7 stops), are granted only in part."""
 
 
 def gain(photo: np.ndarray) -> np.float32:
@@ -76,13 +81,42 @@ def thumbnail(photo: np.ndarray, box: Sequence[float] = WHOLE, side: int = THUMB
     return np.einsum("jw,iwc->ijc", columns, flat.reshape(side, width, channels), optimize=True).astype(np.float32)
 
 
+def overview(photo: np.ndarray) -> np.ndarray:
+    """What tells how bright a photo was meant to be: its thumbnail, and what a mean hides.
+
+    A photo that is dark by intent still has bright lamps; one that is underexposed has none, and grain.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) float32 array in [0, 1], or uint8 or uint16 array of levels
+        Of any size from 1x1 up.
+
+    Returns
+    -------
+    (64, 64, `OVERVIEW`) float32 array in [0, 1]
+        Of each cell: the means of red, green and blue; how bright its brightest pixels are, as the power mean of the
+        largest of the three with an exponent of 8; and its grain, the mean of half of |a - b - c + d| over squares of
+        2x2 pixels, which is the standard deviation of white noise times 0.8, and 0 for level and upright edges.
+    """
+    photo = _scaled_down(photo, max(1, math.isqrt(photo.shape[0] * photo.shape[1] // OVERVIEW_PIXELS)))
+    height, width = photo.shape[:2]
+    rows, columns = _shares(height, 0, 1, THUMBNAIL), _shares(width, 0, 1, THUMBNAIL)
+    flat = np.zeros((THUMBNAIL, width * OVERVIEW), np.float32)
+    for band in bands(height, width):
+        seen = _seen(as_float(photo[band.start : band.stop + 1]), band.stop - band.start)
+        flat += rows[:, band] @ seen.reshape(-1, width * OVERVIEW)
+    means = np.einsum("jw,iwc->ijc", columns, flat.reshape(THUMBNAIL, width, OVERVIEW), optimize=True)
+    means[..., 3] **= 1 / 8
+    return means.astype(np.float32)
+
+
 def level(small: np.ndarray) -> np.ndarray:
     """Map of brightness: the logarithm of each cell's mean + `BLACK`.
 
     Parameters
     ----------
-    small : (64, 64, 3) float array in [0, 1]
-        From `thumbnail`.
+    small : (64, 64, 3 or more) float array in [0, 1]
+        From `thumbnail` or `overview`.
 
     Returns
     -------
@@ -90,24 +124,8 @@ def level(small: np.ndarray) -> np.ndarray:
         From -3.9 (black) to 0.02 (white).
     """
     side = THUMBNAIL // CELLS
-    means = small.reshape(CELLS, side, CELLS, side, 3).mean(axis=(1, 3, 4))
+    means = small[..., :3].reshape(CELLS, side, CELLS, side, 3).mean(axis=(1, 3, 4))
     return np.log(means + BLACK)[..., None].astype(np.float32)
-
-
-def wish(own: np.ndarray, guess: np.ndarray) -> np.ndarray:
-    """What to ask a global-local model for: the guess, but where the photo is nearly right, the photo's own level.
-
-    Parameters
-    ----------
-    own, guess : (8, 8, 1) float arrays
-        From `level`, and from the model.
-
-    Returns
-    -------
-    (8, 8, 1) float32 array
-    """
-    difference = guess - own
-    return (own + difference * _smoothstep(np.abs(difference) / NEARLY_RIGHT)).astype(np.float32)
 
 
 def moved(wished: np.ndarray, controls: Controls) -> np.ndarray:
@@ -116,7 +134,7 @@ def moved(wished: np.ndarray, controls: Controls) -> np.ndarray:
     Parameters
     ----------
     wished : (8, 8, 1) float array
-        From `wish`.
+        As a model guesses it.
     controls : Controls
 
     Returns
@@ -133,6 +151,26 @@ def _smoothstep(t) -> np.ndarray:
     """From 0 to 1 as t does, level at both ends."""
     t = np.clip(t, 0, 1)
     return t * t * (3 - 2 * t)
+
+
+def _scaled_down(photo, factor) -> np.ndarray:
+    """The means of squares of `factor` pixels a side; what is left over at the far rims is left out."""
+    if factor == 1:
+        return photo
+    height, width = (side // factor for side in photo.shape[:2])
+    means = np.empty((height, width, 3), np.float32)
+    for band in bands(height, width * factor**2):
+        part = as_float(photo[band.start * factor : band.stop * factor, : width * factor])
+        means[band] = part.reshape(-1, factor, width, factor, 3).mean(axis=(1, 3))
+    return means
+
+
+def _seen(pixels, height) -> np.ndarray:
+    """(height, W, 5): what an overview takes the means of, from as many rows of a photo and the next one."""
+    crossed = pixels[1:, 1:] - pixels[1:, :-1] - pixels[:-1, 1:] + pixels[:-1, :-1]
+    grain = np.zeros((height, pixels.shape[1], 1), np.float32)
+    grain[: len(crossed), : crossed.shape[1], 0] = np.abs(crossed).mean(axis=2) / 2
+    return np.concatenate([pixels[:height], pixels[:height].max(axis=2, keepdims=True) ** 8, grain], axis=2)
 
 
 def _shares(length, start, stop, cells) -> np.ndarray:

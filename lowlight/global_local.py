@@ -6,12 +6,20 @@ HDRNet; colour matrix and gamma: Cui et al. 2022, IAT). A U-Net from half resolu
 by feature-wise scale and shift (Perez et al. 2018, FiLM) what the whole photo is like.
 """
 
+import numpy as np
+
 from lowlight.backend import computing, keras, layers, ops
 from lowlight.blocks import conv, residual_decoder, residual_encoder
-from lowlight.exposure import BLACK, CELLS, LARGEST_GAIN, LEVEL, THUMBNAIL
+from lowlight.exposure import BLACK, CELLS, LARGEST_GAIN, LEVEL, OVERVIEW, THUMBNAIL
 
 DARKEST, BRIGHTEST = 1e-3, 0.97
 """Between these the curve's slope follows from the brightness by arithmetic; at 0 and 1 it would be infinite."""
+
+NEARLY_RIGHT = 0.5
+"""Levels that should differ by less than this from what they are, in log units (0.7 stops), are moved only in part."""
+
+FAINTEST = 0.004
+"""Grain of one level of 255 is the least that counts."""
 
 FEATURES = 64
 """Width of what is known of the whole photo, per cell and in all."""
@@ -33,8 +41,9 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
         Inputs by name: `photo` (B, H, W, 3) in [0, 1], a tile or the whole; `thumbnail` (B, 64, 64, 3) and `level`
         (B, 8, 8, 1) of the whole photo, by `lowlight.exposure`, the latter as it is wished to be; `box` (B, 4), the
         tile's top, left, bottom and right in the whole photo, 0 to 1; `white_balance` (B, 1), from 0, which leaves the
-        colour of the light as it is, to 1. Outputs: `output` (B, H, W, 3), not clipped;
-        `base` (B, H, W, 3), before cleaning; `guess` (B, 8, 8, 1), the level that such a photo should have.
+        colour of the light as it is, to 1; `overview` (B, 64, 64, 5) of a whole photo. Outputs: `output` (B, H, W, 3),
+        not clipped; `base` (B, H, W, 3), before cleaning; `guess` (B, 8, 8, 1), the level that the photo of the
+        overview should have, or its own where that is nearly right; nothing else depends on it.
     """
     with computing("float32"):
         photo = keras.Input((None, None, 3), name="photo")
@@ -42,9 +51,10 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
         box = keras.Input((4,), name="box")
         level = keras.Input((CELLS, CELLS, 1), name="level")
         white_balance = keras.Input((1,), name="white_balance")
+        overview = keras.Input((THUMBNAIL, THUMBNAIL, OVERVIEW), name="overview")
+        guess = _guess(overview)
         own = _level(thumbnail)
-        guess = _guess(thumbnail, own)
-        known, whole = _known(_seen(thumbnail, (16, 32, FEATURES), "look"), own, level)
+        known, whole = _known(_looked(_exposed(thumbnail, "look_at"), (16, 32, FEATURES), "look"), own, level)
         base = _base(photo, box, own, level, white_balance, known, whole)
         photos = layers.Concatenate(name="photos")([photo, base])
     correction, mask = _cleaning(photos, whole, widths, blocks)
@@ -53,6 +63,7 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
         detail = layers.Multiply(name="kept_detail")([mask, layers.Subtract(name="detail")([base, coarse])])
         output = layers.Add(name="output")([coarse, detail, correction])
     inputs = {"photo": photo, "thumbnail": thumbnail, "box": box, "level": level, "white_balance": white_balance}
+    inputs["overview"] = overview
     return keras.Model(inputs, {"output": output, "base": base, "guess": guess})
 
 
@@ -62,28 +73,44 @@ def _level(thumbnail):
     return ops.log(means + BLACK)
 
 
-def _seen(thumbnail, widths, name):
-    """(B, 8, 8, widths[-1]): what the cells of the photo show, as it is and at the set brightness."""
+def _exposed(thumbnail, name):
+    """The photo as it is and at the set brightness."""
     mean = ops.mean(thumbnail, axis=(1, 2, 3), keepdims=True)
     bright = ops.minimum(thumbnail * (LEVEL / ops.maximum(mean, LEVEL / LARGEST_GAIN)), 1.0)
-    x = layers.Concatenate(name=f"{name}_at")([thumbnail, bright])
+    return layers.Concatenate(name=name)([thumbnail, bright])
+
+
+def _looked(x, widths, name):
+    """(B, 8, 8, widths[-1]): what the cells of the photo show."""
     for index, filters in enumerate(widths, 1):
         x = layers.Conv2D(filters, 3, 2, "same", activation="relu", name=f"{name}_{index}")(x)
     return x
 
 
-def _guess(thumbnail, own, width=96):
+def _guess(overview, width=96):
     """(B, 8, 8, 1): the level that a photo like this should have.
 
     It shares no layer with what cleans, so that it can be trained for itself.
     """
-    seen = _seen(thumbnail, (width // 4, width // 2, width), "guess_look")
+    thumbnail, brightest, grain = overview[..., :3], overview[..., 3:4], overview[..., 4:]
+    fine = ops.log(grain + FAINTEST) - np.log(FAINTEST)
+    x = layers.Concatenate(name="guess_look_at")([_exposed(thumbnail, "guess_exposed"), brightest, fine])
+    own = _level(thumbnail)
+    seen = _looked(x, (width // 4, width // 2, width), "guess_look")
     x = conv(layers.Concatenate(name="guess_from")([seen, own]), width, "guess_1")
     context = layers.Dense(width, activation="relu", name="guess_context")(_pooled(x, "guess"))
     x = layers.Add(name="guess_in_context")([x, layers.Reshape((1, 1, width), name="guess_everywhere")(context)])
     x = conv(x, width, "guess_2")
     usual = keras.initializers.Constant(-0.9)  # a mean of 0.4
-    return layers.Conv2D(1, 1, kernel_initializer="zeros", bias_initializer=usual, name="guess")(x)
+    x = layers.Conv2D(1, 1, kernel_initializer="zeros", bias_initializer=usual, name="guess")(x)
+    return _where_not_nearly_right(own, x)
+
+
+def _where_not_nearly_right(own, right):
+    """`right`, but where the photo is nearly so, the photo's own level: what is well lit comes out as it went in."""
+    difference = right - own
+    t = ops.minimum(ops.abs(difference) / NEARLY_RIGHT, 1.0)
+    return own + difference * t * t * (3 - 2 * t)
 
 
 def _known(seen, own, level):

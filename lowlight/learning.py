@@ -22,10 +22,10 @@ def precision(mixed: bool) -> str:
 
 
 def part_of(model: keras.Model, part: str | None) -> keras.Model:
-    """What is trained of a model, as a model of the same layers: `GUESS`, from the thumbnail alone, or all of it."""
+    """What is trained of a model, as a model of the same layers: `GUESS`, from the overview alone, or all of it."""
     if part != GUESS:
         return model
-    return keras.Model({"thumbnail": model.input["thumbnail"]}, {"guess": model.output["guess"]})
+    return keras.Model({"overview": model.input["overview"]}, {"guess": model.output["guess"]})
 
 
 def compiled(plan: Recipe, model: keras.Model, part: str | None) -> keras.Model:

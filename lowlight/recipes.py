@@ -163,6 +163,7 @@ _MODEL_10 = dataclasses.replace(
     architecture="residual_unet",
     parameters=837_094,
     settings={},
+    weight_decay=0.05,
     average=0.999,
 )
 
@@ -172,7 +173,7 @@ _MODEL_11 = dataclasses.replace(
     idea="Global and local: a thumbnail of the whole photo decides colour and exposure by region; a U-Net cleans.",
     why="Told how bright to be, the cleaning need not guess it; and the wish can be moved by hand.",
     architecture="global_local",
-    parameters=1_198_496,
+    parameters=1_198_928,
     epochs=40,
     warm_up=200,
     weight_decay=1e-4,

@@ -16,7 +16,7 @@ their decisions are much alike, too.
 
 
 class Smoothing:
-    """An exponential average of a clip's thumbnails, in log units, that starts anew at each cut.
+    """An exponential average of a clip's overviews, in log units, that starts anew at each cut.
 
     Whatever `lowlight.enhancer.Enhancer` decides from the average changes slowly, so that the brightness of the result
     changes as that of the clip does.
@@ -32,14 +32,14 @@ class Smoothing:
 
         Parameters
         ----------
-        small : (64, 64, 3) float32 array in [0, 1]
-            Of the frame, by `lowlight.exposure.thumbnail`.
+        small : (64, 64, 5) float32 array in [0, 1]
+            Of the frame, by `lowlight.exposure.overview`.
         time : float
             When it is shown, in seconds.
 
         Returns
         -------
-        (64, 64, 3) float32 array in [0, 1]
+        (64, 64, 5) float32 array in [0, 1]
             What to decide from.
         """
         now, logarithm = level(small), np.log(small + BLACK)

@@ -10,7 +10,7 @@ import psutil
 
 from lowlight import camera
 from lowlight.errors import UserError
-from lowlight.exposure import THUMBNAIL, WHOLE, level, thumbnail
+from lowlight.exposure import THUMBNAIL, WHOLE, level, overview, thumbnail
 from lowlight.images import list_images, read_rgb
 from lowlight.pairs import Pair, PairError, read_pair
 
@@ -19,6 +19,16 @@ HELD_OUT_EVERY = 6
 
 HELD_OUT_SHARE = 0.2
 """Of a folder of clean photos, the first by name are for measuring, never for training."""
+
+
+MOST_VIEWS = 16_000
+"""Views of whole photos that are kept, at most, for the guess to learn from."""
+
+NEW_VIEWS = 8
+"""Of so many views that are drawn, one may be new: to make it takes longer than to learn from it."""
+
+SMALLEST_VIEW = 16
+"""Pixels of each side that a view shows, at least."""
 
 
 class Scene(NamedTuple):
@@ -35,11 +45,23 @@ class Scene(NamedTuple):
     """(4,): where the crop lies in the whole, by `window`."""
 
 
+class View(NamedTuple):
+    """What the guess of brightness learns from: a whole dark photo, and how bright its truth is."""
+
+    overview: np.ndarray
+    """(64, 64, 5) float16: thousands of them are kept."""
+    level: np.ndarray
+    """(8, 8, 1)."""
+
+
 class Source(Protocol):
-    """What gives scenes."""
+    """What gives scenes and views."""
 
     def draw(self, rng: np.random.Generator, crop: int) -> Scene:
         """A scene at random, its crop of `crop` x `crop` pixels."""
+
+    def view(self, rng: np.random.Generator) -> View:
+        """A whole photo at random, or a part of one in its place."""
 
 
 class PairSource:
@@ -53,6 +75,11 @@ class PairSource:
         frame = framing(low.shape, crop, rng)
         part, box = window(low.shape, crop, frame, rng)
         return Scene(low[part], high[part], thumbnail(small_low, frame), level(thumbnail(small_high, frame)), box)
+
+    def view(self, rng):
+        low, high, _, _ = self.photos[rng.integers(len(self.photos))]
+        part = _within(low.shape, framing(low.shape, SMALLEST_VIEW, rng))
+        return _view(low[part], high[part])
 
 
 class CleanSource:
@@ -68,13 +95,56 @@ class CleanSource:
         self.groups = [Memory(photos, _clean_in_memory) for photos in folders]
 
     def draw(self, rng, crop):
-        group = self.groups[rng.integers(len(self.groups))]
-        (clean,) = group[rng.integers(len(group))]
+        clean = self._photo(rng)
         frame = framing(clean.shape, crop, rng)
         part, box = window(clean.shape, crop, frame, rng)
         whole = camera.pixels_of(clean, frame)
         low, high, low_small, high_small = camera.take(clean[part], whole, box, camera.draw(rng), rng)
         return Scene(low, high, thumbnail(low_small), level(thumbnail(high_small)), box)
+
+    def view(self, rng):
+        clean = self._photo(rng)
+        part = _within(clean.shape, framing(clean.shape, SMALLEST_VIEW, rng))
+        return _view(*camera.take_whole(clean[part], camera.draw(rng), rng))
+
+    def _photo(self, rng):
+        group = self.groups[rng.integers(len(self.groups))]
+        return group[rng.integers(len(group))][0]
+
+
+class Views:
+    """Views of sources by number: each is made when it is first asked for, the same one each time, and kept.
+
+    Parameters
+    ----------
+    sources : sequence of (float, Source)
+        What views are of, each with its share of them.
+    seed : int
+    """
+
+    def __init__(self, sources: Sequence[tuple[float, Source]], seed: int):
+        self.sources, self.seed = Mixture(sources), seed
+        self.kept = Memory(range(MOST_VIEWS), self._make)
+
+    def draw(self, rng: np.random.Generator, drawn: int) -> View:
+        """A view at random of those that there are by the time that `drawn` have been drawn."""
+        return View(*self.kept[rng.integers(min(MOST_VIEWS, max(1, drawn // NEW_VIEWS)))])
+
+    def _make(self, number) -> View:
+        rng = np.random.default_rng((self.seed, number))
+        return self.sources.draw(rng).view(rng)
+
+
+class Mixture:
+    """Sources, each with its share."""
+
+    def __init__(self, sources: Sequence[tuple[float, Source]]):
+        shares, self.sources = zip(*sources, strict=True)
+        self.ends = np.cumsum(shares) / sum(shares)
+
+    def draw(self, rng: np.random.Generator) -> Source:
+        """One of the sources."""
+        return self.sources[np.searchsorted(self.ends, rng.random(), side="right")]
 
 
 class Memory:
@@ -168,6 +238,16 @@ def clean_photos(folder: Path) -> tuple[list[Path], list[Path]]:
         raise UserError(f"Two clean photos or more are needed. Received: {folder} with {len(photos)}.")
     held = max(1, round(len(photos) * HELD_OUT_SHARE))
     return photos[held:], photos[:held]
+
+
+def _within(shape, frame) -> tuple:
+    """The index of a part of a photo."""
+    (top, left), (bottom, right) = np.split(np.round(frame * np.tile(shape[:2], 2)).astype(int), 2)
+    return np.s_[top:bottom, left:right]
+
+
+def _view(low, high) -> View:
+    return View(overview(low).astype(np.float16), level(thumbnail(high)))
 
 
 def _pair_in_memory(pair):

@@ -27,7 +27,7 @@ from lowlight.validation import validate
 LOOK_EVERY = 8
 """Steps between two looks at the loss, the averages and the learning rate."""
 
-PHOTOS_A_CROP = 4
+VIEWS_A_CROP = 8
 """Of the whole photos that the guess learns from, so many are seen for each crop that a whole model would see."""
 
 
@@ -150,10 +150,8 @@ class Trainer:
             return Crops(train, plan.crop, plan.crops_per_photo, plan.batch_size, seed, plan.flips)
         sources, more = dataset.sources(self.settings, plan.mixture, self.split)
         self.about = self.about | more
-        crop, batch_size = plan.crop, plan.batch_size
-        if self.settings.part == GUESS:
-            crop, batch_size = architectures.STRIDE, batch_size * PHOTOS_A_CROP
-        return GlobalCrops(sources, len(train) * plan.crops_per_photo, crop, batch_size, seed)
+        times = VIEWS_A_CROP if self.settings.part == GUESS else 1
+        return GlobalCrops(sources, times * len(train) * plan.crops_per_photo, plan.crop, times * plan.batch_size, seed)
 
     def _start(self, name, whole) -> dict:
         """Take the weights of a trained model; what its card calls them."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lowlight.exposure import thumbnail
+from lowlight.exposure import overview
 from lowlight.images import ImageError
 from lowlight.smoothing import Smoothing
 
@@ -103,7 +103,7 @@ class Clip:
         Parameters
         ----------
         run : callable
-            From the pixels of a frame, and the thumbnail to decide from, to the pixels of the result: as large as
+            From the pixels of a frame, and the overview to decide from, to the pixels of the result: as large as
             those of any other frame.
 
         Raises
@@ -118,7 +118,7 @@ class Clip:
             path = self.folder / f"{number:06}.nut"
             segment = None if path.exists() else _Segment(path, self)
             for _, frame in frames:
-                small = smoothing(thumbnail(frame.pixels), float(frame.pts * self.base))
+                small = smoothing(overview(frame.pixels), float(frame.pts * self.base))
                 if segment:
                     segment.add(run(frame.pixels, small), frame)
                 yield frame

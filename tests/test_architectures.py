@@ -19,6 +19,7 @@ def inputs_of(model, height=32, width=48, batch=1):
         "photo": rng.random((batch, height, width, 3), np.float32),
         "gain": np.full((batch, 1, 1, 1), 3, "f4"),
         "thumbnail": rng.random((batch, 64, 64, 3), np.float32),
+        "overview": rng.random((batch, 64, 64, 5), np.float32),
         "box": np.tile(np.array([0, 0, 1, 1], "f4"), (batch, 1)),
         "level": np.full((batch, 8, 8, 1), -0.5, "f4"),
         "white_balance": np.ones((batch, 1), "f4"),

@@ -7,7 +7,7 @@ from lowlight import architectures
 from lowlight.backend import keras
 from lowlight.controls import Controls
 from lowlight.enhancer import Enhancer
-from lowlight.exposure import WHOLE, level, thumbnail
+from lowlight.exposure import WHOLE, level, overview, thumbnail
 from lowlight.turns import turned
 
 SMALL = {"widths": (8, 8), "blocks": (1, 1)}
@@ -48,6 +48,7 @@ def run(model, photo, wished, box=WHOLE, white_balance=1.0):
         "box": np.array([box], "f4"),
         "level": wished[None],
         "white_balance": np.full((1, 1), white_balance, "f4"),
+        "overview": overview(photo)[None],
     }
     return {name: np.asarray(array)[0] for name, array in model(inputs, training=False).items()}
 
@@ -80,6 +81,7 @@ def test_a_part_gets_the_curve_that_it_has_in_the_whole(trained):
         "box": np.array([[32 / 96, 64 / 128, 64 / 96, 1]], "f4"),
         "level": wished[None],
         "white_balance": np.ones((1, 1), "f4"),
+        "overview": overview(photo)[None],
     }
     part = np.asarray(trained(inputs)["base"])[0]
     np.testing.assert_allclose(part, whole[32:64, 64:128], atol=1e-5)
@@ -102,6 +104,7 @@ def test_the_enhancer_tells_the_model_what_it_would_be_told_of_the_whole(trained
         "box": np.array([[-16 / 64, -16 / 96, 80 / 64, 112 / 96]], "f4"),
         "level": wished[None],
         "white_balance": np.ones((1, 1), "f4"),
+        "overview": overview(photo)[None],
     }
     expected = np.asarray(trained(inputs)["output"])[0, 16:-16, 16:-16]
     np.testing.assert_allclose(enhance(photo, wished=wished), np.clip(expected, 0, 1), atol=1e-5)
@@ -133,7 +136,7 @@ def test_less_cleaning_keeps_more_of_what_is_fine_and_leaves_the_brightness(trai
     base = np.pad(photo, ((16, 16), (16, 16), (0, 0)), "reflect")
     box = (-16 / 96, -16 / 128, 112 / 96, 144 / 128)
     inputs = {"photo": base[None], "thumbnail": thumbnail(photo)[None], "box": np.array([box], "f4")}
-    inputs |= {"level": wished[None], "white_balance": np.ones((1, 1), "f4")}
+    inputs |= {"level": wished[None], "white_balance": np.ones((1, 1), "f4"), "overview": overview(photo)[None]}
     base = np.clip(np.asarray(trained(inputs)["base"])[0, 16:-16, 16:-16], 0, 1)
     results = [enhance(photo, Controls(denoise=share), wished) for share in (0, 0.5, 1)]
     far = [np.abs(result - base).mean() for result in results]
@@ -148,6 +151,24 @@ def test_at_its_best_a_turned_photo_gives_the_turned_result(trained):
     for turn in (3, 5):
         once = turned(best(photo, wished=wished), turn)
         np.testing.assert_allclose(best(turned(photo, turn), wished=wished), once, atol=1e-4)
+
+
+@pytest.mark.parametrize(("right", "granted"), [(0.0, 0.0), (0.05, 0.05 * 0.028), (0.5, 0.5), (-2.0, -2.0)])
+def test_what_is_nearly_right_stays_and_what_is_far_off_is_granted(fresh, right, granted):
+    """Fresh, the guess is that each cell should have a level of -0.9."""
+    photo = np.full((64, 64, 3), np.exp(-0.9 - right) - 0.02, np.float32)
+    guess = run(fresh, photo, np.full((8, 8, 1), -0.9, "f4"))["guess"]
+    np.testing.assert_allclose(guess, -0.9 - right + granted, atol=1e-4)
+
+
+def test_the_guess_is_the_mean_over_all_turns_so_that_it_turns_with_the_photo(enhance):
+    """One run of the graph depends on how the photo lies."""
+    seen = overview(picture(64, 96))
+    for turn in (1, 6):
+        once = turned(enhance.guess_level(seen), turn)
+        np.testing.assert_allclose(enhance.guess_level(turned(seen, turn)), once, atol=1e-5)
+    alone = enhance.guess({"overview": np.stack([turned(seen, turn) for turn in range(8)])})
+    assert np.abs(turned(alone[0], 1) - alone[1]).max() > 1e-3
 
 
 def test_in_half_precision_it_gives_nearly_the_same(trained):

@@ -9,7 +9,7 @@ from PIL import Image
 from lowlight import sources
 from lowlight.batches import GlobalCrops
 from lowlight.errors import UserError
-from lowlight.exposure import WHOLE, thumbnail
+from lowlight.exposure import BLACK, WHOLE, level, thumbnail
 from lowlight.pairs import Pair
 from lowlight.sources import CleanSource, PairSource, clean_photos, framing, listed_pairs, window
 from lowlight.turns import TURNS, turned, turned_back, turned_box
@@ -74,7 +74,7 @@ def test_the_eight_turns_are_all_different():
 
 def test_batches_have_all_that_the_graph_wants_and_the_same_ones_each_time(pair):
     batches = GlobalCrops([(0.5, PairSource([pair])), (0.5, CleanSource([[pair.high]]))], 16, 32, 4, seed=0)
-    batches.inputs = ("photo", "thumbnail", "box", "level", "white_balance")
+    batches.inputs = ("photo", "thumbnail", "box", "level", "white_balance", "overview")
     batches.outputs = ("output", "base", "guess")
     inputs, truth = batches[1]
     assert {name: array.shape for name, array in inputs.items()} == {
@@ -83,6 +83,7 @@ def test_batches_have_all_that_the_graph_wants_and_the_same_ones_each_time(pair)
         "box": (4, 4),
         "level": (4, 8, 8, 1),
         "white_balance": (4, 1),
+        "overview": (4, 64, 64, 5),
     }
     assert {name: array.shape for name, array in truth.items()} == {
         "output": (4, 32, 32, 3),
@@ -93,6 +94,37 @@ def test_batches_have_all_that_the_graph_wants_and_the_same_ones_each_time(pair)
     assert not np.array_equal(inputs["photo"], batches[2][0]["photo"])
 
 
+def test_for_the_guess_alone_no_crop_is_drawn(pair, monkeypatch):
+    batches = GlobalCrops([(1, PairSource([pair]))], 16, 32, 4, seed=0)
+    batches.inputs, batches.outputs = ("overview",), ("guess",)
+    monkeypatch.setattr(PairSource, "draw", None)
+    inputs, truth = batches[0]
+    assert inputs.keys() == {"overview"}
+    assert truth["guess"].shape == (4, 8, 8, 1)
+
+
+def test_a_view_tells_of_a_dark_photo_and_how_bright_its_truth_is(pair):
+    for seed in range(10):
+        view = PairSource([pair]).view(np.random.default_rng(seed))
+        means = (level(view.overview.astype(np.float32)), view.level)
+        brightness = [np.exp(mean) - BLACK for mean in means]
+        np.testing.assert_allclose(brightness[0] + 100 / 255, brightness[1], atol=2e-3)
+
+
+def test_views_are_the_same_in_whatever_order_they_are_drawn_and_get_more(pair, monkeypatch):
+    monkeypatch.setattr(sources, "MOST_VIEWS", 6)
+    mixture = [(0.5, PairSource([pair])), (0.5, CleanSource([[pair.high]]))]
+    here, there = sources.Views(mixture, 0), sources.Views(mixture, 0)
+    for seed in range(40):
+        here.draw(np.random.default_rng(seed), 3 * sources.NEW_VIEWS)
+    assert set(here.kept.kept) == {0, 1, 2}
+    for seed in reversed(range(40)):
+        there.draw(np.random.default_rng(seed), 99 * sources.NEW_VIEWS)
+    assert set(there.kept.kept) == set(range(6))
+    for number in range(3):
+        np.testing.assert_array_equal(here.kept[number][0], there.kept[number][0])
+
+
 def test_sources_give_their_shares_of_the_crops():
     class Told:
         def __init__(self, value):
@@ -101,6 +133,9 @@ def test_sources_give_their_shares_of_the_crops():
         def draw(self, rng, crop):
             photo = np.full((crop, crop, 3), self.value, np.uint8)
             return sources.Scene(photo, photo, thumbnail(photo), np.zeros((8, 8, 1)), np.array(WHOLE))
+
+        def view(self, rng):
+            return sources.View(np.zeros((64, 64, 5)), np.zeros((8, 8, 1)))
 
     batches = GlobalCrops([(3, Told(0)), (1, Told(255))], 400, 16, 400, seed=0)
     assert batches[0][0]["photo"].mean() == pytest.approx(0.25, abs=0.06)

@@ -13,7 +13,7 @@ import pytest
 from lowlight import video
 from lowlight.batch import enhance_all
 from lowlight.enhancer import Enhancer
-from lowlight.exposure import thumbnail
+from lowlight.exposure import overview
 from lowlight.images import ImageError
 from lowlight.jobs import plan
 from lowlight.settings import EnhanceSettings
@@ -103,9 +103,9 @@ def test_uneven_times_and_sound_stay_and_each_frame_is_run(clip, tmp_path, endin
 
 def test_an_interrupted_run_is_gone_on_with_and_gives_the_same(clip, tmp_path, monkeypatch):
     monkeypatch.setattr(video, "SEGMENT", 15)
-    enhance(clip, tmp_path / "whole.mp4", by_thumbnail)
+    enhance(clip, tmp_path / "whole.mp4", by_overview)
     target = tmp_path / "out" / "bright.mp4"
-    steps = Clip(clip, target, "").enhance(by_thumbnail)
+    steps = Clip(clip, target, "").enhance(by_overview)
     list(islice(steps, 37))
     steps.close()
     assert not target.exists()
@@ -113,7 +113,7 @@ def test_an_interrupted_run_is_gone_on_with_and_gives_the_same(clip, tmp_path, m
 
     def counted(pixels, small):
         ran.append(1)
-        return by_thumbnail(pixels, small)
+        return by_overview(pixels, small)
 
     enhance(clip, target, counted)
     assert len(ran) == 50 - 30
@@ -122,9 +122,9 @@ def test_an_interrupted_run_is_gone_on_with_and_gives_the_same(clip, tmp_path, m
     assert [path.name for path in target.parent.iterdir()] == ["bright.mp4"]
 
 
-def by_thumbnail(pixels, small):
+def by_overview(pixels, small):
     """What depends on all frames before."""
-    return np.clip(pixels * (0.4 / small.mean()), 0, 255).astype(np.uint8)
+    return np.clip(pixels * (0.4 / small[..., :3].mean()), 0, 255).astype(np.uint8)
 
 
 def test_what_another_model_has_left_is_thrown_away(clip, tmp_path, monkeypatch):
@@ -152,7 +152,7 @@ def test_ten_bits_are_run_as_sixteen(tmp_path):
 
     source = write_clip(tmp_path / "a.mkv", [np.full((48, 64, 3), (200, 50, 20), np.uint8)] * 2, depth=10, sound=False)
     enhance(source, tmp_path / "b.mkv", run)
-    assert kinds == [(np.uint16, (64, 64, 3))] * 2
+    assert kinds == [(np.uint16, (64, 64, 5))] * 2
     assert np.abs(frames_of(tmp_path / "b.mkv")[0].astype(int) - frames_of(source)[0]).max() <= 3
 
 
@@ -248,15 +248,15 @@ def test_what_is_far_from_a_lamp_does_not_flicker_when_it_comes(lamp, tmp_path):
     """By a gain alone, so that decisions are all that changes; each frame by itself would have the room flicker."""
 
     def by_own(pixels, small):
-        return by_thumbnail(pixels, thumbnail(pixels))
+        return by_overview(pixels, overview(pixels))
 
     ranges = {}
-    for run in (by_thumbnail, by_own):
+    for run in (by_overview, by_own):
         enhance(lamp, tmp_path / "out.mp4", run)
         room = np.log(frames_of(tmp_path / "out.mp4")[0][:30, :, 64:].mean((1, 2, 3)))
         ranges[run] = np.abs(np.diff(room)).max()
     own = np.abs(np.diff(np.log(frames_of(lamp)[0][:30, :, 64:].mean((1, 2, 3))))).max()
-    assert ranges[by_thumbnail] <= own + 0.02
+    assert ranges[by_overview] <= own + 0.02
     assert ranges[by_own] > 4 * own
 
 
