@@ -14,7 +14,7 @@ from lowlight.errors import UserError
 from lowlight.exposure import gain
 from lowlight.images import image_size
 from lowlight.pairs import Pair, read_pair
-from lowlight.sources import Memory, Mixture, Source, Views
+from lowlight.sources import Memory, Mixture, Share, Views
 from lowlight.turns import turned, turned_box
 
 from keras.src.legacy.preprocessing.image import ImageDataGenerator  # isort: skip  tf.keras.preprocessing.image, without TF
@@ -112,21 +112,23 @@ class GlobalCrops(Batches):
 
     Parameters
     ----------
-    sources : sequence of (float, Source)
-        Where crops come from, each with its share of them.
+    sources, views : sequences of (float, Source)
+        Where crops and whole photos come from, each with its share of them.
     count : int
         Crops in an epoch.
     """
 
-    def __init__(self, sources: Sequence[tuple[float, Source]], count: int, crop: int, batch_size: int, seed: int):
+    def __init__(
+        self, sources: Sequence[Share], views: Sequence[Share], count: int, crop: int, batch_size: int, seed: int
+    ):
         super().__init__(count, batch_size, seed)
-        self.sources, self.views, self.crop = Mixture(sources), Views(sources, seed), crop
+        self.sources, self.views, self.crop = Mixture(sources), Views(views, seed), crop
 
     def example(self, index):
         rng = np.random.default_rng((self.seed, self.epoch, index))
         turn = rng.integers(8)
         seen, guess = (turned(side, turn) for side in self.views.draw(rng, (self.epoch + 1) * self.count))
-        inputs, truths = {"overview": seen}, {"guess": guess}
+        inputs, truths = {"overview": seen}, {"guess": guess, "right": guess}
         return (inputs, truths) if "photo" not in self.inputs else self._with_crop(inputs, truths, rng)
 
     def _with_crop(self, inputs, truths, rng):

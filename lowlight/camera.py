@@ -57,9 +57,9 @@ class Camera:
 
 
 def draw(rng: np.random.Generator) -> Camera:
-    """A camera and a light: 15 % as it is, 35 % noisy, half dark; of the dark ones two in five only where it is dim."""
+    """A camera and a light: 18 % as it is, 32 % noisy, half dark; of the dark ones two in five only where it is dim."""
     kind = rng.random()
-    if kind < 0.15:
+    if kind < 0.18:
         return Camera()
     quality = int(rng.integers(60, 99)) if rng.random() < 0.5 else None
     if kind < 0.5:

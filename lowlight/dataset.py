@@ -5,9 +5,9 @@ from collections.abc import Callable
 from lowlight import synthetic
 from lowlight.errors import UserError
 from lowlight.pairs import Split, load_split
-from lowlight.recipes import RECIPES
+from lowlight.recipes import RECIPES, Recipe
 from lowlight.settings import TrainingSettings
-from lowlight.sources import CleanSource, PairSource, clean_photos, listed_pairs
+from lowlight.sources import CleanSource, PairSource, Share, clean_photos, listed_pairs
 
 LICENCES = {
     "sice": "SICE part 1 (Cai et al., TIP 2018): for academic research only",
@@ -49,19 +49,19 @@ def load(settings: TrainingSettings, announce: Callable[[str], None] = print) ->
     return split, {"name": "LOL v1" if kind == "LOL" else "own pairs", "licence": LICENCES[kind]}
 
 
-def sources(settings: TrainingSettings, mixture: tuple[float, float, float], split: Split) -> tuple[list, dict]:
-    """Where crops for a global-local model come from.
+def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[list[Share], list[Share], dict]:
+    """Where crops and views for a global-local model come from.
 
     Parameters
     ----------
     settings : TrainingSettings
-    mixture : three floats
-        Of the recipe. The share of what is not given goes to the others.
+    plan : Recipe
+        The shares of what is not given go to the others.
     split : Split
 
     Returns
     -------
-    list of (float, Source)
+    crops, views : lists of (float, Source)
     about : dict
         What a card says of the sets beside the split's.
 
@@ -70,20 +70,22 @@ def sources(settings: TrainingSettings, mixture: tuple[float, float, float], spl
     UserError
         If a folder is not as it must be.
     """
-    found: list = [(mixture[0], PairSource(split.train))]
+    shares = list(zip(plan.mixture, plan.views, strict=True))
+    found: list = [(shares[0], PairSource(split.train))]
     about, clean = {}, [[pair.high for pair in split.train]]
     if settings.also:
         more, held = listed_pairs(settings.also)
-        found.append((mixture[1], PairSource(more)))
+        found.append((shares[1], PairSource(more)))
         clean.append(sorted({pair.high for pair in more}))
         about["also"] = _described(settings.also, len(more), len(held))
     if settings.clean:
         photos, held_photos = clean_photos(settings.clean)
         clean.append(photos)
         about["clean"] = _described(settings.clean, len(photos), len(held_photos))
-    if mixture[2]:
-        found.append((mixture[2], CleanSource(clean)))
-    return found, about
+    if any(shares[2]):
+        found.append((shares[2], CleanSource(clean)))
+    crops, views = ([(share[i], source) for share, source in found] for i in range(2))
+    return crops, views, about
 
 
 def _described(folder, used, held) -> dict:

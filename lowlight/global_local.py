@@ -43,7 +43,8 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
         tile's top, left, bottom and right in the whole photo, 0 to 1; `white_balance` (B, 1), from 0, which leaves the
         colour of the light as it is, to 1; `overview` (B, 64, 64, 5) of a whole photo. Outputs: `output` (B, H, W, 3),
         not clipped; `base` (B, H, W, 3), before cleaning; `guess` (B, 8, 8, 1), the level that the photo of the
-        overview should have, or its own where that is nearly right; nothing else depends on it.
+        overview should have, or its own where that is nearly right, and `right`, whether nearly so or not; nothing else
+        depends on these two.
     """
     with computing("float32"):
         photo = keras.Input((None, None, 3), name="photo")
@@ -52,7 +53,7 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
         level = keras.Input((CELLS, CELLS, 1), name="level")
         white_balance = keras.Input((1,), name="white_balance")
         overview = keras.Input((THUMBNAIL, THUMBNAIL, OVERVIEW), name="overview")
-        guess = _guess(overview)
+        guess, right = _guess(overview)
         own = _level(thumbnail)
         known, whole = _known(_looked(_exposed(thumbnail, "look_at"), (16, 32, FEATURES), "look"), own, level)
         base = _base(photo, box, own, level, white_balance, known, whole)
@@ -64,7 +65,7 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
         output = layers.Add(name="output")([coarse, detail, correction])
     inputs = {"photo": photo, "thumbnail": thumbnail, "box": box, "level": level, "white_balance": white_balance}
     inputs["overview"] = overview
-    return keras.Model(inputs, {"output": output, "base": base, "guess": guess})
+    return keras.Model(inputs, {"output": output, "base": base, "guess": guess, "right": right})
 
 
 def _level(thumbnail):
@@ -88,7 +89,7 @@ def _looked(x, widths, name):
 
 
 def _guess(overview, width=96):
-    """(B, 8, 8, 1): the level that a photo like this should have.
+    """(B, 8, 8, 1), twice: the level to bring such a photo to, and the one that would be right.
 
     It shares no layer with what cleans, so that it can be trained for itself.
     """
@@ -102,8 +103,8 @@ def _guess(overview, width=96):
     x = layers.Add(name="guess_in_context")([x, layers.Reshape((1, 1, width), name="guess_everywhere")(context)])
     x = conv(x, width, "guess_2")
     usual = keras.initializers.Constant(-0.9)  # a mean of 0.4
-    x = layers.Conv2D(1, 1, kernel_initializer="zeros", bias_initializer=usual, name="guess")(x)
-    return _where_not_nearly_right(own, x)
+    right = layers.Conv2D(1, 1, kernel_initializer="zeros", bias_initializer=usual, name="guess")(x)
+    return _where_not_nearly_right(own, right), right
 
 
 def _where_not_nearly_right(own, right):

@@ -64,6 +64,10 @@ class Source(Protocol):
         """A whole photo at random, or a part of one in its place."""
 
 
+Share = tuple[float, Source]
+"""A source, and how often it is drawn from in comparison with others."""
+
+
 class PairSource:
     """Scenes of pairs."""
 
@@ -122,7 +126,7 @@ class Views:
     seed : int
     """
 
-    def __init__(self, sources: Sequence[tuple[float, Source]], seed: int):
+    def __init__(self, sources: Sequence[Share], seed: int):
         self.sources, self.seed = Mixture(sources), seed
         self.kept = Memory(range(MOST_VIEWS), self._make)
 
@@ -138,7 +142,7 @@ class Views:
 class Mixture:
     """Sources, each with its share."""
 
-    def __init__(self, sources: Sequence[tuple[float, Source]]):
+    def __init__(self, sources: Sequence[Share]):
         shares, self.sources = zip(*sources, strict=True)
         self.ends = np.cumsum(shares) / sum(shares)
 

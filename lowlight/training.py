@@ -148,10 +148,11 @@ class Trainer:
             return Patches(train, plan.crop, plan.batch_size, seed, self.announce)
         if plan.architecture != "global_local":
             return Crops(train, plan.crop, plan.crops_per_photo, plan.batch_size, seed, plan.flips)
-        sources, more = dataset.sources(self.settings, plan.mixture, self.split)
+        crops, views, more = dataset.sources(self.settings, plan, self.split)
         self.about = self.about | more
         times = VIEWS_A_CROP if self.settings.part == GUESS else 1
-        return GlobalCrops(sources, times * len(train) * plan.crops_per_photo, plan.crop, times * plan.batch_size, seed)
+        count, batch_size = times * len(train) * plan.crops_per_photo, times * plan.batch_size
+        return GlobalCrops(crops, views, count, plan.crop, batch_size, seed)
 
     def _start(self, name, whole) -> dict:
         """Take the weights of a trained model; what its card calls them."""
@@ -356,7 +357,7 @@ def _unchangeable(plan, settings, split):
         for name in ("seed", "mixed_precision", "start", "part", "all_pairs", "also", "clean")
     }
     facts |= {"train pairs": [p.name for p in split.train], "val pairs": [p.name for p in split.val]}
-    facts |= {"mixture": list(plan.mixture)}  # as JSON gives it back
+    facts |= {"mixture": list(plan.mixture), "views": list(plan.views)}  # as JSON gives it back
     return {key: value for key, value in facts.items() if key not in ("epochs", "idea", "why")}
 
 

@@ -73,7 +73,8 @@ def test_the_eight_turns_are_all_different():
 
 
 def test_batches_have_all_that_the_graph_wants_and_the_same_ones_each_time(pair):
-    batches = GlobalCrops([(0.5, PairSource([pair])), (0.5, CleanSource([[pair.high]]))], 16, 32, 4, seed=0)
+    mixture = [(0.5, PairSource([pair])), (0.5, CleanSource([[pair.high]]))]
+    batches = GlobalCrops(mixture, mixture, 16, 32, 4, seed=0)
     batches.inputs = ("photo", "thumbnail", "box", "level", "white_balance", "overview")
     batches.outputs = ("output", "base", "guess")
     inputs, truth = batches[1]
@@ -95,7 +96,7 @@ def test_batches_have_all_that_the_graph_wants_and_the_same_ones_each_time(pair)
 
 
 def test_for_the_guess_alone_no_crop_is_drawn(pair, monkeypatch):
-    batches = GlobalCrops([(1, PairSource([pair]))], 16, 32, 4, seed=0)
+    batches = GlobalCrops([(1, PairSource([pair]))], [(1, PairSource([pair]))], 16, 32, 4, seed=0)
     batches.inputs, batches.outputs = ("overview",), ("guess",)
     monkeypatch.setattr(PairSource, "draw", None)
     inputs, truth = batches[0]
@@ -137,7 +138,7 @@ def test_sources_give_their_shares_of_the_crops():
         def view(self, rng):
             return sources.View(np.zeros((64, 64, 5)), np.zeros((8, 8, 1)))
 
-    batches = GlobalCrops([(3, Told(0)), (1, Told(255))], 400, 16, 400, seed=0)
+    batches = GlobalCrops([(3, Told(0)), (1, Told(255))], [(1, Told(0))], 400, 16, 400, seed=0)
     assert batches[0][0]["photo"].mean() == pytest.approx(0.25, abs=0.06)
 
 
