@@ -15,8 +15,8 @@ from lowlight.exposure import BLACK, CELLS, LARGEST_GAIN, LEVEL, OVERVIEW, THUMB
 DARKEST, BRIGHTEST = 1e-3, 0.97
 """Between these the curve's slope follows from the brightness by arithmetic; at 0 and 1 it would be infinite."""
 
-NEARLY_RIGHT = 0.5
-"""Levels that should differ by less than this from what they are, in log units (0.7 stops), are moved only in part."""
+NEARLY_RIGHT = 0.55
+"""Levels that should differ by less than this from what they are, in log units (1.7 stops), are moved only in part."""
 
 FAINTEST = 0.004
 """Grain of one level of 255 is the least that counts."""
