@@ -48,7 +48,7 @@ def inform() -> int:
     print(f"system: {platform.platform()}, {psutil.cpu_count()} cores")
     print(f"devices: {', '.join(devices())}")
     halved = fastest_precision() != "float32"
-    print(f"precision: {'bfloat16 for models 11 and 12, float32 for the others' if halved else 'float32'}")
+    print(f"precision: {'bfloat16 for models 10 to 12, float32 for the others' if halved else 'float32'}")
     print(f"memory: {memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it free")
     print(f"models: {zoo.MODELS}: {sum(map(zoo.is_here, names))} of {len(names)}")
     return 0
