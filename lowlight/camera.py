@@ -15,7 +15,7 @@ import numpy as np
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 
 from lowlight.exposure import WHOLE
-from lowlight.synthetic import encode, linear, through_jpeg
+from lowlight.synthetic import add_noise, encode, linear, through_jpeg
 
 SMALL = 128
 """Side in pixels of what stands for the whole photo: pixels of it, not means, as noise lifts what it is clipped at."""
@@ -45,7 +45,9 @@ class Camera:
     read: float = 0.0
     """Standard deviation of the noise of no signal."""
     sensor: tuple[float, float, float] = (2.0, 1.0, 1.7)
-    """What white balance multiplies the mosaic's red, green and blue by."""
+    """What white balance multiplies the sensor's red, green and blue by."""
+    mosaic: bool = True
+    """Each pixel has one colour and takes the others from its neighbours; else it has all, as if scaled down since."""
     smear: float = 0.0
     """Sigma in pixels of the blur that the camera's own cleaning gives to noise."""
     sigma: float = 0.0
@@ -57,16 +59,19 @@ class Camera:
 
 
 def draw(rng: np.random.Generator) -> Camera:
-    """A camera and a light: 18 % as it is, 32 % noisy, half dark; of the dark ones two in five only where it is dim."""
+    """A camera and a light: 18 % as it is, 32 % noisy, half dark; of the dark ones two in five only where it is dim.
+
+    Noise of each kind comes with every light, or it would tell how dark a photo is.
+    """
     kind = rng.random()
     if kind < 0.18:
         return Camera()
     quality = int(rng.integers(60, 99)) if rng.random() < 0.5 else None
     if kind < 0.5:
-        if rng.random() < 0.5:
-            return Camera(stops=rng.uniform(0, 0.5), sigma=rng.uniform(1, 50), quality=quality)
-        return Camera(stops=rng.uniform(0, 1), quality=quality, **_noise(rng))
+        white = {"sigma": rng.uniform(1, 50)}
+        return Camera(stops=rng.uniform(0, 1), quality=quality, **(white if rng.random() < 0.5 else _noise(rng)))
     where = rng.random()
+    white = {"sigma": np.exp(rng.uniform(np.log(0.5), np.log(15)))}
     return Camera(
         stops=rng.uniform(0.5, 5.5) if where > 0.4 else rng.uniform(1, 4.5),
         dim_only=rng.uniform(0.35, 0.75) if where < 0.4 else None,
@@ -74,7 +79,7 @@ def draw(rng: np.random.Generator) -> Camera:
         balance=(np.exp(rng.uniform(-0.2, 0.2)), 1.0, np.exp(rng.uniform(-0.2, 0.2))),
         black=rng.uniform(0, 0.02) if rng.random() < 0.2 else 0.0,
         quality=quality,
-        **_noise(rng),
+        **(white if rng.random() < 0.25 else _noise(rng)),
     )
 
 
@@ -161,7 +166,9 @@ def _noise(rng) -> dict:
     shot = np.exp(rng.uniform(np.log(3e-5), np.log(6e-3)))
     read = np.exp((2.18 * np.log(shot) + 1.20 + rng.normal(0, 0.26)) / 2)
     sensor = rng.uniform(1.2, 2.4), 1.0, rng.uniform(1.2, 2.4)
-    return {"shot": shot, "read": read, "sensor": sensor, "smear": rng.uniform(0.4, 1.5) if rng.random() < 0.4 else 0.0}
+    mosaic = rng.random() < 0.7
+    smear = rng.uniform(0.4, 1.5) if mosaic and rng.random() < 0.5 else 0.0
+    return {"shot": shot, "read": read, "sensor": sensor, "mosaic": mosaic, "smear": smear}
 
 
 def _bright_share(whole, share):
@@ -198,12 +205,18 @@ def _part(small, box, shape):
 def _file(light, camera, rng) -> np.ndarray:
     light = light * np.asarray(camera.balance)
     if camera.shot:
-        light = light + _mosaic_noise(light, camera, rng)
+        light = light + (_mosaic_noise if camera.mosaic else _pixel_noise)(light, camera, rng)
     photo = encode(light, rounded=False) * (1 - camera.black) + camera.black
     if camera.sigma:
         photo = photo + rng.normal(0, camera.sigma / 255, photo.shape)
     photo = np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8)
     return through_jpeg(photo, camera.quality) if camera.quality else photo
+
+
+def _pixel_noise(light, camera, rng) -> np.ndarray:
+    """Noise of all three colours at each pixel, white-balanced."""
+    signal = np.clip(light, 0, 1) / camera.sensor
+    return camera.sensor * (add_noise(signal, rng, camera.shot, camera.read) - signal)
 
 
 def _mosaic_noise(light, camera, rng) -> np.ndarray:
@@ -212,8 +225,7 @@ def _mosaic_noise(light, camera, rng) -> np.ndarray:
     colour = np.array([[0, 1], [1, 2]])[np.ix_(np.arange(height) % 2, np.arange(width) % 2)]
     gains = np.asarray(camera.sensor)[colour]
     signal = np.take_along_axis(np.clip(light, 0, 1), colour[..., None], axis=2)[..., 0] / gains
-    noise = camera.shot * rng.poisson(signal / camera.shot) - signal + rng.normal(0, camera.read, signal.shape)
-    noise *= gains
+    noise = gains * (add_noise(signal, rng, camera.shot, camera.read) - signal)
     planes = [
         convolve(np.where(colour == i, noise, 0), fill, mode="mirror")
         for i, fill in enumerate((_FILL, _FILL_GREEN, _FILL))

@@ -57,6 +57,17 @@ def test_cleaned_noise_is_smoother():
     assert np.diff(smooth, axis=0).std() < 0.6 * np.diff(rough, axis=0).std()
 
 
+def test_noise_of_a_photo_that_was_scaled_down_since_is_that_of_each_pixel_alone():
+    grey = np.full((200, 200, 3), 188, np.uint8)
+    light = linear(grey)[0, 0, 0]
+    low, _ = shot(grey, Camera(shot=2e-3, read=0.01, sensor=(2.0, 1.0, 1.0), mosaic=False))
+    noise = linear(low) - light
+    assert noise[..., 1].var() == pytest.approx(2e-3 * light + 1e-4, rel=0.1)
+    assert noise[..., 0].var() == pytest.approx(4 * (2e-3 * light / 2 + 1e-4), rel=0.1)
+    neighbours = np.corrcoef(noise[:, 1:, 1].ravel(), noise[:, :-1, 1].ravel())[0, 1]
+    assert abs(neighbours) < 0.03
+
+
 def test_gaussian_noise_has_its_sigma():
     low, _ = shot(np.full((200, 200, 3), 128, np.uint8), Camera(sigma=25))
     assert low.std() == pytest.approx(25, rel=0.05)
@@ -109,3 +120,11 @@ def test_cameras_are_drawn_of_every_kind():
     assert np.mean([camera.dim_only is not None for camera in cameras]) == pytest.approx(0.2, abs=0.03)
     assert np.mean([camera.night is not None for camera in cameras]) == pytest.approx(0.05, abs=0.02)
     assert max(camera.stops for camera in cameras) <= 5.5
+
+
+def test_noise_of_each_kind_comes_with_every_light():
+    rng = np.random.default_rng(1)
+    cameras = [draw(rng) for _ in range(2000)]
+    for noisy in ({c for c in cameras if c.sigma}, {c for c in cameras if c.shot and not c.mosaic}):
+        assert min(camera.stops for camera in noisy) < 0.5
+        assert max(camera.stops for camera in noisy) > 4
