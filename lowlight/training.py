@@ -164,7 +164,7 @@ class Trainer:
             )
         for model in (whole, self.measured):
             model.set_weights(earlier.get_weights())
-        if self.settings.all_pairs and "val" not in card.get("metrics", {}):
+        if self.settings.all_pairs and not _validated(card):
             raise UserError(
                 f"Weights that go on with the validation pairs must have been measured on them. Received: --start "
                 f"{name} without scores in its card. Measure it first: performance_latest.py --evaluate-only --weights."
@@ -236,7 +236,7 @@ class Trainer:
             card["training"] = self.earlier["training"] | {"val_psnr": self._val_psnr()}
             card["guess_training"] = self._guess_training()
         if self.settings.all_pairs:
-            card["validation"] = self.earlier["metrics"]["val"]
+            card["validation"] = _validated(self.earlier)
         elif self.started_from and {"validation", "has_seen_validation"} & self.earlier.keys():
             card["has_seen_validation"] = True
         zoo.write_card(self.folder / f"{plan.name}.json", card)
@@ -330,6 +330,11 @@ class Watch(keras.callbacks.Callback):
 def _last(history, name) -> float:
     """Of the model's one output, or of the first of several; nan where that is no photo."""
     return (history.get(name) or history.get(f"output_{name}") or [np.nan])[-1]
+
+
+def _validated(card) -> dict | None:
+    """A model's scores on validation, before it saw those pairs."""
+    return card.get("validation") or card.get("metrics", {}).get("val")
 
 
 def _adapt(plan, settings):

@@ -269,6 +269,8 @@ def test_all_pairs_are_gone_on_with_once_the_scores_without_them_are_known(pairs
     assert card["data"]["val"] == 0
     assert card["validation"] == {"psnr": 12.34}
     assert any("nothing to validate on" in line for line in told)
+    further = quick(pairs_folder, tmp_path / "further", start=str(tmp_path / "all"), all_pairs=True)
+    assert zoo.load(train(further, "latest"))[1]["validation"] == {"psnr": 12.34}
     later = quick(pairs_folder, tmp_path / "later", start=str(tmp_path / "all"))
     assert zoo.load(train(later, "latest"))[1]["has_seen_validation"]
     with pytest.raises(UserError, match="Received: --all-pairs without --start"):
