@@ -4,8 +4,11 @@ import numpy as np
 
 from lowlight.exposure import BLACK, level
 
-SECONDS = 1.0
-"""After which decisions have followed a lasting change of the light by 63 %."""
+SECONDS = 3.0
+"""After which decisions have followed a lasting change of the light by 63 %.
+
+In less, what a pan brings into view changed the brightness of the result by more than that of the clip.
+"""
 
 CUT = 0.2
 """A change of half of the regions' brightness from one frame to the next, in log units, that is a cut to another scene.
