@@ -49,6 +49,10 @@ def load(settings: TrainingSettings, announce: Callable[[str], None] = print) ->
     return split, {"name": "LOL v1" if kind == "LOL" else "own pairs", "licence": LICENCES[kind]}
 
 
+SCATTER = 0.3
+"""In stops, of the light of more pairs for the guess: several show one scene, and are soon known by heart."""
+
+
 def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[list[Share], list[Share], dict]:
     """Where crops and views for a global-local model come from.
 
@@ -75,7 +79,7 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
     about, clean = {}, [[pair.high for pair in split.train]]
     if settings.also:
         more, held = listed_pairs(settings.also)
-        found.append((shares[1], PairSource(more)))
+        found.append((shares[1], PairSource(more, SCATTER)))
         clean.append(sorted({pair.high for pair in more}))
         about["also"] = _described(settings.also, len(more), len(held))
     if settings.clean:

@@ -91,20 +91,31 @@ def _looked(x, widths, name):
 def _guess(overview, width=96):
     """(B, 8, 8, 1), twice: the level to bring such a photo to, and the one that would be right.
 
-    It shares no layer with what cleans, so that it can be trained for itself.
+    It shares no layer with what cleans, so that it can be trained for itself. What is known of each cell in numbers
+    holds for photos of any kind; what the cells show is soon known by heart, so half of that is dropped in training.
     """
     thumbnail, brightest, grain = overview[..., :3], overview[..., 3:4], overview[..., 4:]
-    fine = ops.log(grain + FAINTEST) - np.log(FAINTEST)
-    x = layers.Concatenate(name="guess_look_at")([_exposed(thumbnail, "guess_exposed"), brightest, fine])
-    own = _level(thumbnail)
-    seen = _looked(x, (width // 4, width // 2, width), "guess_look")
-    x = conv(layers.Concatenate(name="guess_from")([seen, own]), width, "guess_1")
+    own, exposed = _level(thumbnail), _exposed(thumbnail, "guess_exposed")
+    looked_at = layers.Concatenate(name="guess_look_at")([exposed, brightest, _grain(grain)])
+    seen = _looked(looked_at, (width // 4, width // 2, width), "guess_look")
+    seen = layers.SpatialDropout2D(0.5, name="guess_forgets")(seen)
+    side = THUMBNAIL // CELLS
+    brightness = [own, _level(brightest), ops.log(ops.max_pool(brightest, side) + BLACK)]
+    rest = [_grain(ops.average_pool(grain, side)), ops.average_pool(exposed[..., 3:], side)]
+    cells = layers.Concatenate(name="guess_numbers")([*brightness, *rest])
+    cells = layers.Conv2D(width, 1, activation="relu", name="guess_cells")(cells)
+    x = conv(layers.Concatenate(name="guess_from")([cells, seen, own]), width, "guess_1")
     context = layers.Dense(width, activation="relu", name="guess_context")(_pooled(x, "guess"))
     x = layers.Add(name="guess_in_context")([x, layers.Reshape((1, 1, width), name="guess_everywhere")(context)])
     x = conv(x, width, "guess_2")
     usual = keras.initializers.Constant(-0.9)  # a mean of 0.4
     right = layers.Conv2D(1, 1, kernel_initializer="zeros", bias_initializer=usual, name="guess")(x)
     return _where_not_nearly_right(own, right), right
+
+
+def _grain(grain):
+    """From 0, for none, in log units."""
+    return ops.log(grain + FAINTEST) - np.log(FAINTEST)
 
 
 def _where_not_nearly_right(own, right):

@@ -13,6 +13,7 @@ from lowlight.errors import UserError
 from lowlight.exposure import THUMBNAIL, WHOLE, level, overview, thumbnail
 from lowlight.images import list_images, read_rgb
 from lowlight.pairs import Pair, PairError, read_pair
+from lowlight.synthetic import encode, linear
 
 HELD_OUT_EVERY = 6
 """Of a folder with a pairs.csv, one target in six and all its partners are for measuring, never for training."""
@@ -69,10 +70,18 @@ Share = tuple[float, Source]
 
 
 class PairSource:
-    """Scenes of pairs."""
+    """Scenes of pairs.
 
-    def __init__(self, pairs: Sequence[Pair]):
-        self.photos = Memory(pairs, _pair_in_memory)
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    scatter : float
+        Standard deviation, in stops, of how much more or less light the dark photos of views have had, so that none is
+        known by its brightness.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], scatter: float = 0.0):
+        self.photos, self.scatter = Memory(pairs, _pair_in_memory), scatter
 
     def draw(self, rng, crop):
         low, high, small_low, small_high = self.photos[rng.integers(len(self.photos))]
@@ -83,7 +92,8 @@ class PairSource:
     def view(self, rng):
         low, high, _, _ = self.photos[rng.integers(len(self.photos))]
         part = _within(low.shape, framing(low.shape, SMALLEST_VIEW, rng))
-        return _view(low[part], high[part])
+        low, high = low[part], high[part]
+        return _view(_in_other_light(low, rng.normal(0, self.scatter)) if self.scatter else low, high)
 
 
 class CleanSource:
@@ -248,6 +258,11 @@ def _within(shape, frame) -> tuple:
     """The index of a part of a photo."""
     (top, left), (bottom, right) = np.split(np.round(frame * np.tile(shape[:2], 2)).astype(int), 2)
     return np.s_[top:bottom, left:right]
+
+
+def _in_other_light(photo, stops) -> np.ndarray:
+    """A uint8 photo that had had so many stops more light."""
+    return encode(linear(np.arange(256)) * 2.0**stops)[photo]
 
 
 def _view(low, high) -> View:

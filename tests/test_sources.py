@@ -12,6 +12,7 @@ from lowlight.errors import UserError
 from lowlight.exposure import BLACK, WHOLE, level, thumbnail
 from lowlight.pairs import Pair
 from lowlight.sources import CleanSource, PairSource, clean_photos, framing, listed_pairs, window
+from lowlight.synthetic import linear
 from lowlight.turns import TURNS, turned, turned_back, turned_box
 from tests.conftest import write_pair
 
@@ -110,6 +111,18 @@ def test_a_view_tells_of_a_dark_photo_and_how_bright_its_truth_is(pair):
         means = (level(view.overview.astype(np.float32)), view.level)
         brightness = [np.exp(mean) - BLACK for mean in means]
         np.testing.assert_allclose(brightness[0] + 100 / 255, brightness[1], atol=2e-3)
+
+
+def test_views_of_pairs_have_had_more_light_or_less_than_the_photo(tmp_path):
+    grey = np.full((40, 40, 3), 100, np.uint8)
+    write_pair(tmp_path, "a", grey + 100, grey)
+    source = PairSource([Pair("a", tmp_path / "low" / "a.png", tmp_path / "high" / "a.png")], scatter=0.3)
+    views = [source.view(np.random.default_rng(seed)) for seed in range(200)]
+    values = np.rint([view.overview[0, 0, 0] * 255 for view in views]).astype(int)
+    stops = np.log2(linear(values) / linear(100))
+    assert stops.mean() == pytest.approx(0, abs=0.07)
+    assert stops.std() == pytest.approx(0.3, rel=0.15)
+    assert np.ptp([view.level for view in views]) < 1e-5
 
 
 def test_views_are_the_same_in_whatever_order_they_are_drawn_and_get_more(pair, monkeypatch):

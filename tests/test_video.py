@@ -221,7 +221,7 @@ def test_an_average_follows_a_lasting_change_slowly_and_starts_anew_at_a_cut():
     share = np.log((followed[74] + 0.02) / 0.12) / np.log(0.14 / 0.12)
     assert share == pytest.approx(1 - np.exp(-1), abs=1e-3)
     assert followed[-1] == pytest.approx(0.12, abs=1e-3)
-    np.testing.assert_allclose(smoothing(bright, 4.1), bright, atol=1e-6)
+    np.testing.assert_allclose(smoothing(bright, 12.1), bright, atol=1e-6)
 
 
 @pytest.fixture
