@@ -187,7 +187,7 @@ _MODEL_12 = dataclasses.replace(
     idea="Model 11 for real photos: several cameras, and clean photos taken anew in every kind of bad light.",
     why="What is well lit stays, what is against the light is lifted, and noise of every kind has been seen.",
     mixture=(0.4, 0.2, 0.4),
-    views=(0.2, 0.3, 0.5),
+    views=(0.1, 0.4, 0.5),
     keep_last=True,
 )
 
