@@ -4,7 +4,7 @@ import numpy as np
 
 from lowlight.exposure import BLACK, level
 
-SECONDS = 3.0
+SECONDS = 5.0
 """After which decisions have followed a lasting change of the light by 63 %.
 
 In less, what a pan brings into view changed the brightness of the result by more than that of the clip.

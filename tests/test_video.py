@@ -215,13 +215,13 @@ def test_an_average_follows_a_lasting_change_slowly_and_starts_anew_at_a_cut():
     dark, dim, bright = (np.full((64, 64, 3), value, np.float32) for value in (0.1, 0.12, 0.5))
     smoothing = Smoothing()
     np.testing.assert_allclose(smoothing(dark, 0.0), dark, atol=1e-6)
-    followed = [smoothing(dim, time / 25).mean() for time in range(1, 301)]
+    followed = [smoothing(dim, time / 25).mean() for time in range(1, 501)]
     assert followed == sorted(followed)
     assert followed[0] < 0.102
-    share = np.log((followed[74] + 0.02) / 0.12) / np.log(0.14 / 0.12)
+    share = np.log((followed[124] + 0.02) / 0.12) / np.log(0.14 / 0.12)
     assert share == pytest.approx(1 - np.exp(-1), abs=1e-3)
     assert followed[-1] == pytest.approx(0.12, abs=1e-3)
-    np.testing.assert_allclose(smoothing(bright, 12.1), bright, atol=1e-6)
+    np.testing.assert_allclose(smoothing(bright, 20.1), bright, atol=1e-6)
 
 
 @pytest.fixture
