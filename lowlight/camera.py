@@ -3,7 +3,8 @@
 The order is that of light: it falls by some stops, everywhere or only where the scene is dim; the sensor adds shot and
 read noise behind a Bayer mosaic (Foi et al. 2008), whose colours white balance then multiplies and demosaicking spreads
 over neighbours, so that the noise is coloured and blotchy (Brooks et al. 2019, "Unprocessing images for learned raw
-denoising"); the file is sRGB in 8 bits, often JPEG. Of the mosaic only the noise is made: the picture keeps its detail.
+denoising"), unless the photo was scaled down since; the file is sRGB in 8 bits, often JPEG. Of the mosaic only the
+noise is made: the picture keeps its detail.
 
 A crop and the thumbnail of its whole photo are put through one and the same `Camera`.
 """

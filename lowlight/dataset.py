@@ -17,6 +17,9 @@ LICENCES = {
     "own": "not known: a folder of the user's own",
 }
 
+SCATTER = 0.3
+"""In stops, of the light of more pairs for the guess: several show one scene, and are soon known by heart."""
+
 
 def load(settings: TrainingSettings, announce: Callable[[str], None] = print) -> tuple[Split, dict[str, str]]:
     """Find, check and split the pairs that the settings name.
@@ -47,10 +50,6 @@ def load(settings: TrainingSettings, announce: Callable[[str], None] = print) ->
     split = load_split(settings.data, settings.low, settings.high, settings.skip_bad_pairs, announce)
     kind = "LOL" if any(pair.low.parent.parent.name == "our485" for pair in split.train) else "own"
     return split, {"name": "LOL v1" if kind == "LOL" else "own pairs", "licence": LICENCES[kind]}
-
-
-SCATTER = 0.3
-"""In stops, of the light of more pairs for the guess: several show one scene, and are soon known by heart."""
 
 
 def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[list[Share], list[Share], dict]:
