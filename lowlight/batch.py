@@ -120,8 +120,10 @@ def _enhance(task, engine, settings, bar):
         def run(pixels, small):
             return engine.enhance(Photo(pixels), settings.controls, settings.compare, small).pixels
 
-        for _ in bar.track(clip.enhance(run), clip.frames, description=clip.source.name):
-            pass
+        name = clip.source.name
+        for frames, description in ((clip.look(), f"{name}: looking at it"), (clip.enhance(run), name)):
+            for _ in bar.track(frames, clip.frames, description=description):
+                pass
     else:
         task.photo = engine.enhance(task.photo, settings.controls, settings.compare)
 

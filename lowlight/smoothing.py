@@ -1,55 +1,77 @@
-"""What is decided for a whole frame of a clip, smoothed over time so that brightness does not flicker."""
+"""What is decided for a whole frame of a clip: smoothed over the time around it so that brightness does not flicker."""
+
+from bisect import bisect_left, bisect_right
+from typing import NamedTuple
 
 import numpy as np
 
-from lowlight.exposure import BLACK, level
+from lowlight.exposure import BLACK, level, overview, thumbnail
 
 SECONDS = 5.0
-"""After which decisions have followed a lasting change of the light by 63 %.
+"""Standard deviation of the time around a frame by which is decided: a lasting change of the light is followed in twice
+that, and what a pan brings into view changes the result's brightness by no more than the clip's."""
 
-In less, what a pan brings into view changed the brightness of the result by more than that of the clip.
-"""
+REACH = 4.0
+"""Standard deviations; what is further away counts for nothing."""
+
+STEP = 1.0
+"""Seconds between two overviews of a shot, at least: decisions do not change faster."""
 
 CUT = 0.2
-"""A change of half of the regions' brightness from one frame to the next, in log units, that is a cut to another scene.
+"""A change of half of the regions' brightness from one frame to the next, in log units, that is a cut to another shot.
 
 A lamp that comes into view changes fewer of them. A cut between scenes of one brightness stays unnoticed; but then
 their decisions are much alike, too.
 """
 
+COARSE = 128
+"""Pixels of the shorter side, about, that are enough to notice a cut."""
+
+
+class Shot(NamedTuple):
+    """What lies between two cuts: when its overviews were taken, and their logarithms."""
+
+    start: float
+    times: list[float]
+    overviews: list[np.ndarray]
+
 
 class Smoothing:
-    """An exponential average of a clip's overviews, in log units, that starts anew at each cut.
+    """The overviews of a clip, averaged around any of its frames, in log units and within one shot.
 
     Whatever `lowlight.enhancer.Enhancer` decides from the average changes slowly, so that the brightness of the result
     changes as that of the clip does.
     """
 
     def __init__(self) -> None:
-        self.average = np.zeros(0, np.float32)
+        self.shots: list[Shot] = []
         self.level: np.ndarray | None = None
-        self.time = 0.0
 
-    def __call__(self, small: np.ndarray, time: float) -> np.ndarray:
+    def add(self, pixels: np.ndarray, time: float) -> None:
         """Take the next frame in.
 
         Parameters
         ----------
-        small : (64, 64, 5) float32 array in [0, 1]
-            Of the frame, by `lowlight.exposure.overview`.
+        pixels : (H, W, 3) array
+            As for `lowlight.exposure.overview`.
         time : float
             When it is shown, in seconds.
-
-        Returns
-        -------
-        (64, 64, 5) float32 array in [0, 1]
-            What to decide from.
         """
-        now, logarithm = level(small), np.log(small + BLACK)
+        every = max(1, min(pixels.shape[:2]) // COARSE)
+        now = level(thumbnail(pixels[::every, ::every]))
         if self.level is None or np.median(np.abs(now - self.level)) > CUT:
-            self.average = logarithm
-        else:
-            share = 1 - np.exp(-max(time - self.time, 0.0) / SECONDS)
-            self.average = self.average + np.float32(share) * (logarithm - self.average)
-        self.level, self.time = now, time
-        return np.clip(np.exp(self.average) - BLACK, 0, 1)
+            self.shots.append(Shot(time, [], []))
+        self.level = now
+        times, overviews = self.shots[-1][1:]
+        if not times or time - times[-1] >= STEP:
+            times.append(time)
+            overviews.append(np.log(overview(pixels) + BLACK).astype(np.float16))
+
+    def __call__(self, time: float) -> np.ndarray:
+        """What to decide from for the frame of that time, once all frames are taken in: (64, 64, 5) float32 array."""
+        shot = self.shots[max(0, bisect_right(self.shots, time, key=lambda shot: shot.start) - 1)]
+        first = bisect_left(shot.times, time - REACH * SECONDS)
+        near = slice(first, bisect_right(shot.times, time + REACH * SECONDS))
+        weights = np.exp(-0.5 * ((np.array(shot.times[near]) - time) / SECONDS) ** 2)
+        average = np.average(np.stack(shot.overviews[near]).astype(np.float32), axis=0, weights=weights)
+        return np.clip(np.exp(average) - BLACK, 0, 1).astype(np.float32)

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lowlight.exposure import overview
 from lowlight.images import ImageError
 from lowlight.smoothing import Smoothing
 
@@ -96,9 +95,23 @@ class Clip:
         self.folder = target.with_name(f".{digest}.part")
         status = source.stat()
         self.recipe = f"{source.absolute()} {status.st_size} {status.st_mtime_ns} {recipe}"
+        self.smoothing = Smoothing()
+
+    def look(self) -> Iterator[Frame]:
+        """Take in how bright all frames are, so that each is decided by what comes before and after; give each.
+
+        Raises
+        ------
+        ImageError
+            If a frame cannot be read.
+        """
+        self.smoothing = Smoothing()
+        for frame in self._read():
+            self.smoothing.add(frame.pixels, self._time(frame))
+            yield frame
 
     def enhance(self, run: Run) -> Iterator[Frame]:
-        """Enhance all frames but those that an earlier run has done; give each once it is.
+        """Enhance all frames but those that an earlier run has done, after a `look` at all; give each once it is.
 
         Parameters
         ----------
@@ -113,14 +126,12 @@ class Clip:
         """
         with _writing(self.target):
             self._make_folder()
-        smoothing = Smoothing()
         for number, frames in groupby(zip(count(), self._read()), lambda item: item[0] // SEGMENT):
             path = self.folder / f"{number:06}.nut"
             segment = None if path.exists() else _Segment(path, self)
             for _, frame in frames:
-                small = smoothing(overview(frame.pixels), float(frame.pts * self.base))
                 if segment:
-                    segment.add(run(frame.pixels, small), frame)
+                    segment.add(run(frame.pixels, self.smoothing(self._time(frame))), frame)
                 yield frame
             if segment:
                 segment.close()
@@ -154,6 +165,9 @@ class Clip:
         with _writing(self.target):
             part.replace(self.target)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _time(self, frame) -> float:
+        return float(frame.pts * self.base)
 
     def _segments(self) -> list[Path]:
         return sorted(self.folder.glob("*.nut"))

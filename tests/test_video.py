@@ -70,11 +70,16 @@ def twice(pixels, small):
     return np.minimum(pixels, 127) * 2
 
 
-def enhance(source, target, run=twice, recipe=""):
+def enhance(source, target, run=twice, recipe="", frames=None):
+    """All of a clip, or only the first frames of it, as if interrupted."""
     clip = Clip(source, target, recipe)
-    for _ in clip.enhance(run):
+    assert len(list(clip.look())) == clip.frames
+    steps = clip.enhance(run)
+    for _ in islice(steps, frames):
         pass
-    clip.write()
+    steps.close()
+    if frames is None:
+        clip.write()
     return clip
 
 
@@ -105,9 +110,7 @@ def test_an_interrupted_run_is_gone_on_with_and_gives_the_same(clip, tmp_path, m
     monkeypatch.setattr(video, "SEGMENT", 15)
     enhance(clip, tmp_path / "whole.mp4", by_overview)
     target = tmp_path / "out" / "bright.mp4"
-    steps = Clip(clip, target, "").enhance(by_overview)
-    list(islice(steps, 37))
-    steps.close()
+    enhance(clip, target, by_overview, frames=37)
     assert not target.exists()
     ran = []
 
@@ -123,13 +126,13 @@ def test_an_interrupted_run_is_gone_on_with_and_gives_the_same(clip, tmp_path, m
 
 
 def by_overview(pixels, small):
-    """What depends on all frames before."""
+    """What depends on all frames around."""
     return np.clip(pixels * (0.4 / small[..., :3].mean()), 0, 255).astype(np.uint8)
 
 
 def test_what_another_model_has_left_is_thrown_away(clip, tmp_path, monkeypatch):
     monkeypatch.setattr(video, "SEGMENT", 15)
-    list(islice(Clip(clip, tmp_path / "bright.mp4", "model 9").enhance(twice), 40))
+    enhance(clip, tmp_path / "bright.mp4", twice, "model 9", frames=40)
     enhance(clip, tmp_path / "bright.mp4", lambda pixels, small: np.full_like(pixels, 99), "model 10")
     assert np.abs(frames_of(tmp_path / "bright.mp4")[0].astype(int) - 99).max() <= 2
 
@@ -211,17 +214,41 @@ def test_without_pyav_the_error_says_how_to_install_it(clip, tmp_path, monkeypat
         Clip(clip, tmp_path / "out.mp4", "")
 
 
-def test_an_average_follows_a_lasting_change_slowly_and_starts_anew_at_a_cut():
-    dark, dim, bright = (np.full((64, 64, 3), value, np.float32) for value in (0.1, 0.12, 0.5))
+def smoothed(lights, times):
+    """The mean of what to decide from at each time, in log units; lights are of frames of one colour."""
     smoothing = Smoothing()
-    np.testing.assert_allclose(smoothing(dark, 0.0), dark, atol=1e-6)
-    followed = [smoothing(dim, time / 25).mean() for time in range(1, 501)]
-    assert followed == sorted(followed)
-    assert followed[0] < 0.102
-    share = np.log((followed[124] + 0.02) / 0.12) / np.log(0.14 / 0.12)
-    assert share == pytest.approx(1 - np.exp(-1), abs=1e-3)
-    assert followed[-1] == pytest.approx(0.12, abs=1e-3)
-    np.testing.assert_allclose(smoothing(bright, 20.1), bright, atol=1e-6)
+    for light, time in zip(lights, times, strict=True):
+        smoothing.add(np.full((30, 40, 3), light, np.float32), time)
+    return np.log(np.array([smoothing(time)[..., :3].mean() for time in times]) + 0.02)
+
+
+def test_a_lasting_change_of_the_light_is_followed_slowly_and_from_before_it():
+    times = np.arange(1500) / 25
+    found = smoothed(np.where(times < 30, 0.10, 0.12), times)
+    assert found[0] == pytest.approx(np.log(0.12), abs=1e-3)
+    assert found[-1] == pytest.approx(np.log(0.14), abs=1e-3)
+    middle = (np.log(0.12) + np.log(0.14)) / 2
+    assert np.interp(middle, found, times) == pytest.approx(30, abs=1)
+    assert np.diff(found).max() < 0.1 * np.log(0.14 / 0.12)
+
+
+def test_what_hums_is_decided_by_its_mean():
+    found = smoothed(np.where(np.arange(200) % 7 < 3, 0.1, 0.103), np.arange(200) / 30)
+    assert np.ptp(found) < 0.005
+
+
+def test_beyond_a_cut_nothing_counts():
+    times = np.arange(100) / 25
+    found = smoothed(np.where(times < 2, 0.1, 0.5), times)
+    np.testing.assert_allclose(found, np.log(np.where(times < 2, 0.12, 0.52)), atol=2e-3)
+
+
+def test_of_a_long_shot_few_overviews_are_kept():
+    smoothing = Smoothing()
+    for time in range(0, 300):
+        smoothing.add(np.full((8, 8, 3), 0.2, np.float32), time / 30)
+    (shot,) = smoothing.shots
+    assert len(shot.overviews) == 10
 
 
 @pytest.fixture
