@@ -139,10 +139,17 @@ def load(model: str | int | Path, address: str | None = None) -> tuple["keras.Mo
 
 
 def save_weights(model: "keras.Model", path: Path) -> None:
-    """Write a model's weights, under a temporary name first."""
-    part = path.with_name(f".part-{path.name}")  # Keras insists on the suffix
-    model.save_weights(part)
-    part.replace(path)
+    """Write a model's weights, under a temporary name first; kernels as float16, which halves the file."""
+    import h5py
+
+    whole, part = (path.with_name(f".{name}-{path.name}") for name in ("whole", "part"))  # Keras insists on the suffix
+    try:
+        model.save_weights(whole)
+        with h5py.File(whole) as source, h5py.File(part, "w") as target:
+            source.visititems(lambda name, item: _copy_halved(item, target, name))
+        part.replace(path)
+    finally:
+        whole.unlink(missing_ok=True)
 
 
 def write_card(path: Path, card: dict) -> None:
@@ -186,6 +193,16 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _copy_halved(item, target, name):
+    """Put a group or an array of an HDF5 file into another; statistics and biases, which are few, stay as they are."""
+    if hasattr(item, "dtype"):
+        values = item[()]
+        target.create_dataset(name, data=values.astype("float16") if values.ndim > 1 else values)
+    else:
+        target.require_group(name)
+    target[name].attrs.update(item.attrs)
 
 
 def _card_path(model, address) -> Path:

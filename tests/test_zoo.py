@@ -43,7 +43,20 @@ def test_a_model_is_found_by_number_name_folder_card_and_weights_and_loads_as_it
     loaded, card = zoo.load(paths.get(how, how))
     assert card["name"] == "model_10"
     for left, right in zip(saved.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_allclose(left, right, rtol=2**-11 if left.ndim > 1 else 0, atol=3e-8)
+
+
+def test_what_was_loaded_is_saved_without_further_loss_and_no_other_file_is_left(models):
+    save_model(models)
+    loaded, card = zoo.load(10)
+    again = models / "again"
+    again.mkdir()
+    zoo.save_weights(loaded, again / "model_10.weights.h5")
+    sha256 = zoo.sha256(again / "model_10.weights.h5")
+    zoo.write_card(again / "model_10.json", card | {"weights": card["weights"] | {"sha256": sha256}})
+    for left, right in zip(loaded.get_weights(), zoo.load(again)[0].get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
+    assert sorted(path.name for path in again.iterdir()) == ["model_10.json", "model_10.weights.h5"]
 
 
 def test_the_default_is_what_the_manifest_says_or_what_validation_likes_best(models):
