@@ -96,10 +96,10 @@ def unet(widths=(24, 48, 96), dropout: float = 0.1, normalised: bool = False) ->
     return _model(photo, _sigmoid(up(x, widths[0] // 2, "up_0")), gain)
 
 
-def residual_unet(widths=(32, 48, 64, 96), blocks=(1, 1, 2, 2)) -> keras.Model:
+def residual_unet(widths=(32, 48, 64, 96), blocks=(1, 1, 2, 2), dropout: float = 0.0) -> keras.Model:
     """U-Net of residual blocks, from half resolution down, that corrects the photo times `gain`.
 
-    No batch normalisation: a crop of a dark wall has other statistics than the photo. What is finer than 2x2 pixels is
+    Dropout is of the two coarsest levels, which see enough of a photo to know it by heart. No batch normalisation: a crop of a dark wall has other statistics than the photo. What is finer than 2x2 pixels is
     mostly noise; the features need not carry it, but say by a mask where it stays. Built for half precision, the U-Net
     alone computes so.
     """
@@ -109,6 +109,7 @@ def residual_unet(widths=(32, 48, 64, 96), blocks=(1, 1, 2, 2)) -> keras.Model:
         photos = layers.Concatenate(name="photos")([photo, bright])
     x = layers.Conv2D(widths[0], 3, strides=2, padding="same", name="stem")(photos)
     levels = residual_encoder(x, widths, blocks)
+    levels[-2:] = [layers.Dropout(dropout, name=f"dropout_{i}")(level) for i, level in enumerate(levels[-2:], 1)]
     x = residual_decoder(levels[-1], levels, widths, blocks)
     mask = layers.Conv2D(3, 3, padding="same", activation="sigmoid", kernel_initializer="zeros", name="mask_half")(x)
     mask = layers.UpSampling2D(2, name="mask")(mask)

@@ -39,6 +39,9 @@ class Camera:
     """Darken only what is dimmer than this share of the scene, as against the light; None darkens all."""
     night: float | None = None
     """Make what is brighter than this share of the scene black, in the truth too, as a sky at night; None leaves it."""
+    low_key: tuple[float, float] | None = None
+    """Darken what is dimmer than this share of the scene by so many stops, in the truth too, as behind what a lamp or
+    a low sun picks out; None leaves it."""
     balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Error of white balance: gains of red, green and blue."""
     shot: float = 0.0
@@ -62,15 +65,18 @@ class Camera:
 def draw(rng: np.random.Generator) -> Camera:
     """A camera and a light: 18 % as it is, 32 % noisy, half dark; of the dark ones two in five only where it is dim.
 
-    Noise of each kind comes with every light, or it would tell how dark a photo is.
+    Of those that are not dark, three scenes in ten are so around what is lit, and should stay so. Noise of each kind
+    comes with every light, or it would tell how dark a photo is.
     """
     kind = rng.random()
+    low_key = (rng.uniform(0.7, 0.93), rng.uniform(1.5, 6)) if rng.random() < 0.3 else None
     if kind < 0.18:
-        return Camera()
+        return Camera(low_key=low_key)
     quality = int(rng.integers(60, 99)) if rng.random() < 0.5 else None
     if kind < 0.5:
         white = {"sigma": rng.uniform(1, 50)}
-        return Camera(stops=rng.uniform(0, 1), quality=quality, **(white if rng.random() < 0.5 else _noise(rng)))
+        stops = rng.uniform(0, 1)
+        return Camera(stops=stops, low_key=low_key, quality=quality, **(white if rng.random() < 0.5 else _noise(rng)))
     where = rng.random()
     white = {"sigma": np.exp(rng.uniform(np.log(0.5), np.log(15)))}
     return Camera(
@@ -155,6 +161,12 @@ def _lights(clean, small, box, camera):
     if camera.night is not None:
         black = _bright_share(whole, camera.night)
         whole, part = (light * (1 - black(light, at))[..., None] for light, at in ((whole, WHOLE), (part, box)))
+    if camera.low_key is not None:
+        share, stops = camera.low_key
+        lit = _bright_share(whole, share)
+        whole, part = (
+            light * 2.0 ** (-stops * (1 - lit(light, at)))[..., None] for light, at in ((whole, WHOLE), (part, box))
+        )
     dim, dim_part = np.ones(1), np.ones(1)
     if camera.dim_only is not None:
         lit = _bright_share(whole, camera.dim_only)

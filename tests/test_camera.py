@@ -1,5 +1,7 @@
 """What a camera makes of a clean photo: light by arithmetic, noise by its statistics."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -95,10 +97,18 @@ def test_a_night_sky_is_black_in_the_truth_too():
     assert high[:, :80].min() >= 57
 
 
+def test_what_is_around_a_lit_subject_is_dark_in_the_truth_too():
+    photo = against_the_light()
+    low, high = shot(photo, Camera(stops=1, low_key=(0.5, 3)))
+    assert linear(high[:, :80]) == pytest.approx(linear(photo[:, :80]) / 8, abs=0.01)
+    assert np.abs(high[:, 120:].astype(int) - 220).max() <= 3
+    assert linear(low) == pytest.approx(linear(high) / 2, abs=0.01)
+
+
 def test_a_part_is_taken_as_it_is_in_the_whole():
     """Noise apart: the crop and the same place of the whole photo come from one light and one camera."""
     photo = np.asarray(scene(1, SMALL, SMALL))
-    camera = Camera(stops=3, dim_only=0.5, balance=(1.1, 1, 0.9), black=0.01)
+    camera = Camera(stops=3, dim_only=0.5, low_key=(0.7, 2), balance=(1.1, 1, 0.9), black=0.01)
     rng = np.random.default_rng(0)
     box = np.array([0.25, 0.5, 0.75, 1.0])
     part = photo[32:96, 64:]
@@ -116,7 +126,10 @@ def test_of_the_whole_noise_is_averaged_as_in_a_thumbnail_of_many_pixels():
 def test_cameras_are_drawn_of_every_kind():
     rng = np.random.default_rng(0)
     cameras = [draw(rng) for _ in range(2000)]
-    assert np.mean([camera == Camera() for camera in cameras]) == pytest.approx(0.18, abs=0.03)
+    as_it_is = [dataclasses.replace(camera, low_key=None) == Camera() for camera in cameras]
+    assert np.mean(as_it_is) == pytest.approx(0.18, abs=0.03)
+    assert np.mean([camera.low_key is not None for camera in cameras]) == pytest.approx(0.15, abs=0.03)
+    assert max(camera.stops for camera in cameras if camera.low_key) <= 1
     assert np.mean([camera.dim_only is not None for camera in cameras]) == pytest.approx(0.2, abs=0.03)
     assert np.mean([camera.night is not None for camera in cameras]) == pytest.approx(0.05, abs=0.02)
     assert max(camera.stops for camera in cameras) <= 5.5
