@@ -24,6 +24,9 @@ SMALL = 128
 EXPOSURES = 4
 """How often these pixels are taken, for their mean: a thumbnail of a real photo averages many pixels of noise."""
 
+BACKLIGHT = 0.4
+"""Linear light from which on it is not a lit subject that stands before the dark, but light that stands behind it."""
+
 _FILL = np.array([[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]])
 _FILL_GREEN = np.array([[0, 0.25, 0], [0.25, 1, 0.25], [0, 0.25, 0]])
 """Bilinear demosaicking: what a sample gives to its neighbours of another colour."""
@@ -41,7 +44,7 @@ class Camera:
     """Make what is brighter than this share of the scene black, in the truth too, as a sky at night; None leaves it."""
     low_key: tuple[float, float] | None = None
     """Darken what is dimmer than this share of the scene by so many stops, in the truth too, as behind what a lamp or
-    a low sun picks out; None leaves it."""
+    a low sun picks out; None leaves it, and so does a scene whose brighter part is a sky, a window or the like."""
     balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Error of white balance: gains of red, green and blue."""
     shot: float = 0.0
@@ -65,11 +68,11 @@ class Camera:
 def draw(rng: np.random.Generator) -> Camera:
     """A camera and a light: 18 % as it is, 32 % noisy, half dark; of the dark ones two in five only where it is dim.
 
-    Of those that are not dark, three scenes in ten are so around what is lit, and should stay so. Noise of each kind
-    comes with every light, or it would tell how dark a photo is.
+    Of those that are not dark, up to two scenes in five are so around what is lit, and should stay so. Noise of each
+    kind comes with every light, or it would tell how dark a photo is.
     """
     kind = rng.random()
-    low_key = (rng.uniform(0.7, 0.93), rng.uniform(1.5, 6)) if rng.random() < 0.3 else None
+    low_key = (rng.uniform(0.7, 0.93), rng.uniform(1.5, 6)) if rng.random() < 0.4 else None
     if kind < 0.18:
         return Camera(low_key=low_key)
     quality = int(rng.integers(60, 99)) if rng.random() < 0.5 else None
@@ -164,9 +167,10 @@ def _lights(clean, small, box, camera):
     if camera.low_key is not None:
         share, stops = camera.low_key
         lit = _bright_share(whole, share)
-        whole, part = (
-            light * 2.0 ** (-stops * (1 - lit(light, at)))[..., None] for light, at in ((whole, WHOLE), (part, box))
-        )
+        if np.average(whole.mean(axis=2), weights=lit(whole, WHOLE)) < BACKLIGHT:
+            whole, part = (
+                light * 2.0 ** (-stops * (1 - lit(light, at)))[..., None] for light, at in ((whole, WHOLE), (part, box))
+            )
     dim, dim_part = np.ones(1), np.ones(1)
     if camera.dim_only is not None:
         lit = _bright_share(whole, camera.dim_only)
