@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from lowlight import backend, catalogue, zoo
 from lowlight.batch import enhance_all
 from lowlight.images import read_photo, read_rgb
 from lowlight.settings import EnhanceSettings
+from lowlight.synthetic import SAMPLES, shipped
 from tests.conftest import ROOT
 from tests.test_zoo import save_model
 
@@ -109,11 +111,11 @@ def test_without_flags_the_best_model_enhances_the_sample_photos(monkeypatch, tm
     assert settings.output == ROOT / "test" / "predicted"
     assert enhance_all(EnhanceSettings(output=tmp_path)) == 0
     assert zoo.default() in {entry["name"] for entry in zoo.available()}
-    for path in settings.inputs[0].iterdir():
-        low, bright = read_rgb(path), read_rgb(tmp_path / path.name)
-        assert bright.shape == low.shape
-        assert 60 < bright.mean() < 160
-        assert bright.mean() > 2 * low.mean()
+    assert {path.stem for path in settings.inputs[0].iterdir()} == {Path(sample.file).stem for sample in SAMPLES}
+    for sample in SAMPLES:
+        before, bright = read_rgb(shipped(sample)), read_rgb((tmp_path / sample.file).with_suffix(".png"))
+        assert bright.shape == before.shape
+        assert 0.75 < bright.mean() / before.mean() < 1.35
 
 
 @pytest.mark.parametrize(
