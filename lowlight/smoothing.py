@@ -9,7 +9,7 @@ from lowlight.exposure import BLACK, level, overview, thumbnail
 
 SECONDS = 5.0
 """Standard deviation of the time around a frame by which is decided: a lasting change of the light is followed in twice
-that, and what a pan brings into view changes the result's brightness by no more than the clip's."""
+that, and a pan changes the result's brightness from frame to frame as if nothing were decided anew."""
 
 REACH = 4.0
 """Standard deviations; what is further away counts for nothing."""
