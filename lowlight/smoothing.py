@@ -8,8 +8,8 @@ import numpy as np
 from lowlight.exposure import BLACK, level, overview, thumbnail
 
 SECONDS = 5.0
-"""Standard deviation of the time around a frame by which is decided: a lasting change of the light is followed in twice
-that, and a pan changes the result's brightness from frame to frame as if nothing were decided anew."""
+"""Standard deviation of the time around a frame by which is decided: a lasting change of the light is followed within
+about twice that, and what a pan brings into view hardly shows from one frame to the next."""
 
 REACH = 4.0
 """Standard deviations; what is further away counts for nothing."""
@@ -29,11 +29,14 @@ COARSE = 128
 
 
 class Shot(NamedTuple):
-    """What lies between two cuts: when its overviews were taken, and their logarithms."""
+    """What lies between two cuts."""
 
     start: float
+    """In seconds, as `times`."""
     times: list[float]
+    """When the overviews were taken."""
     overviews: list[np.ndarray]
+    """Their logarithms, (64, 64, 5) float16: a long shot has thousands of them."""
 
 
 class Smoothing:
@@ -52,7 +55,7 @@ class Smoothing:
 
         Parameters
         ----------
-        pixels : (H, W, 3) array
+        pixels : (H, W, 3) float32 array in [0, 1], or uint8 or uint16 array of levels
             As for `lowlight.exposure.overview`.
         time : float
             When it is shown, in seconds.
@@ -68,7 +71,18 @@ class Smoothing:
             overviews.append(np.log(overview(pixels) + BLACK).astype(np.float16))
 
     def __call__(self, time: float) -> np.ndarray:
-        """What to decide from for the frame of that time, once all frames are taken in: (64, 64, 5) float32 array."""
+        """What to decide from for a frame, once all are taken in.
+
+        Parameters
+        ----------
+        time : float
+            When the frame is shown, in seconds.
+
+        Returns
+        -------
+        (64, 64, 5) float32 array in [0, 1]
+            As by `lowlight.exposure.overview`.
+        """
         shot = self.shots[max(0, bisect_right(self.shots, time, key=lambda shot: shot.start) - 1)]
         first = bisect_left(shot.times, time - REACH * SECONDS)
         near = slice(first, bisect_right(shot.times, time + REACH * SECONDS))

@@ -139,7 +139,19 @@ def load(model: str | int | Path, address: str | None = None) -> tuple["keras.Mo
 
 
 def save_weights(model: "keras.Model", path: Path) -> None:
-    """Write a model's weights, under a temporary name first; kernels as float16, which halves the file."""
+    """Write a model's weights, under a temporary name first; kernels as float16, which halves the file.
+
+    Parameters
+    ----------
+    model : keras.Model
+    path : Path
+        NAME.weights.h5, in a folder that is there.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; none is left behind.
+    """
     import h5py
 
     whole, part = (path.with_name(f".{name}-{path.name}") for name in ("whole", "part"))  # Keras insists on the suffix
@@ -149,7 +161,8 @@ def save_weights(model: "keras.Model", path: Path) -> None:
             source.visititems(lambda name, item: _copy_halved(item, target, name))
         part.replace(path)
     finally:
-        whole.unlink(missing_ok=True)
+        for temporary in (whole, part):
+            temporary.unlink(missing_ok=True)
 
 
 def write_card(path: Path, card: dict) -> None:

@@ -59,6 +59,19 @@ def test_what_was_loaded_is_saved_without_further_loss_and_no_other_file_is_left
     assert sorted(path.name for path in again.iterdir()) == ["model_10.json", "model_10.weights.h5"]
 
 
+def test_weights_that_cannot_be_written_leave_no_file(models, monkeypatch):
+    saved = save_model(models)
+    before = {path.name: path.read_bytes() for path in models.iterdir()}
+
+    def full(*arguments):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(zoo, "_copy_halved", full)
+    with pytest.raises(OSError, match="No space left"):
+        zoo.save_weights(saved, models / "model_10.weights.h5")
+    assert {path.name: path.read_bytes() for path in models.iterdir()} == before
+
+
 def test_the_default_is_what_the_manifest_says_or_what_validation_likes_best(models):
     for number, psnr in ((7, 18.0), (9, 21.0), (10, 20.0)):
         save_model(models, number, psnr)
