@@ -16,6 +16,7 @@ import numpy as np
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 
 from lowlight.exposure import WHOLE
+from lowlight.levels import mean_of_colours
 from lowlight.synthetic import add_noise, encode, linear, through_jpeg
 
 SMALL = 128
@@ -68,11 +69,11 @@ class Camera:
 def draw(rng: np.random.Generator) -> Camera:
     """A camera and a light: 18 % as it is, 32 % noisy, half dark; of the dark ones two in five only where it is dim.
 
-    Of those that are not dark, up to two scenes in five are so around what is lit, and should stay so. Noise of each
+    Of those that are not dark, up to one scene in three is so around what is lit, and should stay so. Noise of each
     kind comes with every light, or it would tell how dark a photo is.
     """
     kind = rng.random()
-    low_key = (rng.uniform(0.7, 0.93), rng.uniform(1.5, 6)) if rng.random() < 0.4 else None
+    low_key = (rng.uniform(0.7, 0.85), rng.uniform(1.5, 6)) if rng.random() < 0.35 else None
     if kind < 0.18:
         return Camera(low_key=low_key)
     quality = int(rng.integers(60, 99)) if rng.random() < 0.5 else None
@@ -84,7 +85,7 @@ def draw(rng: np.random.Generator) -> Camera:
     white = {"sigma": np.exp(rng.uniform(np.log(0.5), np.log(15)))}
     return Camera(
         stops=rng.uniform(0.5, 5.5) if where > 0.4 else rng.uniform(1, 4.5),
-        dim_only=rng.uniform(0.35, 0.75) if where < 0.4 else None,
+        dim_only=rng.uniform(0.35, 0.92) if where < 0.4 else None,
         night=rng.uniform(0.4, 0.7) if where > 0.9 else None,
         balance=(np.exp(rng.uniform(-0.2, 0.2)), 1.0, np.exp(rng.uniform(-0.2, 0.2))),
         black=rng.uniform(0, 0.02) if rng.random() < 0.2 else 0.0,
@@ -160,22 +161,18 @@ def pixels_of(photo: np.ndarray, frame: Sequence[float]) -> np.ndarray:
 
 def _lights(clean, small, box, camera):
     """The light that falls on the sensor, and that of the truth: of a part, and of the whole."""
-    whole, part = linear(small), linear(clean)
+    truth = [linear(small), linear(clean)]
     if camera.night is not None:
-        black = _bright_share(whole, camera.night)
-        whole, part = (light * (1 - black(light, at))[..., None] for light, at in ((whole, WHOLE), (part, box)))
+        skies = _bright_shares(truth, box, camera.night)
+        truth = [light * (1 - sky) for light, sky in zip(truth, skies, strict=True)]
     if camera.low_key is not None:
         share, stops = camera.low_key
-        lit = _bright_share(whole, share)
-        if np.average(whole.mean(axis=2), weights=lit(whole, WHOLE)) < BACKLIGHT:
-            whole, part = (
-                light * 2.0 ** (-stops * (1 - lit(light, at)))[..., None] for light, at in ((whole, WHOLE), (part, box))
-            )
-    dim, dim_part = np.ones(1), np.ones(1)
-    if camera.dim_only is not None:
-        lit = _bright_share(whole, camera.dim_only)
-        dim, dim_part = (1 - lit(light, at)[..., None] for light, at in ((whole, WHOLE), (part, box)))
-    return part * 2.0 ** (-camera.stops * dim_part), part, whole * 2.0 ** (-camera.stops * dim), whole
+        lit = _bright_shares(truth, box, share)
+        if np.average(mean_of_colours(truth[0]), weights=lit[0][..., 0]) < BACKLIGHT:
+            truth = [light * 2.0 ** (-stops * (1 - subject)) for light, subject in zip(truth, lit, strict=True)]
+    lit = [0.0, 0.0] if camera.dim_only is None else _bright_shares(truth, box, camera.dim_only)
+    dark = [light * 2.0 ** (-camera.stops * (1 - kept)) for light, kept in zip(truth, lit, strict=True)]
+    return dark[1], truth[1], dark[0], truth[0]
 
 
 def _noise(rng) -> dict:
@@ -188,26 +185,26 @@ def _noise(rng) -> dict:
     return {"shot": shot, "read": read, "sensor": sensor, "mosaic": mosaic, "smear": smear}
 
 
-def _bright_share(whole, share):
-    """A function that tells for each pixel of a part how far it belongs to the brighter part of the scene, 0 to 1.
+def _bright_shares(lights, box, share):
+    """How far each pixel of the whole, and of the part in a box, belongs to the brighter part of the scene, 0 to 1.
 
     A smooth map of the whole follows the edges of the scene by a guided filter (He et al. 2013), computed small and
     applied to the part's own brightness (He & Sun 2015, "Fast guided filter").
     """
-    guide = np.sqrt(whole.mean(axis=2))
+    guides = [np.sqrt(mean_of_colours(light)) for light in lights]
+    guide = guides[0]
     soft = gaussian_filter(guide, 2)
     threshold = np.quantile(soft, share)
     target = np.clip((soft - threshold) / 0.1 + 0.5, 0, 1)
     mean, goal = uniform_filter(guide, 9), uniform_filter(target, 9)
     slope = (uniform_filter(guide * target, 9) - mean * goal) / (uniform_filter(guide**2, 9) - mean**2 + 1e-3)
     lines = [uniform_filter(line, 9) for line in (slope, goal - slope * mean)]
-
-    def bright(light, box):
-        slope, offset = (_part(line, box, light.shape) for line in lines)
-        t = np.clip(slope * np.sqrt(light.mean(axis=2)) + offset, 0, 1)
-        return t * t * (3 - 2 * t)
-
-    return bright
+    shares = []
+    for brightness, place in zip(guides, (WHOLE, box), strict=True):
+        slope, offset = (_part(line, place, brightness.shape) for line in lines)
+        t = np.clip(slope * brightness + offset, 0, 1)
+        shares.append((t * t * (3 - 2 * t))[..., None])
+    return shares
 
 
 def _part(small, box, shape):

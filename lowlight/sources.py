@@ -22,10 +22,10 @@ HELD_OUT_SHARE = 0.2
 """Of a folder of clean photos, the first by name are for measuring, never for training."""
 
 
-MOST_VIEWS = 16_000
-"""Views of whole photos that are kept, at most, for the guess to learn from."""
+MOST_VIEWS = 8_000
+"""Views of whole photos that the guess learns from at a time: the newest."""
 
-NEW_VIEWS = 8
+NEW_VIEWS = 16
 """Of so many views that are drawn, one may be new: to make it takes longer than to learn from it."""
 
 SMALLEST_VIEW = 16
@@ -127,7 +127,9 @@ class CleanSource:
 
 
 class Views:
-    """Views of sources by number: each is made when it is first asked for, the same one each time, and kept.
+    """Views of sources by number: each is made when it is first asked for, the same one each time.
+
+    The newest are kept, and learnt from; the others are gone before they are known by heart.
 
     Parameters
     ----------
@@ -138,11 +140,17 @@ class Views:
 
     def __init__(self, sources: Sequence[Share], seed: int):
         self.sources, self.seed = Mixture(sources), seed
-        self.kept = Memory(range(MOST_VIEWS), self._make)
+        self.kept: dict[int, tuple[int, View]] = {}
 
     def draw(self, rng: np.random.Generator, drawn: int) -> View:
-        """A view at random of those that there are by the time that `drawn` have been drawn."""
-        return View(*self.kept[rng.integers(min(MOST_VIEWS, max(1, drawn // NEW_VIEWS)))])
+        """A view at random of the newest that there are by the time that `drawn` have been drawn."""
+        newest = max(1, drawn // NEW_VIEWS)
+        number = int(rng.integers(max(0, newest - MOST_VIEWS), newest))
+        place = number % MOST_VIEWS
+        kept = self.kept.get(place)
+        if kept is None or kept[0] != number:
+            kept = self.kept[place] = number, self._make(number)
+        return kept[1]
 
     def _make(self, number) -> View:
         rng = np.random.default_rng((self.seed, number))

@@ -125,18 +125,21 @@ def test_views_of_pairs_have_had_more_light_or_less_than_the_photo(tmp_path):
     assert np.ptp([view.level for view in views]) < 1e-5
 
 
-def test_views_are_the_same_in_whatever_order_they_are_drawn_and_get_more(pair, monkeypatch):
+def test_views_are_the_same_in_whatever_order_they_are_drawn_and_the_newest_are_kept(pair, monkeypatch):
     monkeypatch.setattr(sources, "MOST_VIEWS", 6)
     mixture = [(0.5, PairSource([pair])), (0.5, CleanSource([[pair.high]]))]
     here, there = sources.Views(mixture, 0), sources.Views(mixture, 0)
-    for seed in range(40):
-        here.draw(np.random.default_rng(seed), 3 * sources.NEW_VIEWS)
-    assert set(here.kept.kept) == {0, 1, 2}
-    for seed in reversed(range(40)):
-        there.draw(np.random.default_rng(seed), 99 * sources.NEW_VIEWS)
-    assert set(there.kept.kept) == set(range(6))
-    for number in range(3):
-        np.testing.assert_array_equal(here.kept[number][0], there.kept[number][0])
+
+    def numbers(views, drawn, seeds=range(40)):
+        for seed in seeds:
+            views.draw(np.random.default_rng(seed), drawn * sources.NEW_VIEWS)
+        return {number for number, _ in views.kept.values()}
+
+    assert numbers(here, 3) == {0, 1, 2}
+    assert numbers(here, 8) == {2, 3, 4, 5, 6, 7}
+    assert numbers(there, 8, reversed(range(40))) == {2, 3, 4, 5, 6, 7}
+    for place in range(6):
+        np.testing.assert_array_equal(here.kept[place][1].overview, there.kept[place][1].overview)
 
 
 def test_sources_give_their_shares_of_the_crops():
