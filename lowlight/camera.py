@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 
-from lowlight.exposure import WHOLE
+from lowlight.exposure import WHOLE, smoothstep
 from lowlight.levels import mean_of_colours
 from lowlight.synthetic import add_noise, encode, linear, through_jpeg
 
@@ -202,8 +202,7 @@ def _bright_shares(lights, box, share):
     shares = []
     for brightness, place in zip(guides, (WHOLE, box), strict=True):
         slope, offset = (_part(line, place, brightness.shape) for line in lines)
-        t = np.clip(slope * brightness + offset, 0, 1)
-        shares.append((t * t * (3 - 2 * t))[..., None])
+        shares.append(smoothstep(slope * brightness + offset)[..., None])
     return shares
 
 
