@@ -12,16 +12,17 @@ The photos stay as they are. Exit status: 0 all done, 1 some photos failed, 2 no
 
 import sys
 
-from lowlight.catalogue import answer
-from lowlight.cli import parse, run
+from lowlight.cli.info import answer
+from lowlight.cli.parse import parse
 from lowlight.settings import EnhanceSettings
+from lowlight.system import run
 
 
 def main() -> int:
     settings = parse(EnhanceSettings, __doc__)
     status = answer(settings)
     if status is None:
-        from lowlight.batch import enhance_all
+        from lowlight.cli.batch import enhance_all
 
         status = enhance_all(settings)
     return status

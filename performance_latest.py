@@ -10,13 +10,14 @@ statistics/model_NN, and statistics/README.md compares all models measured so fa
 
 import sys
 
-from lowlight.cli import parse, run
+from lowlight.cli.parse import parse
 from lowlight.settings import PerformanceSettings
+from lowlight.system import run
 
 
 def main() -> int:
     settings = parse(PerformanceSettings, __doc__)
-    from lowlight.performance import perform
+    from lowlight.benchmark.run import perform
 
     perform(settings, "latest")
     return 0

@@ -9,13 +9,14 @@ after a crash or Ctrl-C.
 
 import sys
 
-from lowlight.cli import parse, run
+from lowlight.cli.parse import parse
 from lowlight.settings import TrainingSettings
+from lowlight.system import run
 
 
 def main() -> int:
     settings = parse(TrainingSettings, __doc__)
-    from lowlight.training import train  # TensorFlow is loaded here, after the settings are known to be right
+    from lowlight.training.trainer import train  # TensorFlow is loaded here, after the settings are known to be right
 
     train(settings, "latest")
     return 0

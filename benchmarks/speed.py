@@ -27,15 +27,16 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lowlight.cli import parse, run  # noqa: E402
+from lowlight.cli.parse import parse  # noqa: E402
 from lowlight.errors import UserError  # noqa: E402
+from lowlight.system import run  # noqa: E402
 
 SMALL = 0.24
 """Megapixels of the photos in the folder, and of that which warms a process up."""
 
 ONE_AT_A_TIME = """
 import runpy
-from lowlight import batch
+from lowlight.cli import batch
 batch.MOST_PHOTOS = 1
 runpy.run_path("main.py", run_name="__main__")
 """

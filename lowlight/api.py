@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from lowlight.cli.jobs import is_done, plan
 from lowlight.controls import Controls
-from lowlight.engine import Engine
 from lowlight.errors import UserError
-from lowlight.images import GREY_WEIGHTS, Photo, read_photo, write_photo
-from lowlight.jobs import is_done, plan
-from lowlight.levels import as_float, as_levels, fill_hidden
+from lowlight.imaging.pixels import as_float, as_levels, fill_hidden
+from lowlight.inference.session import Engine
+from lowlight.io.photo import GREY_WEIGHTS, Photo, read_photo, write_photo
 from lowlight.settings import EnhanceSettings
 
 KEPT = 2
@@ -50,22 +50,22 @@ def enhance(
         An array is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), the last with alpha, in sRGB: uint8, uint16, or floats in
         [0, 1]. Of an image, what EXIF says of its orientation is applied.
     model : str or int, optional
-        As for `lowlight.zoo.files_of`. Default: that of main.py.
+        As for `lowlight.zoo.registry.files_of`. Default: that of main.py.
     output : str or Path, optional
         Of a path: the folder or file of the result. Default: beside the photo, night.jpg as night_enhanced.jpg.
     overwrite : bool
         Of a path: write over a result that is there.
     quality, strip_metadata
-        Of a path: as for `lowlight.images.write_photo`.
+        Of a path: as for `lowlight.io.photo.write_photo`.
     max_megapixels : float, optional
-        Of a path: as for `lowlight.images.read_photo`.
+        Of a path: as for `lowlight.io.photo.read_photo`.
     compare : bool
         Give the photo and its result side by side.
     tile : int, optional
-        As for `lowlight.enhancer.Enhancer`.
+        As for `lowlight.inference.enhancer.Enhancer`.
     device : {"auto", "cpu", "gpu"}
     best : bool
-        As for `lowlight.enhancer.Enhancer`.
+        As for `lowlight.inference.enhancer.Enhancer`.
     **controls
         Fields of `lowlight.controls.Controls`.
 
@@ -106,7 +106,7 @@ _engine = lru_cache(KEPT)(Engine)
 def _job(path, output, overwrite):
     """By the rules of main.py: no photo is written over."""
     if path.is_dir():
-        raise UserError(f"That is a folder. Received: {path}. Name a photo, or use lowlight.batch.enhance_all.")
+        raise UserError(f"That is a folder. Received: {path}. Name a photo, or use lowlight.cli.batch.enhance_all.")
     where, suffix = (path.parent, "_enhanced") if output is None else (Path(output), None)
     settings = EnhanceSettings((path,), where, suffix=suffix, overwrite=overwrite)
     (job,) = plan(settings)

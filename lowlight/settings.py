@@ -1,6 +1,6 @@
 """What can be set from the command line; the text under a field is its --help.
 
-None stands for "as the model's recipe says" (`lowlight.recipes`).
+None stands for "as the model's recipe says" (`lowlight.zoo.recipes`).
 """
 
 import dataclasses

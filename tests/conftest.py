@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowlight.pairs import Pair
+from lowlight.data.pairs import Pair
 
 ROOT = Path(__file__).resolve().parent.parent
 

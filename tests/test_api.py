@@ -10,7 +10,7 @@ from PIL import Image
 
 import lowlight
 from lowlight.errors import UserError
-from lowlight.images import read_rgb
+from lowlight.io.photo import read_rgb
 from tests.conftest import ROOT, scene
 from tests.test_zoo import save_model
 
@@ -115,7 +115,7 @@ def test_controls_are_keywords(model, dark):
 
 def test_the_model_stays_loaded(model, dark, monkeypatch):
     lowlight.enhance(dark, model)
-    monkeypatch.setattr("lowlight.zoo.load", lambda *model: pytest.fail("loaded anew"))
+    monkeypatch.setattr("lowlight.zoo.registry.load", lambda *model: pytest.fail("loaded anew"))
     lowlight.enhance(dark, model)
 
 

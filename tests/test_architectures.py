@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lowlight import architectures
 from lowlight.errors import UserError
-from lowlight.recipes import RECIPES, recipe
+from lowlight.networks import architectures
+from lowlight.zoo.recipes import RECIPES, recipe
 
 
 def build(number):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowlight import batch
-from lowlight.engine import Engine
-from lowlight.images import ImageError, image_size, read_rgb
+from lowlight.cli import batch
+from lowlight.inference.session import Engine
+from lowlight.io.photo import ImageError, image_size, read_rgb
 from lowlight.settings import EnhanceSettings
 from tests import corpus
 
@@ -196,9 +196,9 @@ def test_ctrl_c_ends_the_watch_and_what_was_done_is_counted(enhance, photos, tmp
             return super().enhance(photo, controls, compare)
 
     monkeypatch.setattr(batch, "Engine", Once)
-    monkeypatch.setattr("lowlight.watch.LOOK", 0.02)
-    monkeypatch.setattr("lowlight.watch.SETTLED", 0.1)
-    monkeypatch.setattr("lowlight.tally.Tally.told", _adding(photos, "late.png"))
+    monkeypatch.setattr("lowlight.cli.watch.LOOK", 0.02)
+    monkeypatch.setattr("lowlight.cli.watch.SETTLED", 0.1)
+    monkeypatch.setattr("lowlight.cli.progress.Tally.told", _adding(photos, "late.png"))
     with pytest.raises(KeyboardInterrupt):
         enhance(photos, watch=True)
     assert "3 done, 0 skipped, 0 failed" in capsys.readouterr().out
@@ -207,7 +207,7 @@ def test_ctrl_c_ends_the_watch_and_what_was_done_is_counted(enhance, photos, tmp
 
 def _adding(folder, name):
     """Let a photo come into the folder once three have been told of."""
-    from lowlight.tally import Tally
+    from lowlight.cli.progress import Tally
 
     told = Tally.told
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from lowlight.batches import Crops, Patches, fitting_crop
+from lowlight.data.loaders import Crops, Patches, fitting_crop
+from lowlight.data.pairs import Pair, read_pair
 from lowlight.errors import UserError
-from lowlight.exposure import gain
-from lowlight.pairs import Pair, read_pair
+from lowlight.imaging.exposure import gain
 from tests.conftest import write_pair
 
 

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lowlight.camera import EXPOSURES, SMALL, Camera, draw, pixels_of, take
-from lowlight.synthetic import linear
+from lowlight.data.camera import EXPOSURES, SMALL, Camera, draw, pixels_of, take
+from lowlight.imaging.srgb import linear
 from tests.conftest import scene
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)

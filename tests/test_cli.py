@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from lowlight.cli import parse, run
+from lowlight.cli.parse import parse
 from lowlight.errors import UserError
 from lowlight.settings import PREDICTED, EnhanceSettings, TrainingSettings
+from lowlight.system import run
 
 
 def settings_of(monkeypatch, *words, kind=EnhanceSettings):

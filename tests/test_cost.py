@@ -4,8 +4,8 @@ import time
 
 import keras
 
-from lowlight import architectures
-from lowlight.cost import SIDE, macs_per_pixel, seconds_per_megapixel
+from lowlight.benchmark.cost import SIDE, macs_per_pixel, seconds_per_megapixel
+from lowlight.networks import architectures
 
 
 def test_convolutions_at_full_resolution_cost_their_kernels():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowlight import cross, report
-from lowlight.images import read_rgb
-from lowlight.pairs import read_pair
+from lowlight.benchmark import held_out, report
+from lowlight.data.pairs import read_pair
+from lowlight.io.photo import read_rgb
 from tests.conftest import scene, write_pair
 
 
@@ -37,8 +37,8 @@ def identity(name):
 
 
 def test_every_set_is_scored_with_baselines_and_models(clean, also):
-    rows = cross.measure({"model_00": "ab"}, identity, also, clean, announce=lambda line: None)
-    assert {row["set"]: row["photos"] for row in rows} == {"held-out pairs": 1} | dict.fromkeys(cross.SHOTS, 2)
+    rows = held_out.measure({"model_00": "ab"}, identity, also, clean, announce=lambda line: None)
+    assert {row["set"]: row["photos"] for row in rows} == {"held-out pairs": 1} | dict.fromkeys(held_out.SHOTS, 2)
     by_name = {(row["set"], row["method"]): row for row in rows}
     assert by_name["well lit", "model_00"]["psnr"] == 100
     assert by_name["noise, sigma 25", "model_00"]["psnr"] == pytest.approx(20.5, abs=1.5)
@@ -48,13 +48,13 @@ def test_every_set_is_scored_with_baselines_and_models(clean, also):
 
 
 def test_a_folder_that_is_not_given_has_no_sets(also):
-    assert {row["set"] for row in cross.measure({}, identity, also, None, announce=lambda line: None)} == {
+    assert {row["set"] for row in held_out.measure({}, identity, also, None, announce=lambda line: None)} == {
         "held-out pairs"
     }
 
 
 def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also, clean, tmp_path):
-    first = cross.measure({"model_00": "ab", "model_01": "cd"}, identity, also, clean, announce=lambda line: None)
+    first = held_out.measure({"model_00": "ab", "model_01": "cd"}, identity, also, clean, announce=lambda line: None)
     report.write_cross(tmp_path, first)
     assert report.read_cross(tmp_path) == first
     loaded = []
@@ -64,18 +64,18 @@ def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also
         return lambda photo: photo * 0.5
 
     models = {"model_00": "ab", "model_01": "new"}
-    again = cross.measure(models, load, also, clean, report.read_cross(tmp_path), announce=lambda line: None)
+    again = held_out.measure(models, load, also, clean, report.read_cross(tmp_path), announce=lambda line: None)
     assert set(loaded) == {"model_01"}
     kept = [row for row in again if row["method"] != "model_01"]
     assert kept == [row for row in first if row["method"] != "model_01"]
     (clean / "0.png").unlink()
-    cross.measure(models, load, None, clean, first, announce=lambda line: None)
+    held_out.measure(models, load, None, clean, first, announce=lambda line: None)
     assert set(loaded) == {"model_00", "model_01"}
 
 
 def test_shots_are_the_same_each_time_and_their_truth_is_the_photo(clean, tmp_path):
     photos = sorted(clean.iterdir())[:2]
-    first, second = (cross.take_all(photos, cross.SHOTS["3 stops dark"], tmp_path / name) for name in "ab")
+    first, second = (held_out.take_all(photos, held_out.SHOTS["3 stops dark"], tmp_path / name) for name in "ab")
     for path, one, two in zip(photos, first, second, strict=True):
         np.testing.assert_array_equal(read_pair(one)[0], read_pair(two)[0])
         np.testing.assert_array_equal(read_pair(one)[1], read_rgb(path))

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from lowlight import catalogue, download, zoo
+from lowlight.cli import info
 from lowlight.errors import UserError
+from lowlight.zoo import download, registry
 from tests.test_zoo import save_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -72,7 +73,7 @@ def quick(monkeypatch):
 
 
 def fetch(server, folder, sha256=None):
-    return download.fetch("file", sha256 or zoo.sha256(server.folder / "file"), folder, server.url)
+    return download.fetch("file", sha256 or registry.sha256(server.folder / "file"), folder, server.url)
 
 
 def test_a_file_arrives_whole_and_is_asked_for_once(server, tmp_path):
@@ -100,7 +101,7 @@ def test_what_fails_twice_is_told_in_one_line_and_leaves_nothing(server, tmp_pat
 
 
 def test_a_corrupt_download_is_refused_with_both_hashes(server, tmp_path):
-    with pytest.raises(UserError, match=rf"sha256 {zoo.sha256(server.folder / 'file')}, not {'0' * 64}"):
+    with pytest.raises(UserError, match=rf"sha256 {registry.sha256(server.folder / 'file')}, not {'0' * 64}"):
         fetch(server, tmp_path / "models", "0" * 64)
 
 
@@ -119,7 +120,7 @@ def test_no_server_is_told_in_one_line(tmp_path):
 
 def test_files_come_from_this_machine_too(server, tmp_path):
     address = server.folder.as_uri()
-    path = download.fetch("file", zoo.sha256(server.folder / "file"), tmp_path / "models", address)
+    path = download.fetch("file", registry.sha256(server.folder / "file"), tmp_path / "models", address)
     assert path.read_bytes() == CONTENT
     with pytest.raises(UserError, match="No such file"):
         download.fetch("other", "0" * 64, tmp_path / "models", address)
@@ -128,7 +129,7 @@ def test_files_come_from_this_machine_too(server, tmp_path):
 def test_a_repository_on_the_hub_is_asked_for_one_revision(server, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", server.url.removesuffix("/models"))
     revision = "0123456789abcdef0123456789abcdef01234567"
-    download.fetch("file", zoo.sha256(server.folder / "file"), tmp_path, f"hf://someone/models@{revision}/ten")
+    download.fetch("file", registry.sha256(server.folder / "file"), tmp_path, f"hf://someone/models@{revision}/ten")
     assert server.asked == [f"/someone/models/resolve/{revision}/ten/file"]
 
 
@@ -141,58 +142,58 @@ def test_an_address_of_no_known_form_is_refused(address):
 @pytest.fixture
 def zoo_on_server(server, tmp_path, monkeypatch):
     """A manifest of two models, which are on the server alone."""
-    monkeypatch.setattr(zoo, "MODELS", server.folder)
-    monkeypatch.setattr(zoo, "MANIFEST", tmp_path / "here" / "manifest.json")
+    monkeypatch.setattr(registry, "MODELS", server.folder)
+    monkeypatch.setattr(registry, "MANIFEST", tmp_path / "here" / "manifest.json")
     (tmp_path / "here").mkdir()
     save_model(server.folder, 3, 17.0)
     save_model(server.folder, 10, 20.0)
-    zoo.write_manifest()
-    monkeypatch.setattr(zoo, "MODELS", tmp_path / "here")
+    registry.write_manifest()
+    monkeypatch.setattr(registry, "MODELS", tmp_path / "here")
     return server
 
 
 def test_a_missing_model_is_downloaded_and_used(zoo_on_server, monkeypatch):
-    zoo.load(3, zoo_on_server.url)
-    assert zoo.is_here("model_03")
+    registry.load(3, zoo_on_server.url)
+    assert registry.is_here("model_03")
     monkeypatch.setenv("LOWLIGHT_MODELS_URL", zoo_on_server.url)
-    zoo.load("model_10")
+    registry.load("model_10")
     asked = len(zoo_on_server.asked)
-    zoo.load(10)
+    registry.load(10)
     assert len(zoo_on_server.asked) == asked == 4
 
 
 def test_a_spoilt_file_is_fetched_again_if_it_is_one_of_ours(zoo_on_server):
-    zoo.files_of(3, zoo_on_server.url)
-    weights = zoo.MODELS / "model_03.weights.h5"
+    registry.files_of(3, zoo_on_server.url)
+    weights = registry.MODELS / "model_03.weights.h5"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"not those that the card names.*--models-url"):
-        zoo.files_of(3)
-    zoo.files_of(3, zoo_on_server.url)
-    assert zoo.sha256(weights) == zoo.sha256(zoo_on_server.folder / weights.name)
+        registry.files_of(3)
+    registry.files_of(3, zoo_on_server.url)
+    assert registry.sha256(weights) == registry.sha256(zoo_on_server.folder / weights.name)
 
 
 def test_ones_own_model_is_never_overwritten_by_a_download(zoo_on_server):
-    save_model(zoo.MODELS, 3, 30.0)
-    card, weights = zoo.files_of(3, zoo_on_server.url)
+    save_model(registry.MODELS, 3, 30.0)
+    card, weights = registry.files_of(3, zoo_on_server.url)
     assert card["training"]["val_psnr"] == 30.0
     weights.write_bytes(b"spoilt")
     with pytest.raises(UserError, match="not those that the card names"):
-        zoo.files_of(3, zoo_on_server.url)
+        registry.files_of(3, zoo_on_server.url)
     assert zoo_on_server.asked == []
 
 
 def test_without_an_address_a_missing_model_says_how_to_get_it(zoo_on_server):
     with pytest.raises(UserError, match=r"model_03 is missing.*LOWLIGHT_MODELS_URL"):
-        zoo.load(3)
+        registry.load(3)
 
 
 def test_models_are_listed_before_they_are_here_and_downloaded_all_at_once(zoo_on_server, capsys):
-    assert catalogue.show() == 0
+    assert info.show() == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("model_03 ")
     assert lines[2].startswith("model_10 *")
     assert "to download" in lines[1]
-    assert catalogue.download("all", zoo_on_server.url) == 0
+    assert info.download("all", zoo_on_server.url) == 0
     assert capsys.readouterr().out.count(".weights.h5") == 2
-    assert catalogue.show() == 0
+    assert info.show() == 0
     assert "to download" not in capsys.readouterr().out

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lowlight.controls import Controls
-from lowlight.engine import Engine, devices
 from lowlight.errors import UserError
-from lowlight.images import Photo
+from lowlight.inference.session import Engine, devices
+from lowlight.io.photo import Photo
 from tests.test_zoo import save_model
 
 

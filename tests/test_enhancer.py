@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowlight import architectures
 from lowlight.controls import Controls
-from lowlight.enhancer import Enhancer, spans
 from lowlight.errors import UserError
-from lowlight.exposure import LARGEST_GAIN, gain
+from lowlight.imaging.exposure import LARGEST_GAIN, gain
+from lowlight.inference.enhancer import Enhancer, spans
+from lowlight.networks import architectures
 
 
 def local_model():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lowlight.errors import UserError
-from lowlight.evaluation import BASELINES, evaluate, mean
+from lowlight.metrics.evaluate import BASELINES, evaluate, mean
 from tests.conftest import make_pair
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lowlight.controls import RANGES, Controls
 from lowlight.errors import UserError
-from lowlight.exposure import BLACK, STOP, level, moved, overview, thumbnail
+from lowlight.imaging.exposure import BLACK, STOP, level, moved, overview, thumbnail
 
 
 @settings(deadline=None, max_examples=30)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from lowlight import architectures
 from lowlight.backend import keras
 from lowlight.controls import Controls
-from lowlight.enhancer import Enhancer
-from lowlight.exposure import WHOLE, level, overview, thumbnail
-from lowlight.turns import turned
+from lowlight.imaging.exposure import WHOLE, level, overview, thumbnail
+from lowlight.imaging.symmetry import turned
+from lowlight.inference.enhancer import Enhancer
+from lowlight.networks import architectures
 
 SMALL = {"widths": (8, 8), "blocks": (1, 1)}
 

@@ -14,8 +14,10 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from lowlight import images
-from lowlight.images import (
+from lowlight.imaging.pixels import as_float, as_levels
+from lowlight.io.photo import (
+    FORMATS,
+    WITHOUT_ALPHA,
     ImageError,
     Photo,
     encode,
@@ -26,7 +28,6 @@ from lowlight.images import (
     result_suffix,
     write_photo,
 )
-from lowlight.levels import as_float, as_levels
 from tests import corpus
 from tests.conftest import scene
 
@@ -115,8 +116,8 @@ def test_every_good_photo_of_the_corpus_is_written_back_as_what_it_was(good, tmp
         target = tmp_path / (entry.path.stem + result_suffix(entry.path.suffix))
         write_photo(target, photo)
         again = read_photo(target)
-        form = images.FORMATS[target.suffix.lower()]
-        deep, opaque = form in ("PNG", "TIFF"), form in images.WITHOUT_ALPHA
+        form = FORMATS[target.suffix.lower()]
+        deep, opaque = form in ("PNG", "TIFF"), form in WITHOUT_ALPHA
         return (
             shows(again.pixels, entry, tolerance=5)
             and (again.alpha is None) == (entry.alpha is None or opaque)
@@ -148,7 +149,7 @@ ALL = (corpus.CAMERA, corpus.LATITUDE, corpus.EXPOSURE, 1, corpus.XMP)
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-@pytest.mark.parametrize("suffix", sorted({*images.FORMATS} - {".bmp"}))
+@pytest.mark.parametrize("suffix", sorted({*FORMATS} - {".bmp"}))
 def test_exif_gps_and_xmp_come_through_from_every_format_to_every_other(suffix, depth, good, tmp_path):
     told = [entry for entry in good if entry.metadata]
     assert len(told) >= 5
@@ -274,7 +275,7 @@ def test_a_photo_can_come_from_and_go_to_a_stream(good):
         if entry.metadata:
             photo = read_photo(io.BytesIO(entry.path.read_bytes()))
             assert shows(photo.pixels, entry)
-            assert images.FORMATS[photo.suffix] == images.FORMATS[entry.path.suffix]
+            assert FORMATS[photo.suffix] == FORMATS[entry.path.suffix]
             assert about(io.BytesIO(encode(photo, photo.suffix))) == ALL
 
 
@@ -341,7 +342,7 @@ def test_a_photo_without_metadata_gets_none(pixels, tmp_path):
         assert "icc_profile" not in written.info
 
 
-@pytest.mark.parametrize("suffix", sorted(images.FORMATS))
+@pytest.mark.parametrize("suffix", sorted(FORMATS))
 def test_every_format_is_written_and_read_back(suffix, pixels, tmp_path):
     photo = Photo(pixels.astype(np.float32) / 255)
     path = tmp_path / f"photo{suffix}"
@@ -359,7 +360,7 @@ def test_a_missing_file_and_a_folder_named_like_a_photo_are_refused(tmp_path):
 
 
 def test_a_photo_above_the_limit_is_refused_with_the_limit(pixels, tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "LARGEST_MEGAPIXELS", 0.002)
+    monkeypatch.setattr("lowlight.io.photo.LARGEST_MEGAPIXELS", 0.002)
     path = save(tmp_path, "huge.png", Image.fromarray(pixels))
     for read in (read_rgb, read_photo):
         with pytest.raises(ImageError, match="60x40 pixels, above 0.002 megapixels. --max-megapixels"):

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from lowlight.in_place import backed_up, backup_of, is_replaced
+from lowlight.cli.backup import backed_up, backup_of, is_replaced
 
 
 @pytest.fixture(params=["links", "copies"])

@@ -16,7 +16,8 @@ from tests.conftest import ROOT
 
 WITHOUT_MODEL = """
 import sys, time
-from lowlight import batch, cli, settings
+from lowlight import settings, system
+from lowlight.cli import batch, parse
 
 class Engine:
     def __init__(self, *settings): pass
@@ -26,8 +27,8 @@ class Engine:
         return photo
 
 batch.Engine = Engine
-batch.zoo.files_of = lambda *model: None
-sys.exit(cli.run(lambda: batch.enhance_all(cli.parse(settings.EnhanceSettings, None))))
+batch.registry.files_of = lambda *model: None
+sys.exit(system.run(lambda: batch.enhance_all(parse.parse(settings.EnhanceSettings, None))))
 """
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lowlight.cli.jobs import find, is_done, plan
 from lowlight.errors import UserError
-from lowlight.jobs import find, is_done, plan
 from lowlight.settings import EnhanceSettings
 
 
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_searched_does_not_hide_the_others(tmp_path, mon
             raise PermissionError(13, "Permission denied")
         return [tmp_path / "in" / "a.jpg"]
 
-    monkeypatch.setattr("lowlight.jobs.list_images", guarded)
+    monkeypatch.setattr("lowlight.cli.jobs.list_images", guarded)
     good, bad = find(EnhanceSettings((tmp_path / "in",), tmp_path / "out", recursive=True))
     assert good.problem is None
     assert bad.problem == f"{tmp_path / 'in' / 'locked'} cannot be searched: Permission denied."

@@ -6,7 +6,7 @@ from keras import ops
 from skimage import data
 from skimage.metrics import structural_similarity
 
-from lowlight import losses
+from lowlight.training import losses
 
 
 @pytest.fixture

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowlight import backend, catalogue, zoo
-from lowlight.batch import enhance_all
-from lowlight.images import read_photo, read_rgb
+from lowlight import backend
+from lowlight.cli import info
+from lowlight.cli.batch import enhance_all
+from lowlight.data.synthetic import SAMPLES, shipped
+from lowlight.io.photo import read_photo, read_rgb
 from lowlight.settings import EnhanceSettings
-from lowlight.synthetic import SAMPLES, shipped
+from lowlight.zoo import registry
 from tests.conftest import ROOT
 from tests.test_zoo import save_model
 
@@ -79,7 +81,7 @@ def test_a_photo_that_memory_does_not_hold_is_named_and_the_rest_goes_on(model, 
             raise MemoryError("Unable to allocate 9 GiB")
         return read_photo(path, *limits, **options)
 
-    monkeypatch.setattr("lowlight.batch.read_photo", scarce)
+    monkeypatch.setattr("lowlight.cli.batch.read_photo", scarce)
     assert enhance_all(EnhanceSettings((photos,), tmp_path / "out", str(model))) == 1
     said = capsys.readouterr()
     assert "2 done, 0 skipped, 1 failed" in said.out
@@ -110,7 +112,7 @@ def test_without_flags_the_best_model_enhances_the_sample_photos(monkeypatch, tm
     settings = EnhanceSettings()
     assert settings.output == ROOT / "test" / "predicted"
     assert enhance_all(EnhanceSettings(output=tmp_path)) == 0
-    assert zoo.default() in {entry["name"] for entry in zoo.available()}
+    assert registry.default() in {entry["name"] for entry in registry.available()}
     assert {path.stem for path in settings.inputs[0].iterdir()} == {Path(sample.file).stem for sample in SAMPLES}
     for sample in SAMPLES:
         before, bright = read_rgb(shipped(sample)), read_rgb((tmp_path / sample.file).with_suffix(".png"))
@@ -158,7 +160,7 @@ def test_help_the_list_of_models_and_a_run_with_nothing_to_do_do_not_import_tens
         ["--help"],
         ["--version"],
         ["--list-models"],
-        ["--download", zoo.default()],
+        ["--download", registry.default()],
         [photos, "-o", tmp_path],
         [photos, "-o", tmp_path / "out", "--dry-run"],
     ):
@@ -172,11 +174,11 @@ def test_help_the_list_of_models_and_a_run_with_nothing_to_do_do_not_import_tens
 
 def test_models_are_listed_with_their_scores():
     lines = start("--list-models").stdout.splitlines()
-    for entry, line in zip(zoo.available(), lines[1:-1], strict=True):
+    for entry, line in zip(registry.available(), lines[1:-1], strict=True):
         psnr = " / ".join(f"{entry['metrics'][part]['psnr']:.2f}" for part in ("val", "test"))
         assert line.startswith(entry["name"])
         assert psnr in line
-        assert ("*" in line) == (entry["name"] == zoo.default())
+        assert ("*" in line) == (entry["name"] == registry.default())
 
 
 @pytest.mark.parametrize("file", ["keras-2.15 400x600.h5", "keras-3.3 free(colab).keras"])
@@ -201,5 +203,5 @@ def _importing(words):
 @pytest.mark.parametrize(("policy", "said"), [("float32", "precision: float32\n"), ("mixed_bfloat16", "bfloat16 for")])
 def test_info_tells_in_which_precision_models_compute(policy, said, monkeypatch, capsys):
     monkeypatch.setattr(backend, "fastest_precision", lambda: policy)
-    assert catalogue.inform() == 0
+    assert info.inform() == 0
     assert said in capsys.readouterr().out

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lowlight import scenes
-from lowlight.pairs import PairError, Split, load_split, read_pair, write_split
+from lowlight.data import scenes
+from lowlight.data.pairs import PairError, Split, load_split, read_pair, write_split
 from tests.conftest import scene, write_pair
 
 

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import lowlight
+import lowlight.benchmark
+import lowlight.inference
+from lowlight.benchmark.run import choose_examples, measure, perform, summarise
+from lowlight.data.pairs import Split
 from lowlight.errors import UserError
-from lowlight.evaluation import BASELINES, evaluate
-from lowlight.pairs import Split
-from lowlight.performance import choose_examples, measure, perform, summarise
+from lowlight.metrics.evaluate import BASELINES, evaluate
 from lowlight.settings import PerformanceSettings
 from tests.conftest import make_pair
 
@@ -71,15 +72,15 @@ def zoo(tmp_path, split, monkeypatch):
     fake.versions = lambda: {"keras": "3.14.0"}
     fake.write_card = lambda path, card: fake.written.append((path, card))
     cost = SimpleNamespace(
-        machine=lambda: "here",
         macs_per_pixel=lambda network: 100,
         seconds_per_megapixel=lambda methods: fake.timed.append(list(methods)) or dict.fromkeys(methods, 0.12345),
     )
     enhance = SimpleNamespace(Enhancer=lambda network: lambda photo: photo + np.float32(0.4))
-    for name, module in (("cost", cost), ("enhancer", enhance)):
-        monkeypatch.setitem(sys.modules, f"lowlight.{name}", module)
-        monkeypatch.setattr(lowlight, name, module, raising=False)
-    monkeypatch.setattr("lowlight.performance.zoo", fake)
+    for room, name, module in ((lowlight.benchmark, "cost", cost), (lowlight.inference, "enhancer", enhance)):
+        monkeypatch.setitem(sys.modules, f"{room.__name__}.{name}", module)
+        monkeypatch.setattr(room, name, module, raising=False)
+    monkeypatch.setattr("lowlight.benchmark.run.machine", lambda: "here")
+    monkeypatch.setattr("lowlight.benchmark.run.registry", fake)
     return fake
 
 
@@ -126,7 +127,7 @@ def test_the_history_of_the_training_comes_from_the_run_or_from_models(tmp_path,
 
 def test_times_of_another_machine_are_not_kept(tmp_path, split, zoo, monkeypatch):
     measure(["model_10"], split, tmp_path / "statistics")
-    monkeypatch.setattr(lowlight.cost, "machine", lambda: "elsewhere")
+    monkeypatch.setattr("lowlight.benchmark.run.machine", lambda: "elsewhere")
     (summary,) = measure(["model_10"], split, tmp_path / "statistics")
     assert len(zoo.timed) == 2
     assert summary["cost"]["machine"] == "elsewhere"
@@ -202,7 +203,7 @@ def test_only_eval15_is_said_to_have_near_twins(split):
 
 def test_statistics_that_cannot_be_written_are_told_before_the_work(tmp_path, split, zoo, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr("lowlight.performance.evaluate", lambda *a, **k: pytest.fail("measured first"))
+    monkeypatch.setattr("lowlight.benchmark.run.evaluate", lambda *a, **k: pytest.fail("measured first"))
     with pytest.raises(UserError, match=r"Received: .*file.*--statistics"):
         measure(["model_10"], split, tmp_path / "file")
 

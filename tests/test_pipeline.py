@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lowlight.jobs import Job
-from lowlight.pipeline import Room, overlap
+from lowlight.cli.jobs import Job
+from lowlight.cli.pipeline import Room, overlap
 
 STEP = 0.03
 

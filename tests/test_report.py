@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowlight import plots, report, tables
+from lowlight.benchmark import plots, report, tables
 from lowlight.errors import UserError
-from lowlight.recipes import RECIPES
+from lowlight.zoo.recipes import RECIPES
 
 BASELINES = ["untouched input", "gamma 0.4", "histogram equalisation"]
 

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lowlight import sources
-from lowlight.batches import GlobalCrops
+from lowlight.data import samplers
+from lowlight.data.loaders import GlobalCrops
+from lowlight.data.pairs import Pair
+from lowlight.data.samplers import CleanSource, PairSource, clean_photos, framing, listed_pairs, window
 from lowlight.errors import UserError
-from lowlight.exposure import BLACK, WHOLE, level, thumbnail
-from lowlight.pairs import Pair
-from lowlight.sources import CleanSource, PairSource, clean_photos, framing, listed_pairs, window
-from lowlight.synthetic import linear
-from lowlight.turns import TURNS, turned, turned_back, turned_box
+from lowlight.imaging.exposure import BLACK, WHOLE, level, thumbnail
+from lowlight.imaging.srgb import linear
+from lowlight.imaging.symmetry import TURNS, turned, turned_back, turned_box
 from tests.conftest import write_pair
 
 
@@ -126,13 +126,13 @@ def test_views_of_pairs_have_had_more_light_or_less_than_the_photo(tmp_path):
 
 
 def test_views_are_the_same_in_whatever_order_they_are_drawn_and_the_newest_are_kept(pair, monkeypatch):
-    monkeypatch.setattr(sources, "MOST_VIEWS", 6)
+    monkeypatch.setattr(samplers, "MOST_VIEWS", 6)
     mixture = [(0.5, PairSource([pair])), (0.5, CleanSource([[pair.high]]))]
-    here, there = sources.Views(mixture, 0), sources.Views(mixture, 0)
+    here, there = samplers.Views(mixture, 0), samplers.Views(mixture, 0)
 
     def numbers(views, drawn, seeds=range(40)):
         for seed in seeds:
-            views.draw(np.random.default_rng(seed), drawn * sources.NEW_VIEWS)
+            views.draw(np.random.default_rng(seed), drawn * samplers.NEW_VIEWS)
         return {number for number, _ in views.kept.values()}
 
     assert numbers(here, 3) == {0, 1, 2}
@@ -149,10 +149,10 @@ def test_sources_give_their_shares_of_the_crops():
 
         def draw(self, rng, crop):
             photo = np.full((crop, crop, 3), self.value, np.uint8)
-            return sources.Scene(photo, photo, thumbnail(photo), np.zeros((8, 8, 1)), np.array(WHOLE))
+            return samplers.Scene(photo, photo, thumbnail(photo), np.zeros((8, 8, 1)), np.array(WHOLE))
 
         def view(self, rng):
-            return sources.View(np.zeros((64, 64, 5)), np.zeros((8, 8, 1)))
+            return samplers.View(np.zeros((64, 64, 5)), np.zeros((8, 8, 1)))
 
     batches = GlobalCrops([(3, Told(0)), (1, Told(255))], [(1, Told(0))], 400, 16, 400, seed=0)
     assert batches[0][0]["photo"].mean() == pytest.approx(0.25, abs=0.06)

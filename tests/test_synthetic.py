@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lowlight import synthetic
+from lowlight.data import synthetic
+from lowlight.data.pairs import load_split
+from lowlight.data.synthetic import add_noise, darken, write_pairs, write_samples
 from lowlight.errors import UserError
-from lowlight.images import ImageError
-from lowlight.pairs import load_split
-from lowlight.synthetic import add_noise, darken, write_pairs, write_samples
+from lowlight.io.photo import ImageError
 from tests.conftest import ROOT, scene
 
 NOISELESS = {"shot": 1e-9, "read": 0.0, "balance": (1, 1, 1), "quality": 100}

@@ -13,11 +13,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from lowlight import runs, zoo
+from lowlight.data.pairs import load_split
 from lowlight.errors import UserError
-from lowlight.pairs import load_split
 from lowlight.settings import TrainingSettings
-from lowlight.training import Watch, train
+from lowlight.training import checkpoint
+from lowlight.training.trainer import Watch, train
+from lowlight.zoo import registry
 from tests.conftest import ROOT, scene, write_pair
 
 TINY = ("--batch-size", "2", "--crop", "16")
@@ -60,7 +61,7 @@ def test_a_script_trains_and_leaves_weights_card_history_and_split(script, model
     assert all(np.isfinite(float(value)) for row in rows for value in row.values())
     split = json.loads((tmp_path / "run" / "split.json").read_text())
     assert len(split["train"]) + len(split["val"]) == 8
-    trained, card = zoo.load(tmp_path / "run")
+    trained, card = registry.load(tmp_path / "run")
     best = min(rows, key=lambda row: float(row["val_loss"]))
     assert card["training"]["val_psnr"] == pytest.approx(float(best["val_psnr"]), abs=1e-3)
     assert card["data"]["train"] == len(split["train"])
@@ -78,7 +79,7 @@ def test_killed_midway_the_same_command_goes_on_where_the_state_was_saved(pairs_
         time.sleep(0.2)
     process.kill()
     process.communicate()
-    killed_at = runs.load(folder).total_steps
+    killed_at = checkpoint.load(folder).total_steps
     status, output, errors = finish(start(*command, "--epochs", 1, "--resume"))
     assert status == 0, errors
     assert f"after step {killed_at}" in output
@@ -99,22 +100,22 @@ def test_ctrl_c_saves_what_was_learnt(pairs_folder, tmp_path):
     assert status == 130
     assert "the same command goes on" in output
     assert "Traceback" not in errors
-    assert runs.load(tmp_path / "run").total_steps > 0
-    zoo.load(tmp_path / "run")
+    assert checkpoint.load(tmp_path / "run").total_steps > 0
+    registry.load(tmp_path / "run")
 
 
 SLOW_PHOTOS = """
 import gc, sys, time
 from pathlib import Path
-from lowlight import batches
+from lowlight.data import loaders
 from lowlight.settings import TrainingSettings
-from lowlight.training import train
+from lowlight.training.trainer import train
 
-def slow(self, index, example=batches.Crops.example):
+def slow(self, index, example=loaders.Crops.example):
     time.sleep(2)
     return example(self, index)
 
-batches.Crops.example = slow
+loaders.Crops.example = slow
 gc.disable()
 train(TrainingSettings(8, sys.argv[1], minutes=0.02, batch_size=2, crop=16, output=Path(sys.argv[2])), "latest")
 """
@@ -139,9 +140,9 @@ def test_a_run_in_two_sittings_ends_with_the_weights_of_a_run_in_one(pairs_folde
         patch.setattr(Watch, "on_train_batch_end", stop_after_16_steps)
         with pytest.raises(KeyboardInterrupt):
             train(quick(pairs_folder, tmp_path / "two"), "latest", print)
-    assert runs.load(tmp_path / "two").total_steps == 17
+    assert checkpoint.load(tmp_path / "two").total_steps == 17
     train(quick(pairs_folder, tmp_path / "two"), "latest", print)
-    one, two = runs.load(tmp_path / "one"), runs.load(tmp_path / "two")
+    one, two = checkpoint.load(tmp_path / "one"), checkpoint.load(tmp_path / "two")
     assert one.total_steps == two.total_steps
     for owner in ("model", "optimizer", "averages"):
         for left, right in zip(one.arrays[owner], two.arrays[owner], strict=True):
@@ -152,7 +153,7 @@ def test_a_minute_budget_ends_the_run_and_lets_the_rate_decay(pairs_folder, tmp_
     train(quick(pairs_folder, tmp_path / "run", epochs=None, minutes=0.3), "latest", print)
     rows = history(tmp_path / "run")
     assert float(rows[-1]["learning_rate"]) < 0.2 * 1e-3
-    assert runs.load(tmp_path / "run").finished
+    assert checkpoint.load(tmp_path / "run").finished
 
 
 def test_a_finished_run_is_not_overwritten_unasked_and_goes_on_with_resume(pairs_folder, tmp_path):
@@ -181,7 +182,7 @@ def test_training_learns_what_can_be_learnt(tmp_path):
 
 def test_mixed_precision_trains_and_saves_float32_weights(pairs_folder, tmp_path):
     train(quick(pairs_folder, tmp_path / "run", mixed_precision=True), "latest", print)
-    model, _ = zoo.load(tmp_path / "run")
+    model, _ = registry.load(tmp_path / "run")
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
 
 
@@ -229,7 +230,7 @@ def test_the_split_of_the_fixture_is_by_scene(pairs_folder):
 
 def _state(folder):
     try:
-        return runs.load(folder)
+        return checkpoint.load(folder)
     except UserError:
         return None
 
@@ -237,7 +238,7 @@ def _state(folder):
 def test_the_guess_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tmp_path):
     whole = train(quick(pairs_folder, tmp_path / "whole", model=11), "latest", announce=print)
     alone = quick(pairs_folder, tmp_path / "guess", model=11, start=str(whole), part="guess", learning_rate=2e-3)
-    (before, card_before), (after, card) = (zoo.load(folder) for folder in (whole, train(alone, "latest")))
+    (before, card_before), (after, card) = (registry.load(folder) for folder in (whole, train(alone, "latest")))
     changed = {
         layer.name
         for layer, earlier in zip(after.layers, before.layers, strict=True)
@@ -261,17 +262,17 @@ def test_all_pairs_are_gone_on_with_once_the_scores_without_them_are_known(pairs
     more = quick(pairs_folder, tmp_path / "all", start=str(first), all_pairs=True)
     with pytest.raises(UserError, match="without scores in its card"):
         train(more, "latest")
-    card = zoo.load(first)[1]
-    zoo.write_card(first / "model_10.json", card | {"metrics": {"val": {"psnr": 12.34}}})
+    card = registry.load(first)[1]
+    registry.write_card(first / "model_10.json", card | {"metrics": {"val": {"psnr": 12.34}}})
     told = []
-    _, card = zoo.load(train(more, "latest", announce=told.append))
+    _, card = registry.load(train(more, "latest", announce=told.append))
     assert card["data"]["train"] == len(load_split(pairs_folder).train) + len(load_split(pairs_folder).val)
     assert card["data"]["val"] == 0
     assert card["validation"] == {"psnr": 12.34}
     assert any("nothing to validate on" in line for line in told)
     further = quick(pairs_folder, tmp_path / "further", start=str(tmp_path / "all"), all_pairs=True)
-    assert zoo.load(train(further, "latest"))[1]["validation"] == {"psnr": 12.34}
+    assert registry.load(train(further, "latest"))[1]["validation"] == {"psnr": 12.34}
     later = quick(pairs_folder, tmp_path / "later", start=str(tmp_path / "all"))
-    assert zoo.load(train(later, "latest"))[1]["has_seen_validation"]
+    assert registry.load(train(later, "latest"))[1]["has_seen_validation"]
     with pytest.raises(UserError, match="Received: --all-pairs without --start"):
         train(quick(pairs_folder, tmp_path / "none", all_pairs=True), "latest")

@@ -10,15 +10,15 @@ import av
 import numpy as np
 import pytest
 
-from lowlight import video
-from lowlight.batch import enhance_all
-from lowlight.enhancer import Enhancer
-from lowlight.exposure import overview
-from lowlight.images import ImageError
-from lowlight.jobs import plan
+from lowlight.cli.batch import enhance_all
+from lowlight.cli.jobs import plan
+from lowlight.imaging.exposure import overview
+from lowlight.inference import video
+from lowlight.inference.enhancer import Enhancer
+from lowlight.inference.temporal import Smoothing
+from lowlight.inference.video import Clip
+from lowlight.io.photo import ImageError
 from lowlight.settings import EnhanceSettings
-from lowlight.smoothing import Smoothing
-from lowlight.video import Clip
 from tests.conftest import scene
 from tests.test_enhancer import local_model
 from tests.test_zoo import save_model

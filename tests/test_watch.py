@@ -5,16 +5,16 @@ import time
 
 import pytest
 
+from lowlight.cli.watch import check, watch
 from lowlight.errors import UserError
 from lowlight.settings import EnhanceSettings
-from lowlight.watch import check, watch
 
 
 @pytest.fixture
 def watched(tmp_path, monkeypatch):
     """An empty folder, and a list that grows by what is watched there."""
-    monkeypatch.setattr("lowlight.watch.LOOK", 0.02)
-    monkeypatch.setattr("lowlight.watch.SETTLED", 0.2)
+    monkeypatch.setattr("lowlight.cli.watch.LOOK", 0.02)
+    monkeypatch.setattr("lowlight.cli.watch.SETTLED", 0.2)
     folder, stop, given = tmp_path / "in", threading.Event(), []
     folder.mkdir()
 

@@ -1,0 +1,254 @@
+"""From scores to files: tables and plots of one model in statistics/model_NN, of all models in statistics/README.md."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from lowlight.benchmark import plots, tables
+from lowlight.errors import UserError
+
+CHARTED = ("psnr", "mae", "mse")
+
+SHEET = "ladder.png"
+CROSS = "cross.csv"
+
+LIGHT_SHEET = "light.png"
+LIGHT_CAPTION = "Clean photos taken in four kinds of light, and what the default model makes of them"
+
+SHEET_CAPTION = "Three dark photos and what each model makes of them"
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file, under a temporary name first; its folder is made.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"The statistics cannot be written. Received: {path} ({error.strerror}). Give --statistics another folder."
+        ) from error
+
+
+def write_report(
+    statistics: Path,
+    summary: dict,
+    rows: dict[str, dict[str, list[dict]]],
+    examples: Sequence[plots.Example],
+    history: Path | None = None,
+) -> None:
+    """Write the folder of one model, and README.md and charts over all models; the same scores give the same bytes.
+
+    Parameters
+    ----------
+    statistics : Path
+        Gets ``<name>/`` with images.csv, summary.json, photos.png, and plots of PSNR, MAE and MSE.
+    summary : dict
+        Of `lowlight.benchmark.run.summarise`.
+    rows : dict
+        By part ("val", "test") and method, what `lowlight.metrics.evaluate.evaluate` gave.
+    examples : sequence of Example
+        For photos.png.
+    history : Path, optional
+        The history.csv of the training. Without it one from an earlier report is kept if it is of the same weights.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be written.
+    """
+    folder = statistics / summary["name"]
+    epochs = _keep_history(folder, summary, history)
+    write(folder / "images.csv", _images_csv(rows))
+    write(folder / "summary.json", json.dumps(summary, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    part = next(iter(rows))
+    for key in CHARTED:
+        of_photos = {
+            f"{method} (mean {tables.shown(summary['scores'][part][method], key)})": [row[key] for row in of_method]
+            for method, of_method in rows[part].items()
+        }
+        plot = plots.metric(key, tables.LABELS[key], epochs, of_photos, tables.PARTS[part], summary["name"])
+        write(folder / f"{key}.png", plot)
+    if epochs:
+        write(folder / "loss.png", plots.loss(epochs, summary["recipe"]["loss"], summary["name"]))
+    write(folder / "photos.png", plots.photos(examples))
+    write_readme(statistics)
+
+
+def earlier_cost(folder: Path, card: dict) -> dict | None:
+    """What an earlier report of the same weights says they cost, if there is one."""
+    summary = _earlier_summary(folder, card["weights"]["sha256"])
+    return summary and summary.get("cost")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a model's report.
+
+    Raises
+    ------
+    UserError
+        If it cannot be made or written.
+    """
+    write(folder / ".writable", "")
+    (folder / ".writable").unlink()
+
+
+def write_readme(statistics: Path) -> None:
+    """Write README.md and its charts from the summaries of all models measured so far.
+
+    Models are compared only where the baselines agree, which shows that the photos were the same; those measured on
+    other photos get a table and charts of their own.
+    """
+    groups = _groups(statistics)
+    sections = [
+        "# Statistics\n\n"
+        "Every model measured so far, beside what needs no training. Written by `performance_old.py` and "
+        "`performance_latest.py`; a model's folder holds its curves, the scores of each photo and examples.\n"
+    ]
+    for number, group in enumerate(groups, start=1):
+        suffix = "" if number == 1 else f"_{number}"
+        sections.append(_section(group, suffix))
+        for key in CHARTED:
+            plot = plots.bars(key, tables.LABELS[key], _bars(group, key), len(group[0]["baselines"]))
+            write(statistics / f"{key}{suffix}.png", plot)
+        write(statistics / f"cost{suffix}.png", plots.cost(_points(group), tables.PARTS[tables.parts(group)[0]]))
+    for key in (*CHARTED, "cost"):  # of a group that is no more
+        (statistics / f"{key}_{len(groups) + 1}.png").unlink(missing_ok=True)
+    if (statistics / SHEET).is_file():
+        sections.append(f"## The same photos through every model\n\n![{SHEET_CAPTION}]({SHEET})\n")
+    if (statistics / CROSS).is_file():
+        sections.append(tables.cross(statistics / CROSS))
+    if (statistics / LIGHT_SHEET).is_file():
+        sections.append(f"![{LIGHT_CAPTION}]({LIGHT_SHEET})\n")
+    write(statistics / "README.md", "\n".join(sections))
+
+
+def write_cross(statistics: Path, rows: Sequence[dict]) -> None:
+    """Write cross.csv, and README.md with its table.
+
+    Parameters
+    ----------
+    statistics : Path
+    rows : sequence of dict
+        Of `lowlight.benchmark.held_out.measure`.
+    """
+    columns = [
+        "set",
+        "photos",
+        "method",
+        "weights",
+        *(key for key in tables.SAVED_DIGITS if any(key in row for row in rows)),
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write(statistics / CROSS, text.getvalue())
+    write_readme(statistics)
+
+
+def read_cross(statistics: Path) -> list[dict]:
+    """The rows that `write_cross` wrote; none if it did not."""
+    path = statistics / CROSS
+    if not path.is_file():
+        return []
+    texts = ("set", "method", "weights")
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {key: text if key in texts else json.loads(text) for key, text in row.items() if text or key in texts}
+            for row in csv.DictReader(file)
+        ]
+
+
+def comparison(statistics: Path) -> str:
+    """The table of README.md, in Markdown, over the models that were measured on the same photos; empty if none was."""
+    groups = _groups(statistics)
+    return "\n".join([*tables.markdown(groups[0], with_ideas=False), "", tables.legend(groups[0])]) if groups else ""
+
+
+def _groups(statistics) -> list[list[dict]]:
+    """Summaries of the models that were measured on the same photos, the largest group first."""
+    groups: dict[str, list[dict]] = {}
+    for path in sorted(statistics.glob("*/summary.json")):
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        groups.setdefault(_fingerprint(summary), []).append(summary)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def _section(group, suffix):
+    split = group[0]["split"]
+    counts = ", ".join(f"{split[part]} {tables.PARTS[part]} photos" for part in tables.parts(group))
+    lines = [f"## {counts}\n", f"Split: {split['source']}.\n", *tables.markdown(group), "", tables.legend(group), ""]
+    notes = dict.fromkeys(note for summary in group for note in (*summary["notes"], summary["protocol"]))
+    lines += [*(f"- {note}" for note in ["Models are chosen by the validation split only.", *notes]), ""]
+    lines += [*(f"![{tables.LABELS[key]} of every method]({key}{suffix}.png)\n" for key in CHARTED)]
+    lines += [f"![PSNR against multiplications for a pixel](cost{suffix}.png)\n"]
+    return "\n".join(lines)
+
+
+def _points(group) -> dict[str, tuple[float, float]]:
+    """Multiplications for a pixel, and PSNR on the first part, by model."""
+    part = tables.parts(group)[0]
+    return {
+        summary["name"]: (summary["cost"]["macs_per_pixel"], summary["scores"][part][summary["name"]]["psnr"])
+        for summary in group
+    }
+
+
+def _bars(group, key):
+    """The mean by method and part."""
+    result: dict[str, dict[str, float]] = {}
+    for part in tables.parts(group):
+        for name, scores in tables.methods(group, part):
+            result.setdefault(name, {})[tables.PARTS[part]] = scores[key]
+    return result
+
+
+def _fingerprint(summary):
+    scores = {
+        part: {name: methods[name] for name in summary["baselines"]} for part, methods in summary["scores"].items()
+    }
+    return json.dumps(scores, sort_keys=True)
+
+
+def _images_csv(rows):
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    measured = {key for methods in rows.values() for of_photos in methods.values() for key in of_photos[0]}
+    columns = [key for key in tables.SAVED_DIGITS if key in measured]
+    writer.writerow(["split", "image", "method", *columns])
+    for part, methods in rows.items():
+        for method, of_photos in methods.items():
+            for row in of_photos:
+                values = (f"{row[key]:.{tables.SAVED_DIGITS[key]}f}" if key in row else "" for key in columns)
+                writer.writerow([part, row["name"], method, *values])
+    return text.getvalue()
+
+
+def _keep_history(folder, summary, source):
+    """Rows of the training's history, which the folder keeps; none if there is no history of these weights."""
+    kept = folder / "history.csv"
+    if source and source.is_file():
+        write(kept, source.read_text(encoding="utf-8"))
+    elif kept.is_file() and not _earlier_summary(folder, summary["weights"]["sha256"]):
+        kept.unlink()
+        (folder / "loss.png").unlink(missing_ok=True)
+    if not kept.is_file():
+        return []
+    with kept.open(newline="", encoding="utf-8") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _earlier_summary(folder, sha256) -> dict | None:
+    path = folder / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return summary if summary and summary["weights"]["sha256"] == sha256 else None

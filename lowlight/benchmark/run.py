@@ -1,0 +1,274 @@
+"""The work of performance_old.py and performance_latest.py: train or load models, score them, write statistics/."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from rich.console import Console
+
+from lowlight.benchmark import plots, report, tables
+from lowlight.data import splits
+from lowlight.data.pairs import Pair, Split, read_pair
+from lowlight.errors import UserError
+from lowlight.metrics import quality
+from lowlight.metrics.evaluate import BASELINES, NEAR_TWINS, PROTOCOL, Method, evaluate, mean
+from lowlight.settings import ROOT, PerformanceSettings
+from lowlight.system import machine
+from lowlight.zoo import registry
+from lowlight.zoo.recipes import recipe
+
+if TYPE_CHECKING:
+    import keras
+
+    from lowlight.inference.enhancer import Enhancer
+
+
+class Candidate(NamedTuple):
+    """A model that is to be measured."""
+
+    network: "keras.Model"
+    enhancer: "Enhancer"
+    card: dict
+    weights: Path
+
+
+def perform(settings: PerformanceSettings, generation: str) -> list[dict]:
+    """Train a model and measure it, or measure one or all that are trained.
+
+    Parameters
+    ----------
+    settings : PerformanceSettings
+    generation : {"old", "latest"}
+        Of the script that asks; the model must be of it.
+
+    Returns
+    -------
+    list of dict
+        Of `measure`.
+
+    Raises
+    ------
+    UserError
+        If settings, pairs, weights or a folder are not right.
+    """
+    if settings.weights and not settings.evaluate_only:
+        raise UserError(f"Weights are measured only with --evaluate-only. Received: --weights {settings.weights}.")
+    if settings.all:
+        return _perform_all(settings)
+    if settings.evaluate_only:
+        model = settings.weights or recipe(settings.model, generation).number
+        registry.files_of(model)  # told at once if absent, before the pairs are checked
+        return measure([model], splits.load(settings)[0], settings.statistics)
+    from lowlight.training.trainer import train
+
+    run = train(settings, generation)
+    split, _ = splits.load(settings, announce=lambda line: None)
+    return measure([run], split, settings.statistics)
+
+
+def measure(
+    models: Sequence[str | int | Path], split: Split, statistics: Path, announce: Callable[[str], None] = print
+) -> list[dict]:
+    """Score models and the baselines on validation and test, print the tables, and write the reports.
+
+    Parameters
+    ----------
+    models : sequence of str, int or Path
+        Each as for `lowlight.zoo.registry.load`. The history of the training is history.csv in a run's folder, and
+        NAME.history.csv in models/.
+    split : Split
+        Its `val` and `test` are measured; an empty one has no rows.
+    statistics : Path
+        Gets a folder for each model, and README.md over all models measured so far.
+    announce : callable
+        Takes each line of news.
+
+    Returns
+    -------
+    list of dict
+        What each summary.json holds. The metrics are also added to the model's card, if it was trained on this split.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, nothing to measure on, or a folder that cannot be written.
+    """
+    parts = {part: pairs for part in tables.PARTS if (pairs := getattr(split, part))}
+    if not parts:
+        raise UserError(f"There are no pairs to measure on. Received: empty val and test ({split.source}).")
+    candidates = {candidate.card["name"]: candidate for candidate in map(_candidate, models)}
+    for name in candidates:
+        report.make_folder(statistics / name)
+    costs = _costs(candidates, statistics)
+    baselines = _rows(BASELINES, parts)
+    summaries = []
+    for name, candidate in candidates.items():
+        unseen = {part: pairs for part, pairs in parts.items() if part == "test" or "validation" not in candidate.card}
+        if not unseen:
+            raise UserError(f"{name} learnt from all pairs that could be measured. Received: no test pairs.")
+        of_model = _rows({name: candidate.enhancer}, unseen)
+        summaries.append(
+            summarise(
+                candidate.card,
+                split,
+                {part: baselines[part] | of_model.get(part, {}) for part in parts},
+                costs[name],
+                registry.versions(),
+            )
+        )
+        rows = {part: baselines[part] | of_model[part] for part in unseen}
+        examples = [
+            example
+            for part, pairs in unseen.items()
+            for example in choose_examples(tables.PARTS[part], name, candidate.enhancer, pairs, rows[part][name])
+        ]
+        report.write_report(statistics, summaries[-1], rows, examples, _history(candidate))
+        _add_to_card(candidate, summaries[-1], announce)
+    notes = dict.fromkeys(note for summary in summaries for note in summary["notes"])
+    Console().print(*(tables.table(summaries, part) for part in parts), *notes, sep="\n")
+    announce(f"tables and plots are in {statistics}; README.md there compares all models measured so far")
+    return summaries
+
+
+def summarise(
+    card: dict, split: Split, rows: dict[str, dict[str, list[dict]]], cost: dict, versions: dict[str, str]
+) -> dict:
+    """The facts of summary.json: what was measured, on what and how, and the means by part and method."""
+    data = card["data"]
+    counts = {part: len(getattr(split, part)) for part in ("train", *tables.PARTS)}
+    notes = []
+    if "validation" in card:
+        counts |= {"train": counts["train"] + counts["val"], "val": 0}
+        notes.append(
+            f"{card['name']} went on with the validation pairs, too, once all was chosen: its scores on validation are "
+            "those of the weights that it went on from."
+        )
+    at_home = data["split"] == split.source and all(data[part] == count for part, count in counts.items())
+    at_home &= not card.get("has_seen_validation")  # in weights that it started from
+    if not at_home:
+        notes.append(f"{card['name']} was trained on other pairs ({data['name']}): it may have seen some of these.")
+    if any(pair.low.parent.parent.name == "eval15" for pair in split.test):
+        notes.append(NEAR_TWINS)
+    scores = {
+        part: {method: tables.rounded(mean(of_photos)) for method, of_photos in methods.items()}
+        for part, methods in rows.items()
+    }
+    if "validation" in card and "val" in scores:
+        scores["val"][card["name"]] = card["validation"]
+    return {
+        **{key: card[key] for key in ("name", "generation", "parameters", "recipe", "weights")},
+        "training": card.get("training"),
+        "trained_on": data["name"],
+        "trained_on_this_split": at_home,
+        "protocol": PROTOCOL,
+        "baselines": list(BASELINES),
+        "split": {"source": split.source} | {part: len(getattr(split, part)) for part in rows},
+        "notes": notes,
+        "versions": {"trained": card["versions"], "measured": versions},
+        "cost": cost,
+        "scores": scores,
+    }
+
+
+def choose_examples(
+    part: str, name: str, method: Method, pairs: Sequence[Pair], rows: Sequence[dict]
+) -> list[plots.Example]:
+    """The best, the median and the worst photo by PSNR, each with input, output and truth."""
+    order = sorted(range(len(rows)), key=lambda i: rows[i]["psnr"], reverse=True)
+    ranks = {len(order) // 2: "median", len(order) - 1: "worst", 0: "best"}  # of two photos, best and worst
+    examples = []
+    for rank in sorted(ranks):
+        index = order[rank]
+        low, truth = read_pair(pairs[index])
+        output = quality.to_8_bits(method(low.astype(np.float32) / 255))
+        title = f"{part}, {ranks[rank]}: photo {pairs[index].name}"
+        captions = (
+            f"input  {quality.psnr(truth, low):.2f} dB",
+            f"{name}  {rows[index]['psnr']:.2f} dB  (GT mean {rows[index]['psnr_gt_mean']:.2f})",
+            "truth",
+        )
+        examples.append(plots.Example(title, captions, (low, output, truth)))
+    return examples
+
+
+def _perform_all(settings):
+    if not settings.evaluate_only or settings.model is not None or settings.weights:
+        raise UserError("All models are only measured. Give --evaluate-only with --all, and no --model or --weights.")
+    from lowlight.benchmark import publish
+
+    registry.default()  # refuses an empty models/ at once
+    models = [entry["name"] for entry in registry.available()]
+    split = splits.load(dataclasses.replace(settings, also=None, clean=None))[0]
+    summaries = measure(models, split, settings.statistics)
+    if settings.also or settings.clean:
+        _measure_cross(settings, models)
+    publish.write_sheets(settings.statistics, models)
+    if settings.statistics.resolve() == ROOT / "statistics":
+        publish.write_readme()
+    return summaries
+
+
+def _measure_cross(settings, models):
+    from lowlight.benchmark import held_out
+
+    hashes = {name: registry.files_of(name)[0]["weights"]["sha256"] for name in models}
+    known = report.read_cross(settings.statistics)
+    rows = held_out.measure(hashes, lambda name: _candidate(name).enhancer, settings.also, settings.clean, known)
+    report.write_cross(settings.statistics, rows)
+
+
+def _candidate(model) -> Candidate:
+    from lowlight.inference.enhancer import Enhancer
+
+    network, card = registry.load(model)
+    return Candidate(network, Enhancer(network), card, registry.files_of(model)[1])
+
+
+def _history(candidate) -> Path | None:
+    if not candidate.card["recipe"]:
+        return None
+    of_run = candidate.weights.with_name("history.csv")
+    return of_run if of_run.is_file() else candidate.weights.with_name(f"{candidate.card['name']}.history.csv")
+
+
+def _costs(candidates, statistics) -> dict[str, dict]:
+    """As in earlier reports of these weights on this machine; if one has none, all are timed, to be comparable."""
+    from lowlight.benchmark import cost
+
+    here = machine()
+    earlier = {name: report.earlier_cost(statistics / name, c.card) for name, c in candidates.items()}
+    known = {name: found for name, found in earlier.items() if found and found["machine"] == here}
+    if len(known) == len(candidates):
+        return known
+    seconds = cost.seconds_per_megapixel({name: c.enhancer for name, c in candidates.items()})
+    return {
+        name: {
+            "macs_per_pixel": cost.macs_per_pixel(c.network),
+            "seconds_per_megapixel": round(seconds[name], 3),
+            "machine": here,
+        }
+        for name, c in candidates.items()
+    }
+
+
+def _rows(methods, parts) -> dict[str, dict[str, list[dict]]]:
+    return {
+        part: {name: evaluate(method, pairs, description=f"{name}, {part}") for name, method in methods.items()}
+        for part, pairs in parts.items()
+    }
+
+
+def _add_to_card(candidate, summary, announce):
+    if not summary["trained_on_this_split"]:
+        return
+    name = candidate.card["name"]
+    scores = {part: methods[name] for part, methods in summary["scores"].items()}
+    path = candidate.weights.with_name(f"{candidate.weights.name.removesuffix(registry.WEIGHTS_SUFFIX)}.json")
+    try:
+        registry.write_card(path, candidate.card | {"metrics": scores})
+        if path.parent == registry.MODELS:
+            registry.write_manifest()
+    except OSError as error:
+        announce(f"the scores are not in the model's card, which cannot be written: {path} ({error.strerror})")

@@ -1,0 +1,156 @@
+"""Scores as tables: for the terminal, and in Markdown for statistics/README.md and the README."""
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from lowlight.zoo.recipes import RECIPES
+
+PARTS = {"val": "validation", "test": "test"}
+
+LABELS = {
+    "psnr": "PSNR (dB)",
+    "psnr_gt_mean": "GT-mean PSNR (dB)",
+    "mae": "MAE",
+    "mse": "MSE",
+    "ssim": "SSIM",
+    "psnr_told": "told: PSNR (dB)",
+    "ssim_told": "told: SSIM",
+}
+
+SHOWN_DIGITS = {"psnr": 2, "psnr_gt_mean": 2, "mae": 4, "mse": 4, "ssim": 3, "psnr_told": 2, "ssim_told": 3}
+SAVED_DIGITS = {"psnr": 4, "psnr_gt_mean": 4, "mae": 6, "mse": 8, "ssim": 4, "psnr_told": 4, "ssim_told": 4}
+
+
+def table(summaries: Sequence[dict], part: str) -> Table:
+    """The means of models, measured together, over one part of the split, as a table for the terminal."""
+    count = summaries[0]["split"][part]
+    title = f"{PARTS[part]}: {count} photo{'s' if count > 1 else ''}"
+    result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    result.add_column("method", no_wrap=True)
+    labels = _labels(summaries)
+    for key, label in labels.items():
+        values = [shown(scores, key) for _, scores in methods(summaries, part)]
+        widest = max(map(len, values + label.split()))
+        result.add_column(label, justify="right", min_width=widest)  # nothing is cut on a narrow terminal
+    for name, scores in methods(summaries, part):
+        style = None if name in summaries[0]["baselines"] else "bold"
+        result.add_row(name, *(shown(scores, key) for key in labels), style=style)
+    return result
+
+
+def rounded(scores: dict[str, float]) -> dict[str, float | None]:
+    """Metrics as summary.json holds them; None for what cannot be measured, as JSON has no nan."""
+    return {key: None if math.isnan(value) else round(value, SAVED_DIGITS[key]) for key, value in scores.items()}
+
+
+def markdown(group: Sequence[dict], with_ideas: bool = True) -> list[str]:
+    """Lines of a table in Markdown: baselines, then models; `with_ideas` adds what each model is to teach.
+
+    Parameters
+    ----------
+    group : sequence of dict
+        Summaries of models that were measured on the same photos.
+    with_ideas : bool
+    """
+    labels = _labels(group)
+    head = ["method", "parameters", "MACs/px", "s/MP", "trained", "change (dB)", *labels.values()]
+    lines = [
+        _line(head + ["the one new idea, and why"] * with_ideas),
+        _line(["---"] + ["---:"] * (len(head) - 1) + ["---"] * with_ideas),
+    ]
+    scores = {part: dict(methods(group, part)) for part in parts(group)}
+    models = {summary["name"]: summary for summary in group}
+    plans = {name: RECIPES.get(summary["recipe"].get("number")) for name, summary in models.items()}
+    ideas = {name: f"{plan.idea} {plan.why}" for name, plan in plans.items() if plan}
+    for name in scores[parts(group)[0]]:
+        cells = [name, "", "", "", "", ""]
+        if name in models:
+            cells = [f"[{name}]({quote(name)}/)", *_costs(models[name], group)]
+        values = [" / ".join(shown(of_part[name], key) for of_part in scores.values()) for key in labels]
+        lines.append(_line([*cells, *values, *([ideas.get(name, "")] if with_ideas else [])]))
+    return lines
+
+
+def legend(group: Sequence[dict]) -> str:
+    """What the columns of `markdown` mean."""
+    measured = " / ".join(PARTS[part] for part in parts(group))
+    machines = " and ".join(dict.fromkeys(summary["cost"]["machine"] for summary in group))
+    return (
+        f"Scores: {measured}. MACs/px: multiply-accumulate operations for each pixel. s/MP: seconds for a million "
+        f"pixels ({machines}). Trained: for how long, and on how many million pixels. Change: PSNR on "
+        f"{PARTS[parts(group)[0]]} against the model before."
+    )
+
+
+def cross(path: Path) -> str:
+    """The section of README.md on cross.csv: methods against sets, PSNR / SSIM, the best of a set in bold."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    sets = {row["set"]: row["photos"] for row in rows}
+    best = {name: max(float(row["psnr"]) for row in rows if row["set"] == name) for name in sets}
+    cells: dict[str, dict[str, str]] = {}
+    for row in rows:
+        psnr = float(row["psnr"])
+        shown = f"{psnr:.2f}" if psnr < best[row["set"]] else f"**{psnr:.2f}**"
+        cells.setdefault(row["method"], {})[row["set"]] = f"{shown} / {float(row['ssim']):.3f}"
+    lines = [
+        _line(["method", *(f"{name} ({photos})" for name, photos in sets.items())]),
+        _line(["---"] + ["---:"] * len(sets)),
+        *(_line([method, *(of_method.get(name, "") for name in sets)]) for method, of_method in cells.items()),
+    ]
+    return (
+        "## On other cameras and in other light\n\n"
+        "PSNR in dB / SSIM; in brackets, how many photos, none of which any model was trained on. Held-out pairs: real "
+        "photos of other cameras. The rest are clean photos, taken anew by `lowlight.data.camera`: as they are, with "
+        "white noise, darkened with a sensor's noise, and darkened by 3 stops only where the scene is dim; the truth "
+        "is the clean photo.\n\n" + "\n".join(lines) + "\n"
+    )
+
+
+def parts(group: Sequence[dict]) -> list[str]:
+    """Of the split, those that were measured."""
+    return [part for part in PARTS if part in group[0]["scores"]]
+
+
+def methods(group: Sequence[dict], part: str) -> Iterator[tuple[str, dict]]:
+    """Baselines first, then the models: pairs of name and scores."""
+    first = group[0]["scores"][part]
+    yield from ((name, first[name]) for name in group[0]["baselines"])
+    yield from ((summary["name"], summary["scores"][part][summary["name"]]) for summary in group)
+
+
+def shown(scores: dict, key: str) -> str:
+    """A metric with as many digits as it is worth; a dash where it is missing."""
+    value = scores.get(key)
+    return "–" if value is None else f"{value:.{SHOWN_DIGITS[key]}f}"
+
+
+def _labels(group) -> dict[str, str]:
+    """The metrics that any of the models has; only those that take a wish can be told one."""
+    found = {key for summary in group for of_part in summary["scores"].values() for key in of_part[summary["name"]]}
+    return {key: label for key, label in LABELS.items() if key in found}
+
+
+def _costs(summary, group) -> list[str]:
+    """What a model costs, and how much better it is on the first part than the model before it."""
+    cost, training, part = summary["cost"], summary["training"], parts(group)[0]
+    psnr = {of["recipe"].get("number"): of["scores"][part][of["name"]]["psnr"] for of in group}
+    number = summary["recipe"].get("number", 0)
+    change = f"{psnr[number] - psnr[number - 1]:+.2f}" if number - 1 in psnr else ""
+    return [
+        f"{summary['parameters']:,}",
+        f"{cost['macs_per_pixel']:,}",
+        f"{cost['seconds_per_megapixel']:.2f}",
+        f"{training['minutes']:.0f} min, {training['megapixels']:,.0f} MP" if training else "",
+        change,
+    ]
+
+
+def _line(cells):
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,153 @@
+"""Enhance many photos, and let no bad photo stop the rest."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
+
+import psutil
+
+from lowlight.cli.backup import backed_up
+from lowlight.cli.jobs import Job, is_done, output_folder, plan
+from lowlight.cli.pipeline import Room, Task, overlap
+from lowlight.cli.progress import FAILED, PLANNED, SKIPPED, Tally
+from lowlight.cli.stdio import enhance_stream
+from lowlight.cli.watch import check, watch
+from lowlight.errors import UserError
+from lowlight.inference.session import Engine
+from lowlight.inference.video import Clip, is_clip
+from lowlight.io.photo import Photo, image_size, read_photo, write_photo
+from lowlight.settings import EnhanceSettings
+from lowlight.zoo import registry
+
+MOST_MEMORY = 2**30
+"""Bytes that photos on their way may take, and no more than a quarter of what is free: one at a time, if need be."""
+
+BYTES_PER_PIXEL = 16
+"""Of a photo on its way, about: 6 for itself and its result, and what decoding or encoding takes meanwhile."""
+
+MOST_PHOTOS = 8
+"""On their way at once; more of them would help nothing."""
+
+
+def enhance_all(settings: EnhanceSettings) -> int:
+    """Enhance the photos that the settings name.
+
+    TensorFlow is imported only once a photo has to be run.
+
+    Returns
+    -------
+    int
+        Exit status: 0 if no photo failed, else 1.
+
+    Raises
+    ------
+    UserError
+        Before any work: if an input is missing or holds no photo, results would get in each other's way or over their
+        sources, the output folder or the file of records cannot be written, or there is no such model, tile, device or
+        control.
+    """
+    jobs = plan(settings) if not settings.watch else check(settings)
+    if not settings.dry_run:
+        registry.files_of(settings.model or registry.default(), settings.models_url)
+        _make_writable(output_folder(settings))
+    with Tally(settings) as tally:
+        due = _due(jobs, settings, tally)
+        if due or settings.watch:
+            _run(due, settings, tally)
+    return 1 if tally.counts[FAILED] else 0
+
+
+def _due(jobs, settings, tally) -> list[Job]:
+    """What is left to do; the rest is told."""
+    due = []
+    for job in jobs:
+        if job.problem is None and is_done(job, settings):
+            tally.tell(Task(job), SKIPPED, "the result is there")
+        elif settings.dry_run:
+            tally.tell(Task(job), FAILED if job.problem else PLANNED, job.problem)
+        else:
+            due.append(job)
+    return due
+
+
+def _run(jobs: Sequence[Job], settings, tally):
+    engine = Engine(settings.model, settings.tile, settings.device, settings.models_url, settings.best)
+    engine.check(settings.controls)
+    tally.expect(None if settings.watch else len(jobs))
+    if settings.piped:
+        enhance_stream(jobs[0], engine, settings, tally)
+        return
+    room = Room(min(MOST_MEMORY, psutil.virtual_memory().available // 4), MOST_PHOTOS)
+    overlap(
+        watch(settings, room.closed) if settings.watch else jobs,
+        weigh=_weigh,
+        read=partial(_read, engine=engine, settings=settings),
+        run=partial(_enhance, engine=engine, settings=settings, bar=tally.bar),
+        write=partial(_write, settings=settings),
+        tell=tally.told,
+        room=room,
+    )
+
+
+def _weigh(job) -> int:
+    try:
+        height, width = image_size(job.source)
+    except Exception:  # whatever it is, reading it will tell, or allow: then alone
+        return MOST_MEMORY
+    return height * width * BYTES_PER_PIXEL
+
+
+def _read(task, engine, settings):
+    if task.job.problem:
+        raise UserError(task.job.problem)
+    source = task.job.source
+    if is_clip(source):
+        card = registry.files_of(engine.name, settings.models_url)[0]
+        recipe = f"{card['weights']['sha256']} {settings.controls} {settings.compare} {settings.best}"
+        task.photo = Clip(source, task.job.target, recipe)
+        task.facts["frames"] = task.photo.frames
+    else:
+        task.photo = read_photo(source, settings.max_megapixels, levels=True)
+        height, width = task.photo.pixels.shape[:2]
+        task.facts |= {"width": width, "height": height}
+    task.facts["in_bytes"] = source.stat().st_size
+
+
+def _enhance(task, engine, settings, bar):
+    if isinstance(task.photo, Clip):
+        clip = task.photo
+
+        def run(pixels, small):
+            return engine.enhance(Photo(pixels), settings.controls, settings.compare, small).pixels
+
+        name = clip.source.name
+        for frames, description in ((clip.look(), f"{name}: looking at it"), (clip.enhance(run), name)):
+            for _ in bar.track(frames, clip.frames, description=description):
+                pass
+    else:
+        task.photo = engine.enhance(task.photo, settings.controls, settings.compare)
+
+
+def _write(task, settings):
+    target = task.job.target
+    with backed_up(target) if settings.in_place else nullcontext():
+        if isinstance(task.photo, Clip):
+            task.photo.write(settings.strip_metadata)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_photo(target, task.photo, settings.quality, settings.strip_metadata)
+    task.facts["out_bytes"] = target.stat().st_size
+
+
+def _make_writable(folder):
+    if folder is None:
+        return
+    probe = folder / ".writable.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"The output folder cannot be written. Received: {folder} ({error.strerror}). Give --output another one."
+        ) from error

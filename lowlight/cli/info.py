@@ -1,0 +1,102 @@
+"""main.py's --list-models, --download, --info and --version."""
+
+import platform
+
+from lowlight import __version__
+from lowlight.settings import EnhanceSettings
+from lowlight.zoo import registry
+
+PARTS = ("val", "test")
+
+
+def answer(settings: EnhanceSettings) -> int | None:
+    """Answer a question that is not about photos, if one was asked.
+
+    Returns
+    -------
+    int or None
+        Exit status; None if photos are to be enhanced.
+
+    Raises
+    ------
+    UserError
+        As the functions below.
+    """
+    if settings.version:
+        print(f"lowlight {__version__}")
+        return 0
+    if settings.info:
+        return inform()
+    if settings.list_models:
+        return show()
+    if settings.download:
+        return download(settings.download, settings.models_url)
+    return None
+
+
+def inform() -> int:
+    """Print what a report of a problem should say of the machine, and give the exit status. Loads TensorFlow."""
+    import psutil
+
+    from lowlight.backend import fastest_precision
+    from lowlight.inference.session import devices
+
+    memory = psutil.virtual_memory()
+    names = [entry["name"] for entry in registry.available()]
+    print(f"lowlight {__version__}")
+    for package, number in registry.versions().items():
+        print(f"{package} {number}")
+    print(f"system: {platform.platform()}, {psutil.cpu_count()} cores")
+    print(f"devices: {', '.join(devices())}")
+    halved = fastest_precision() != "float32"
+    print(f"precision: {'bfloat16 for models 10 to 12, float32 for the others' if halved else 'float32'}")
+    print(f"memory: {memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it free")
+    print(f"models: {registry.MODELS}: {sum(map(registry.is_here, names))} of {len(names)}")
+    return 0
+
+
+def show() -> int:
+    """Print one line for each model, the default marked, and give the exit status.
+
+    Raises
+    ------
+    UserError
+        If there is no model.
+    """
+    default = registry.default()
+    print(f"{'model':<12}{'parameters':>11}  {'PSNR in dB':<15}{'SSIM':<15}{'files':<13}the one new idea")
+    for entry in registry.available():
+        name = f"{entry['name']}{' *' if entry['name'] == default else ''}"
+        files = "here" if registry.is_here(entry["name"]) else "to download"
+        psnr, ssim = _scores(entry, "psnr", ".2f"), _scores(entry, "ssim", ".3f")
+        print(f"{name:<12}{entry['parameters']:>11,}  {psnr:<15}{ssim:<15}{files:<13}{entry['idea']}")
+    print("Scores: LOL's validation photos / its test. * is what main.py uses by default.")
+    return 0
+
+
+def download(which: str, address: str | None) -> int:
+    """Download a model, unless it is here; print where it is; give the exit status.
+
+    Parameters
+    ----------
+    which : str
+        Number or name of a model, or "all".
+    address : str or None
+        Where from, as for `lowlight.zoo.registry.files_of`.
+
+    Raises
+    ------
+    UserError
+        As `lowlight.zoo.registry.files_of`, at the first model that cannot be had.
+    """
+    names = [entry["name"] for entry in registry.available()] if which == "all" else [which]
+    for name in names:
+        card, weights = registry.files_of(name, address)
+        print(f"{card['name']}: {weights}")
+    return 0
+
+
+def _scores(entry, key, form) -> str:
+    metrics = entry["metrics"] or {}
+    values = [metrics.get(part, {}).get(key) for part in PARTS]
+    return " / ".join("–" if value is None else format(value, form) for value in values)

@@ -1,0 +1,205 @@
+"""Which photos a run is about and where each result goes, decided before work starts."""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lowlight.cli.backup import is_replaced
+from lowlight.errors import UserError
+from lowlight.inference.video import VIDEO_SUFFIXES, WRITTEN, clip_suffix, is_clip
+from lowlight.io.photo import FORMATS, IMAGE_SUFFIXES, list_images, result_suffix
+from lowlight.settings import PREDICTED, STANDARD_STREAM, EnhanceSettings
+
+KNOWN = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+
+
+class Job(NamedTuple):
+    """One photo and where its result goes."""
+
+    source: Path
+    target: Path
+    problem: str | None = None
+    """Why it cannot be done; None if nothing is known against it."""
+
+
+class Found(NamedTuple):
+    """A photo, or a folder that cannot be searched."""
+
+    path: Path
+    below: Path
+    """The path below the folder that was named."""
+    problem: str | None = None
+
+
+def plan(settings: EnhanceSettings) -> list[Job]:
+    """Find the photos and give each result its place.
+
+    Raises
+    ------
+    UserError
+        If an input is missing, there is nothing to do, or results would be written over each other or over photos.
+    """
+    jobs = find(settings)
+    if not jobs:
+        raise UserError(
+            f"There are no photos to enhance. Received: {', '.join(map(str, settings.inputs))}. "
+            f"Known: {_names(IMAGE_SUFFIXES)}."
+        )
+    _refuse_clashes(jobs)
+    if not settings.in_place and not settings.piped:
+        _refuse_overwriting(jobs)
+    return jobs
+
+
+def find(settings: EnhanceSettings) -> list[Job]:
+    """The jobs as the inputs are now, each photo once, whether or not they get in each other's way.
+
+    Raises
+    ------
+    UserError
+        If an input is missing, or what is asked for cannot be done to any photo.
+    """
+    if settings.ending and settings.ending not in FORMATS:
+        raise UserError(
+            f"Photos cannot be written in that format. Received: {settings.format}. Known: {_names(FORMATS)}."
+        )
+    if settings.piped:
+        return [Job(STANDARD_STREAM, STANDARD_STREAM)]
+    if _into_one_file(settings):
+        return [Job(settings.inputs[0], settings.output)]
+    jobs: dict[str, Job] = {}
+    for path in settings.inputs:
+        for photo in _photos(path, settings):
+            job = _in_place(photo) if settings.in_place else _job(photo, settings)
+            jobs.setdefault(key(job.source), job)
+    return list(jobs.values())
+
+
+def output_folder(settings: EnhanceSettings) -> Path | None:
+    """The folder of the results; None if they go to the photos' places or to standard output."""
+    if settings.in_place or settings.piped:
+        return None
+    return settings.output.parent if _into_one_file(settings) else settings.output
+
+
+def is_done(job: Job, settings: EnhanceSettings) -> bool:
+    """Whether the result is there and may stay."""
+    if settings.in_place:
+        return is_replaced(job.target)
+    return not (settings.overwrite or settings.piped) and job.target.is_file()
+
+
+def key(path: Path) -> str:
+    """Equal for two names of one file, as far as names tell; A.jpg and a.jpg are one on Windows and macOS."""
+    name = str(path.absolute())
+    return name.casefold() if sys.platform in ("win32", "darwin") else name
+
+
+def _into_one_file(settings) -> bool:
+    """Whether --output is a file's name and not a folder's."""
+    output = settings.output
+    if output == PREDICTED or output.suffix.lower() not in {*FORMATS, *WRITTEN} or output.is_dir():
+        return False
+    if len(settings.inputs) > 1 or not settings.inputs[0].is_file() or settings.watch:
+        raise UserError(
+            f"One file cannot hold the results of many photos. Received: --output {output}. Give it a folder's name."
+        )
+    if settings.format or settings.suffix:
+        raise UserError(
+            f"The result's name is given in full. Received: --output {output} with --format or --suffix. Give one."
+        )
+    return True
+
+
+def _photos(path, settings) -> Iterator[Found]:
+    try:
+        if path.is_dir():
+            yield from _below(path, path, settings)
+        elif path.exists() or path.is_symlink():
+            yield Found(path, Path(path.name))
+        else:
+            matches = _matches(path)
+            if not matches:
+                raise UserError(f"There is no such photo or folder. Received: {path}. Check its name.")
+            for match in matches:
+                yield from _photos(match, settings)
+    except (OSError, ValueError, NotImplementedError) as error:  # a name that is too long, or no pattern
+        raise UserError(f"That is no photo or folder. Received: {path} ({error}). Check its name.") from error
+
+
+def _below(folder, root, settings) -> Iterator[Found]:
+    """The photos of a folder; with --recursive those of its subfolders, too, but for links: they may lead back."""
+    try:
+        photos, entries = list_images(folder), sorted(folder.iterdir()) if settings.recursive else []
+    except OSError as error:
+        yield Found(folder, folder.relative_to(root), f"{folder} cannot be searched: {error.strerror}.")
+        return
+    for photo in photos:
+        if not (settings.name_suffix and photo.stem.endswith(settings.name_suffix)):
+            yield Found(photo, photo.relative_to(root))
+    output = key(settings.output)
+    for entry in entries:
+        if not entry.name.startswith(".") and not entry.is_symlink() and entry.is_dir() and key(entry) != output:
+            yield from _below(entry, root, settings)
+
+
+def _matches(pattern) -> list[Path]:
+    """What a pattern names, as the shell would have it: no hidden files; of other files only photos and clips."""
+    if not re.search(r"[*?[]", str(pattern)):
+        return []
+    found = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+    visible = (path for path in found if not path.name.startswith("."))
+    return sorted(path for path in visible if path.is_dir() or path.suffix.lower() in KNOWN)
+
+
+def _job(photo, settings) -> Job:
+    ending = (None if is_clip(photo.path) else settings.ending) or _own_suffix(photo.path)
+    # An ending that cannot be kept is part of the name: scan.v2 becomes scan.v2.png, and IMG.dng beside IMG.tif stays
+    # apart from it as IMG.dng.tif.
+    replaced = settings.ending or is_clip(photo.path) or photo.path.suffix.lower() in FORMATS
+    name = photo.path.stem if replaced else photo.path.name
+    target = settings.output / photo.below.parent / f"{name}{settings.name_suffix}{ending}"
+    return Job(photo.path, target, photo.problem)
+
+
+def _in_place(photo) -> Job:
+    path = photo.path.resolve()  # a link stays one
+    if photo.problem is None and path.suffix != _own_suffix(path):
+        return Job(
+            path, path, f"{path} cannot be written in its own format, so not in its place: give --output a folder."
+        )
+    return Job(path, path, photo.problem)
+
+
+def _own_suffix(path) -> str:
+    """What the result's name ends in: as the photo's own where that can be written."""
+    if is_clip(path):
+        return clip_suffix(path.suffix)
+    return path.suffix if path.suffix.lower() in FORMATS else result_suffix(path.suffix)
+
+
+def _refuse_clashes(jobs: Sequence[Job]):
+    first: dict[str, Job] = {}
+    for job in jobs:
+        other = first.setdefault(key(job.target), job)
+        if other is not job:
+            raise UserError(
+                f"Photos of one name would write one result. Received: {other.source} and {job.source}. "
+                "Enhance them one after the other, into two folders."
+            )
+
+
+def _refuse_overwriting(jobs: Sequence[Job]):
+    sources = {job.source.resolve() for job in jobs}
+    for job in jobs:
+        if job.target.resolve() in sources:
+            raise UserError(
+                f"A result would be written over a photo. Received: {job.target}. Give --output another folder, or "
+                "--suffix."
+            )
+
+
+def _names(suffixes) -> str:
+    return ", ".join(sorted(suffix.removeprefix(".") for suffix in suffixes))

@@ -1,0 +1,150 @@
+"""Read ahead, run, and write behind, each in a thread of its own, within a limit on memory."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Empty, Queue
+from typing import Any
+
+from lowlight.cli.jobs import Job
+
+CTRL_C = 0.5
+"""Seconds after which a waiting main thread looks whether Ctrl-C was pressed; only Windows does not wake it."""
+
+
+@dataclass
+class Task:
+    """A job on its way: each step takes what the one before left in `photo`."""
+
+    job: Job
+    weight: int = 0
+    """Bytes that it takes on its way."""
+    photo: Any = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What is told of the job in the end, next to its names and its status."""
+    error: Exception | None = None
+    seconds: list[float] = field(default_factory=list)
+    """That the steps took: reading, running, writing."""
+
+
+Step = Callable[[Task], None]
+
+
+class Room:
+    """What may be in memory at once: several photos that fit into `size` bytes together, or one of any size.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    most : int
+        Photos, however small.
+    """
+
+    def __init__(self, size: int, most: int):
+        self.size, self.most = size, most
+        self.closed = threading.Event()
+        self.weights: list[int] = []
+        self.change = threading.Condition()
+
+    def enter(self, weight: int) -> bool:
+        """Wait until there is room; False if the room was closed."""
+        with self.change:
+            self.change.wait_for(lambda: self.closed.is_set() or self._fits(weight))
+            if not self.closed.is_set():
+                self.weights.append(weight)
+            return not self.closed.is_set()
+
+    def leave(self, weight: int) -> None:
+        """Give the room back."""
+        with self.change:
+            self.weights.remove(weight)
+            self.change.notify_all()
+
+    def close(self) -> None:
+        """Let nothing in any more."""
+        with self.change:
+            self.closed.set()
+            self.change.notify_all()
+
+    def _fits(self, weight) -> bool:
+        return not self.weights or (len(self.weights) < self.most and sum(self.weights) + weight <= self.size)
+
+
+def overlap(
+    jobs: Iterable[Job], weigh: Callable[[Job], int], read: Step, run: Step, write: Step, tell: Step, room: Room
+) -> None:
+    """Take jobs through three steps, of which three photos can be at one each at a time; the order is kept.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        Is gone through in the reader's thread, and may wait there until `room.closed`.
+    weigh : callable
+        Bytes that a job will take; called before it is read.
+    read, run, write : callable
+        The steps. `run` is called in this thread alone. What a step raises becomes the task's error, and the steps
+        after it are left out.
+    tell : callable
+        Called in the writer's thread with each task once it is written or has failed.
+    room : Room
+        Is closed in the end. After Ctrl-C, what has been run is still written.
+    """
+    ready: Queue[Task | None] = Queue()
+    finished: Queue[Task | None] = Queue()
+
+    def reading():
+        try:
+            for job in jobs:
+                task = Task(job, weigh(job))
+                if not room.enter(task.weight):
+                    break
+                attempt(read, task)
+                ready.put(task)
+        finally:
+            ready.put(None)
+
+    def writing():
+        try:
+            while task := finished.get():
+                attempt(write, task)
+                task.photo = None
+                room.leave(task.weight)
+                tell(task)
+        finally:
+            room.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        reader, writer = threads.submit(reading), threads.submit(writing)
+        try:
+            while task := _next(ready):
+                attempt(run, task)
+                finished.put(task)
+        finally:
+            room.close()
+            finished.put(None)
+        reader.result()
+        writer.result()
+
+
+def attempt(step: Step, task: Task) -> None:
+    """Take a task one step further, unless it has failed; whatever is wrong with one, the next may be right."""
+    if task.error is not None:
+        return
+    start = time.perf_counter()
+    try:
+        step(task)
+    except Exception as error:
+        task.error = error.with_traceback(None)  # which would hold the photo
+        task.photo = None
+    task.seconds.append(time.perf_counter() - start)
+
+
+def _next(queue) -> Task | None:
+    while True:
+        try:
+            return queue.get(timeout=CTRL_C)
+        except Empty:
+            continue

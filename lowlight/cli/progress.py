@@ -1,0 +1,137 @@
+"""What is told of a run: a progress bar, a line for what failed, a JSON record for each photo, the count at the end."""
+
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from lowlight.cli.pipeline import Task
+from lowlight.errors import UserError
+from lowlight.io.photo import IMAGE_SUFFIXES
+from lowlight.settings import STANDARD_STREAM, EnhanceSettings
+
+DONE, SKIPPED, FAILED, PLANNED = "done", "skipped", "failed", "planned"
+
+
+class Tally:
+    """Counts what became of the photos, and tells it; a context, which tells the count when it ends.
+
+    Parameters
+    ----------
+    settings : EnhanceSettings
+        What to tell, and where to.
+
+    Raises
+    ------
+    UserError
+        If the file of JSON records cannot be written.
+    """
+
+    def __init__(self, settings: EnhanceSettings):
+        self.settings = settings
+        self.counts: Counter[str] = Counter()
+        self.model_seconds = 0.0
+        self.start = self.begun = time.monotonic()
+        console = Console(stderr=True)
+        self.bar = Progress(console=console, transient=True, disable=settings.quiet or not console.is_terminal)
+        self.task = self.bar.add_task("enhancing", total=None)
+        self.stdout_taken = settings.piped or settings.json == str(STANDARD_STREAM)
+        self.records = _opened(settings.json)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self.bar.stop()
+        if self.records and self.settings.json != str(STANDARD_STREAM):
+            self.records.close()
+        if not isinstance(error, UserError):
+            self._say(self._count())
+
+    def expect(self, number: int | None) -> None:
+        """Now that the model is loaded, show a progress bar for so many photos; None: nobody knows how many."""
+        self.begun = time.monotonic()
+        self.bar.update(self.task, total=number)
+        self.bar.start()
+
+    def told(self, task: Task) -> None:
+        """Tell of a photo that was run, or that failed."""
+        self.model_seconds += sum(task.seconds[1:2])
+        self.tell(task, *((DONE, None) if task.error is None else (FAILED, _reason(task))))
+        self.bar.advance(self.task)
+
+    def tell(self, task: Task, status: str, reason: str | None = None) -> None:
+        """Tell what became of a photo, or will.
+
+        Raises
+        ------
+        UserError
+            If the file of JSON records cannot be written any more.
+        """
+        source, target = map(str, task.job[:2])
+        seconds = round(sum(task.seconds), 4)
+        self.counts[status] += 1
+        if self.records:
+            record = {"in": source, "out": target, "status": status, "reason": reason, **task.facts}
+            try:
+                print(json.dumps(record | {"seconds": seconds}), file=self.records, flush=True)
+            except OSError as error:
+                raise UserError(
+                    f"The JSON cannot be written. Received: {error}. Make room, and run it again."
+                ) from error
+        if status == FAILED:
+            print(f"failed: {_line(reason)}", file=sys.stderr)
+        elif status == PLANNED:
+            self._say(_line(f"{status}: {source} -> {target}"))
+        elif self.settings.verbose:
+            self._say(_line(f"{status}: {source} -> {target} ({reason or f'{seconds:.2f} s'})"))
+
+    def _count(self) -> str:
+        if self.settings.dry_run:
+            return f"{self.counts[PLANNED]} to do, {self.counts[SKIPPED]} to skip; nothing was done"
+        line = ", ".join(f"{self.counts[status]} {status}" for status in (DONE, SKIPPED, FAILED))
+        line += f" in {time.monotonic() - self.start:.1f} s"
+        if self.settings.verbose:
+            line += f" ({self.begun - self.start:.1f} s to load the model, {self.model_seconds:.1f} s in it)"
+        if self.settings.piped:
+            return line
+        line += "; results in the photos' places" if self.settings.in_place else f"; results in {self.settings.output}"
+        if not self.counts[SKIPPED]:
+            return line
+        if self.settings.in_place:
+            return f"{line} (photos that have a backup are skipped)"
+        return f"{line} (results that exist are skipped: --overwrite makes them anew)"
+
+    def _say(self, line):
+        """To standard output, unless that is for something else."""
+        if not self.settings.quiet:
+            print(line, file=sys.stderr if self.stdout_taken else sys.stdout)
+
+
+def _opened(name):
+    if name is None:
+        return None
+    if name == str(STANDARD_STREAM):
+        return sys.stdout
+    if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+        raise UserError(f"JSON would be written over a photo. Received: --json {name}. Name a file that is none.")
+    try:
+        return Path(name).open("w", encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"The file for JSON cannot be written. Received: --json {name} ({error.strerror}). Name another."
+        ) from error
+
+
+def _reason(task) -> str:
+    error = task.error
+    return str(error) if isinstance(error, UserError) else f"{task.job.source}: {type(error).__name__}: {error}"
+
+
+def _line(text) -> str:
+    """On one line, whatever the names of files hold."""
+    return " ".join(str(text).split())

@@ -1,0 +1,37 @@
+"""One photo from standard input, its result to standard output."""
+
+import io
+import sys
+
+from lowlight.cli.jobs import Job
+from lowlight.cli.pipeline import Task, attempt
+from lowlight.cli.progress import Tally
+from lowlight.inference.session import Engine
+from lowlight.io.photo import encode, read_photo
+from lowlight.settings import EnhanceSettings
+
+
+def enhance_stream(job: Job, engine: Engine, settings: EnhanceSettings, tally: Tally) -> None:
+    """Enhance the photo that standard input holds, in the format that it has, or --format.
+
+    In this thread alone, so that Ctrl-C ends a wait for input.
+    """
+    data = sys.stdin.buffer.read()
+
+    def read(task):
+        task.photo = read_photo(io.BytesIO(data), settings.max_megapixels, levels=True)
+        task.facts |= {"in_bytes": len(data)}
+
+    def run(task):
+        task.photo = engine.enhance(task.photo, settings.controls, settings.compare)
+
+    def write(task):
+        result = encode(task.photo, settings.ending or task.photo.suffix, settings.quality, settings.strip_metadata)
+        sys.stdout.buffer.write(result)
+        sys.stdout.buffer.flush()
+        task.facts |= {"out_bytes": len(result)}
+
+    task = Task(job)
+    for step in (read, run, write):
+        attempt(step, task)
+    tally.told(task)

@@ -1,0 +1,73 @@
+"""Photos that come into folders, each once it has stopped growing."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from lowlight.cli.jobs import Job, find, is_done, key
+from lowlight.errors import UserError
+from lowlight.settings import EnhanceSettings
+
+LOOK = 1.0
+"""Seconds between two looks into the folders."""
+
+SETTLED = 2.0
+"""Seconds that a file's size and time must stay the same before it counts as complete."""
+
+
+class Sight(NamedTuple):
+    """What a file looked like, and since when."""
+
+    stamp: tuple[int, int] | None
+    since: float
+    taken: bool = False
+
+
+def check(settings: EnhanceSettings) -> list[Job]:
+    """Can what is named be watched? Until it is, there is nothing to do.
+
+    Raises
+    ------
+    UserError
+        If an input is no folder, or the results would be new photos.
+    """
+    for path in settings.inputs:
+        if not path.is_dir():
+            raise UserError(f"Only folders can be watched. Received: {path}. Name the folder that photos come into.")
+        if not settings.in_place and not settings.name_suffix and path.resolve() == settings.output.resolve():
+            raise UserError(
+                f"Results would be written over photos. Received: {path} for both. Give --output another folder, or "
+                "--suffix."
+            )
+    return []
+
+
+def watch(settings: EnhanceSettings, stop: threading.Event) -> Iterator[Job]:
+    """Look again and again, and give each photo that wants a result, until `stop`.
+
+    A photo that changes after it was given is given again, if its result may be made anew.
+    """
+    sights: dict[Path, Sight] = {}
+    owners: dict[str, Path] = {}
+    while not stop.is_set():
+        for job in find(settings):
+            sight = _look(job.source, sights.get(job.source))
+            settled = sight.taken is False and time.monotonic() - sight.since >= SETTLED
+            sights[job.source] = sight._replace(taken=sight.taken or settled)
+            if not settled or is_done(job, settings):
+                continue
+            owner = owners.setdefault(key(job.target), job.source)
+            clash = None if owner == job.source else f"{job.source} would write the result of {owner}"
+            yield job if clash is None else job._replace(problem=clash)
+        stop.wait(LOOK)
+
+
+def _look(path, before) -> Sight:
+    try:
+        status = path.stat()
+        stamp = (status.st_size, status.st_mtime_ns)
+    except OSError:  # it went away, or cannot be looked at: reading it will tell
+        stamp = None
+    return before if before and before.stamp == stamp else Sight(stamp, time.monotonic())

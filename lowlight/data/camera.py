@@ -1,0 +1,248 @@
+"""What a camera would have taken of a clean photo in worse light: drawn anew for every crop, never written to disk.
+
+The order is that of light: it falls by some stops, everywhere or only where the scene is dim; the sensor adds shot and
+read noise behind a Bayer mosaic (Foi et al. 2008), whose colours white balance then multiplies and demosaicking spreads
+over neighbours, so that the noise is coloured and blotchy (Brooks et al. 2019, "Unprocessing images for learned raw
+denoising"), unless the photo was scaled down since; the file is sRGB in 8 bits, often JPEG. Of the mosaic only the
+noise is made: the picture keeps its detail.
+
+A crop and the thumbnail of its whole photo are put through one and the same `Camera`.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import convolve, gaussian_filter, uniform_filter
+
+from lowlight.data.synthetic import add_noise, through_jpeg
+from lowlight.imaging.exposure import WHOLE, smoothstep
+from lowlight.imaging.pixels import mean_of_colours
+from lowlight.imaging.srgb import encode, linear
+
+SMALL = 128
+"""Side in pixels of what stands for the whole photo: pixels of it, not means, as noise lifts what it is clipped at."""
+
+EXPOSURES = 4
+"""How often these pixels are taken, for their mean: a thumbnail of a real photo averages many pixels of noise."""
+
+BACKLIGHT = 0.4
+"""Linear light from which on it is not a lit subject that stands before the dark, but light that stands behind it."""
+
+_FILL = np.array([[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]])
+_FILL_GREEN = np.array([[0, 0.25, 0], [0.25, 1, 0.25], [0, 0.25, 0]])
+"""Bilinear demosaicking: what a sample gives to its neighbours of another colour."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Camera:
+    """How one photo is taken; the default takes it as it is."""
+
+    stops: float = 0.0
+    """By how much exposure falls."""
+    dim_only: float | None = None
+    """Darken only what is dimmer than this share of the scene, as against the light; None darkens all."""
+    night: float | None = None
+    """Make what is brighter than this share of the scene black, in the truth too, as a sky at night; None leaves it."""
+    low_key: tuple[float, float] | None = None
+    """Darken what is dimmer than this share of the scene by so many stops, in the truth too, as behind what a lamp or
+    a low sun picks out; None leaves it, and so does a scene whose brighter part is a sky, a window or the like."""
+    balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Error of white balance: gains of red, green and blue."""
+    shot: float = 0.0
+    """Variance of the noise of a sensor's signal of 1, in linear light."""
+    read: float = 0.0
+    """Standard deviation of the noise of no signal."""
+    sensor: tuple[float, float, float] = (2.0, 1.0, 1.7)
+    """What white balance multiplies the sensor's red, green and blue by."""
+    mosaic: bool = True
+    """Each pixel has one colour and takes the others from its neighbours; else it has all, as if scaled down since."""
+    smear: float = 0.0
+    """Sigma in pixels of the blur that the camera's own cleaning gives to noise."""
+    sigma: float = 0.0
+    """Standard deviation of white Gaussian noise on the finished file, of 255."""
+    black: float = 0.0
+    """Added to all, as by haze or a wrong black level, of 1 in the file."""
+    quality: int | None = None
+    """Of JPEG; None leaves it out."""
+
+
+def draw(rng: np.random.Generator) -> Camera:
+    """A camera and a light: 18 % as it is, 32 % noisy, half dark; of the dark ones two in five only where it is dim.
+
+    Of those that are not dark, up to one scene in three is so around what is lit, and should stay so. Noise of each
+    kind comes with every light, or it would tell how dark a photo is.
+    """
+    kind = rng.random()
+    low_key = (rng.uniform(0.7, 0.85), rng.uniform(1.5, 6)) if rng.random() < 0.35 else None
+    if kind < 0.18:
+        return Camera(low_key=low_key)
+    quality = int(rng.integers(60, 99)) if rng.random() < 0.5 else None
+    if kind < 0.5:
+        white = {"sigma": rng.uniform(1, 50)}
+        stops = rng.uniform(0, 1)
+        return Camera(stops=stops, low_key=low_key, quality=quality, **(white if rng.random() < 0.5 else _noise(rng)))
+    where = rng.random()
+    white = {"sigma": np.exp(rng.uniform(np.log(0.5), np.log(15)))}
+    return Camera(
+        stops=rng.uniform(0.5, 5.5) if where > 0.4 else rng.uniform(1, 4.5),
+        dim_only=rng.uniform(0.35, 0.92) if where < 0.4 else None,
+        night=rng.uniform(0.4, 0.7) if where > 0.9 else None,
+        balance=(np.exp(rng.uniform(-0.2, 0.2)), 1.0, np.exp(rng.uniform(-0.2, 0.2))),
+        black=rng.uniform(0, 0.02) if rng.random() < 0.2 else 0.0,
+        quality=quality,
+        **(white if rng.random() < 0.25 else _noise(rng)),
+    )
+
+
+def take(
+    clean: np.ndarray, small: np.ndarray, box: np.ndarray, camera: Camera, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Take a part of a scene, and the whole of it.
+
+    Parameters
+    ----------
+    clean : (h, w, 3) uint8 array
+        The part, sRGB.
+    small : (`SMALL`, `SMALL`, 3) uint8 array
+        Pixels of the whole photo, by `pixels_of`.
+    box : (4,) array
+        Top, left, bottom and right of the part in the whole, 0 to 1.
+    camera : Camera
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    low, high, low of the whole, high of the whole : uint8 arrays, shaped as `clean` and `small`
+        Low of the whole is the mean of several exposures, if there is noise.
+    """
+    dark, light, dark_whole, whole = _lights(clean, small, box, camera)
+    low = _file(dark, camera, rng)
+    exposures = EXPOSURES if camera.shot or camera.sigma else 1
+    taken = [_file(dark_whole, camera, rng) for _ in range(exposures)]
+    return low, encode(light), np.rint(np.mean(taken, axis=0)).astype(np.uint8), encode(whole)
+
+
+def take_whole(clean: np.ndarray, camera: Camera, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Take all of a scene, pixel by pixel.
+
+    Parameters
+    ----------
+    clean : (H, W, 3) uint8 array
+        sRGB.
+    camera : Camera
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    low, high : (H, W, 3) uint8 arrays
+    """
+    dark, light, _, _ = _lights(clean, pixels_of(clean, WHOLE), WHOLE, camera)
+    return _file(dark, camera, rng), encode(light)
+
+
+def pixels_of(photo: np.ndarray, frame: Sequence[float]) -> np.ndarray:
+    """`SMALL` x `SMALL` pixels of a part of a photo, evenly spread.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) array
+    frame : four floats
+        Top, left, bottom and right of the part, in shares of the photo's sides.
+
+    Returns
+    -------
+    (`SMALL`, `SMALL`, 3) array of the same type
+    """
+    middles = (np.arange(SMALL) + 0.5) / SMALL
+    spans = ((frame[0], frame[2], photo.shape[0]), (frame[1], frame[3], photo.shape[1]))
+    rows, columns = (((start + (stop - start) * middles) * side).astype(int) for start, stop, side in spans)
+    return photo[np.ix_(rows, columns)]
+
+
+def _lights(clean, small, box, camera):
+    """The light that falls on the sensor, and that of the truth: of a part, and of the whole."""
+    truth = [linear(small), linear(clean)]
+    if camera.night is not None:
+        skies = _bright_shares(truth, box, camera.night)
+        truth = [light * (1 - sky) for light, sky in zip(truth, skies, strict=True)]
+    if camera.low_key is not None:
+        share, stops = camera.low_key
+        lit = _bright_shares(truth, box, share)
+        if np.average(mean_of_colours(truth[0]), weights=lit[0][..., 0]) < BACKLIGHT:
+            truth = [light * 2.0 ** (-stops * (1 - subject)) for light, subject in zip(truth, lit, strict=True)]
+    lit = [0.0, 0.0] if camera.dim_only is None else _bright_shares(truth, box, camera.dim_only)
+    dark = [light * 2.0 ** (-camera.stops * (1 - kept)) for light, kept in zip(truth, lit, strict=True)]
+    return dark[1], truth[1], dark[0], truth[0]
+
+
+def _noise(rng) -> dict:
+    """Of a good camera or a bad one, cleaned by it or not; levels as in Brooks et al. 2019, and fainter."""
+    shot = np.exp(rng.uniform(np.log(3e-5), np.log(6e-3)))
+    read = np.exp((2.18 * np.log(shot) + 1.20 + rng.normal(0, 0.26)) / 2)
+    sensor = rng.uniform(1.2, 2.4), 1.0, rng.uniform(1.2, 2.4)
+    mosaic = rng.random() < 0.7
+    smear = rng.uniform(0.4, 1.5) if mosaic and rng.random() < 0.5 else 0.0
+    return {"shot": shot, "read": read, "sensor": sensor, "mosaic": mosaic, "smear": smear}
+
+
+def _bright_shares(lights, box, share):
+    """How far each pixel of the whole, and of the part in a box, belongs to the brighter part of the scene, 0 to 1.
+
+    A smooth map of the whole follows the edges of the scene by a guided filter (He et al. 2013), computed small and
+    applied to the part's own brightness (He & Sun 2015, "Fast guided filter").
+    """
+    guides = [np.sqrt(mean_of_colours(light)) for light in lights]
+    guide = guides[0]
+    soft = gaussian_filter(guide, 2)
+    threshold = np.quantile(soft, share)
+    target = np.clip((soft - threshold) / 0.1 + 0.5, 0, 1)
+    mean, goal = uniform_filter(guide, 9), uniform_filter(target, 9)
+    slope = (uniform_filter(guide * target, 9) - mean * goal) / (uniform_filter(guide**2, 9) - mean**2 + 1e-3)
+    lines = [uniform_filter(line, 9) for line in (slope, goal - slope * mean)]
+    shares = []
+    for brightness, place in zip(guides, (WHOLE, box), strict=True):
+        slope, offset = (_part(line, place, brightness.shape) for line in lines)
+        shares.append(smoothstep(slope * brightness + offset)[..., None])
+    return shares
+
+
+def _part(small, box, shape):
+    """A part of a (`SMALL`, `SMALL`) map, bilinearly enlarged to a shape."""
+    axes = []
+    for start, stop, side in ((box[0], box[2], shape[0]), (box[1], box[3], shape[1])):
+        place = np.clip((start + (stop - start) * (np.arange(side) + 0.5) / side) * SMALL - 0.5, 0, SMALL - 1)
+        axes.append(np.maximum(0, 1 - np.abs(place[:, None] - np.arange(SMALL))))
+    return axes[0] @ small @ axes[1].T
+
+
+def _file(light, camera, rng) -> np.ndarray:
+    light = light * np.asarray(camera.balance)
+    if camera.shot:
+        light = light + (_mosaic_noise if camera.mosaic else _pixel_noise)(light, camera, rng)
+    photo = encode(light, rounded=False) * (1 - camera.black) + camera.black
+    if camera.sigma:
+        photo = photo + rng.normal(0, camera.sigma / 255, photo.shape)
+    photo = np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8)
+    return through_jpeg(photo, camera.quality) if camera.quality else photo
+
+
+def _pixel_noise(light, camera, rng) -> np.ndarray:
+    """Noise of all three colours at each pixel, white-balanced."""
+    signal = np.clip(light, 0, 1) / camera.sensor
+    return camera.sensor * (add_noise(signal, rng, camera.shot, camera.read) - signal)
+
+
+def _mosaic_noise(light, camera, rng) -> np.ndarray:
+    """Noise of one sample a pixel, of the colour that the Bayer pattern has there, white-balanced and demosaicked."""
+    height, width = light.shape[:2]
+    colour = np.array([[0, 1], [1, 2]])[np.ix_(np.arange(height) % 2, np.arange(width) % 2)]
+    gains = np.asarray(camera.sensor)[colour]
+    signal = np.take_along_axis(np.clip(light, 0, 1), colour[..., None], axis=2)[..., 0] / gains
+    noise = gains * (add_noise(signal, rng, camera.shot, camera.read) - signal)
+    planes = [
+        convolve(np.where(colour == i, noise, 0), fill, mode="mirror")
+        for i, fill in enumerate((_FILL, _FILL_GREEN, _FILL))
+    ]
+    spread = np.stack(planes, axis=2)
+    return gaussian_filter(spread, (camera.smear, camera.smear, 0)) if camera.smear else spread

@@ -1,0 +1,183 @@
+"""Batches of crops for `fit`: each index of each epoch names the same crops whatever came before it.
+
+That makes a run resumable at any step: the only random state is (seed, epoch, index).
+"""
+
+import math
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import psutil
+
+from lowlight.backend import keras
+from lowlight.data.pairs import Pair, read_pair
+from lowlight.data.samplers import Memory, Mixture, Share, Views
+from lowlight.errors import UserError
+from lowlight.imaging.exposure import gain
+from lowlight.imaging.symmetry import turned, turned_box
+from lowlight.io.photo import image_size
+
+from keras.src.legacy.preprocessing.image import ImageDataGenerator  # isort: skip  tf.keras.preprocessing.image, without TF
+
+COPIES = 2
+"""How often the set is in memory while it is loaded and trained on, at worst."""
+
+
+class Batches(keras.utils.PyDataset):
+    """What both generations share: the order of an epoch, and batches as the graphs want them.
+
+    A batch is what goes into the graph and what should come out, by name, float32 in [0, 1]; those that `inputs` and
+    `outputs` name. Set `epoch` and `first` (the step to begin with) before each `fit`.
+    """
+
+    inputs: Collection[str] = ("photo",)
+    outputs: Collection[str] = ("output",)
+
+    def __init__(self, count: int, batch_size: int, seed: int):
+        super().__init__(workers=1, max_queue_size=8)
+        self.count, self.batch_size, self.seed = count, min(batch_size, count), seed
+        self.epoch = self.first = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps of a whole epoch; a rest that does not fill a batch waits for another epoch's order."""
+        return self.count // self.batch_size
+
+    def __len__(self):
+        return self.steps - self.first
+
+    def __getitem__(self, index):
+        index += self.first
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
+        chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
+        inputs, truths = zip(*(self.example(int(i)) for i in chosen), strict=True)
+        truth = {name: _stack(truths, name) for name in self.outputs}
+        given = {name: _stack(inputs, name) for name in self.inputs}
+        return given, truth["output"] if self.outputs == ("output",) else truth
+
+    def example(self, index: int) -> tuple[dict, dict]:
+        """What goes into the graph and what should come out of it, by name; photos may be uint8."""
+        raise NotImplementedError
+
+
+class Patches(Batches):
+    """Old: the whole set in memory, cut once into a grid of patches that covers every photo."""
+
+    def __init__(self, pairs: Sequence[Pair], crop: int, batch_size: int, seed: int, announce=print):
+        sizes = [image_size(pair.low) for pair in pairs]
+        count = sum(len(_grid(h, crop)) * len(_grid(w, crop)) for h, w in sizes)
+        need = count * crop * crop * 3 * 2
+        _check_memory(need, len(pairs), announce)
+        self.lows = np.empty((count, crop, crop, 3), np.uint8)
+        self.highs = np.empty_like(self.lows)
+        self.gains = np.empty(count, np.float32)
+        row = 0
+        for pair in pairs:
+            low, high = read_pair(pair)
+            whole_gain = gain(low)
+            for top in _grid(low.shape[0], crop):
+                for left in _grid(low.shape[1], crop):
+                    window = np.s_[top : top + crop, left : left + crop]
+                    self.lows[row], self.highs[row], self.gains[row] = low[window], high[window], whole_gain
+                    row += 1
+        super().__init__(count, batch_size, seed)
+
+    def example(self, index):
+        gain_of_whole = np.full((1, 1, 1), self.gains[index])
+        return {"photo": self.lows[index], "gain": gain_of_whole}, {"output": self.highs[index]}
+
+
+class Crops(Batches):
+    """Latest: random crops, both sides put through one and the same `ImageDataGenerator` transform."""
+
+    def __init__(self, pairs: Sequence[Pair], crop: int, crops_per_photo: int, batch_size: int, seed: int, flips: bool):
+        super().__init__(len(pairs) * crops_per_photo, batch_size, seed)
+        self.photos, self.crop = Memory(pairs, _with_gain), crop
+        self.generator = ImageDataGenerator(horizontal_flip=flips, vertical_flip=flips)
+
+    def example(self, index):
+        low, high, whole_gain = self.photos[index % len(self.photos)]
+        seed = np.random.SeedSequence((self.seed, self.epoch, index)).generate_state(3)
+        top, left = seed[:2] % (np.array(low.shape[:2]) - self.crop + 1)
+        window = np.s_[top : top + self.crop, left : left + self.crop]
+        transform = self.generator.get_random_transform((self.crop, self.crop, 3), seed=int(seed[2]))
+        low, high = (self.generator.apply_transform(side[window], transform) for side in (low, high))
+        return {"photo": low, "gain": np.full((1, 1, 1), whole_gain)}, {"output": high}
+
+
+class GlobalCrops(Batches):
+    """Random crops with what a global-local model is told of the whole photo, flipped and transposed together.
+
+    With them come other photos, whole, that its guess learns from; they alone, if that is all that goes in.
+
+    Parameters
+    ----------
+    sources, views : sequences of (float, Source)
+        Where crops and whole photos come from, each with its share of them.
+    count : int
+        Crops in an epoch.
+    """
+
+    def __init__(
+        self, sources: Sequence[Share], views: Sequence[Share], count: int, crop: int, batch_size: int, seed: int
+    ):
+        super().__init__(count, batch_size, seed)
+        self.sources, self.views, self.crop = Mixture(sources), Views(views, seed), crop
+
+    def example(self, index):
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        turn = rng.integers(8)
+        seen, guess = (turned(side, turn) for side in self.views.draw(rng, (self.epoch + 1) * self.count))
+        inputs, truths = {"overview": seen}, {"guess": guess, "right": guess}
+        return (inputs, truths) if "photo" not in self.inputs else self._with_crop(inputs, truths, rng)
+
+    def _with_crop(self, inputs, truths, rng):
+        scene = self.sources.draw(rng).draw(rng, self.crop)
+        turn = rng.integers(8)
+        low, high, small, wished = (turned(side, turn) for side in scene[:4])
+        inputs |= {"photo": low, "thumbnail": small, "box": turned_box(scene.box, turn), "level": wished}
+        return inputs | {"white_balance": np.ones(1)}, truths | {"output": high, "base": high}
+
+
+def fitting_crop(pairs: Sequence[Pair], crop: int, multiple: int) -> int:
+    """The crop asked for, or the largest that the smallest photo holds.
+
+    Raises
+    ------
+    UserError
+        If `crop` is no multiple of `multiple`, or the smallest photo is smaller than that.
+    """
+    if crop < multiple or crop % multiple:
+        raise UserError(f"The side of the crops must be a multiple of {multiple}. Received: --crop {crop}.")
+    side, name = min((min(image_size(pair.low)), pair.name) for pair in pairs)
+    if side < multiple:
+        raise UserError(
+            f"Photos must be at least {multiple} pixels wide and high. Received: {name} with a side of {side}. "
+            "Take it out of both folders."
+        )
+    return min(crop, side // multiple * multiple)
+
+
+def _with_gain(pair):
+    low, high = read_pair(pair)
+    return low, high, gain(low)
+
+
+def _grid(side, crop):
+    """Evenly spread starts of the fewest crops that cover a side."""
+    return np.linspace(0, side - crop, math.ceil(side / crop)).round().astype(int)
+
+
+def _stack(examples, name):
+    array = np.stack([example[name] for example in examples])
+    return array.astype(np.float32) / 255 if array.dtype == np.uint8 else array.astype(np.float32, copy=False)
+
+
+def _check_memory(need, photos, announce):
+    free = psutil.virtual_memory().available
+    announce(f"{photos} photos take {need / 2**30:.2f} GiB of memory; {free / 2**30:.1f} GiB are free")
+    if need * COPIES > free:
+        raise UserError(
+            f"The set does not fit in memory. Received: {photos} photos that take {need / 2**30:.1f} GiB, with "
+            f"{free / 2**30:.1f} GiB free. Use fewer photos, or train_latest.py, which reads them as it goes."
+        )

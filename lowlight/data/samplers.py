@@ -1,0 +1,286 @@
+"""Where crops for a global-local model come from: pairs as they are, or clean photos that a camera takes anew."""
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import psutil
+
+from lowlight.data import camera
+from lowlight.data.pairs import Pair, PairError, read_pair
+from lowlight.errors import UserError
+from lowlight.imaging.exposure import THUMBNAIL, WHOLE, level, overview, thumbnail
+from lowlight.imaging.srgb import encode, linear
+from lowlight.io.photo import list_images, read_rgb
+
+HELD_OUT_EVERY = 6
+"""Of a folder with a pairs.csv, one target in six and all its partners are for measuring, never for training."""
+
+HELD_OUT_SHARE = 0.2
+"""Of a folder of clean photos, the first by name are for measuring, never for training."""
+
+
+MOST_VIEWS = 8_000
+"""Views of whole photos that the guess learns from at a time: the newest."""
+
+NEW_VIEWS = 16
+"""Of so many views that are drawn, one may be new: to make it takes longer than to learn from it."""
+
+SMALLEST_VIEW = 16
+"""Pixels of each side that a view shows, at least."""
+
+
+class Scene(NamedTuple):
+    """A crop of a dark photo, its truth, and what is known of the whole."""
+
+    low: np.ndarray
+    high: np.ndarray
+    """(C, C, 3) uint8, both."""
+    thumbnail: np.ndarray
+    """(64, 64, 3), of the dark photo's whole."""
+    level: np.ndarray
+    """(8, 8, 1), of the truth's whole."""
+    box: np.ndarray
+    """(4,): where the crop lies in the whole, by `window`."""
+
+
+class View(NamedTuple):
+    """What the guess of brightness learns from: a whole dark photo, and how bright its truth is."""
+
+    overview: np.ndarray
+    """(64, 64, 5) float16: thousands of them are kept."""
+    level: np.ndarray
+    """(8, 8, 1)."""
+
+
+class Source(Protocol):
+    """What gives scenes and views."""
+
+    def draw(self, rng: np.random.Generator, crop: int) -> Scene:
+        """A scene at random, its crop of `crop` x `crop` pixels."""
+
+    def view(self, rng: np.random.Generator) -> View:
+        """A whole photo at random, or a part of one in its place."""
+
+
+Share = tuple[float, Source]
+"""A source, and how often it is drawn from in comparison with others."""
+
+
+class PairSource:
+    """Scenes of pairs.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    scatter : float
+        Standard deviation, in stops, of how much more or less light the dark photos of views have had, so that none is
+        known by its brightness.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], scatter: float = 0.0):
+        self.photos, self.scatter = Memory(pairs, _pair_in_memory), scatter
+
+    def draw(self, rng, crop):
+        low, high, small_low, small_high = self.photos[rng.integers(len(self.photos))]
+        frame = framing(low.shape, crop, rng)
+        part, box = window(low.shape, crop, frame, rng)
+        return Scene(low[part], high[part], thumbnail(small_low, frame), level(thumbnail(small_high, frame)), box)
+
+    def view(self, rng):
+        low, high, _, _ = self.photos[rng.integers(len(self.photos))]
+        part = _within(low.shape, framing(low.shape, SMALLEST_VIEW, rng))
+        low, high = low[part], high[part]
+        return _view(_in_other_light(low, rng.normal(0, self.scatter)) if self.scatter else low, high)
+
+
+class CleanSource:
+    """Scenes of clean photos, each taken by another `lowlight.data.camera.Camera`.
+
+    Parameters
+    ----------
+    folders : sequence of sequences of Path
+        Photos in groups that are drawn from equally often, however many photos they hold.
+    """
+
+    def __init__(self, folders: Sequence[Sequence[Path]]):
+        self.groups = [Memory(photos, _clean_in_memory) for photos in folders]
+
+    def draw(self, rng, crop):
+        clean = self._photo(rng)
+        frame = framing(clean.shape, crop, rng)
+        part, box = window(clean.shape, crop, frame, rng)
+        whole = camera.pixels_of(clean, frame)
+        low, high, low_small, high_small = camera.take(clean[part], whole, box, camera.draw(rng), rng)
+        return Scene(low, high, thumbnail(low_small), level(thumbnail(high_small)), box)
+
+    def view(self, rng):
+        clean = self._photo(rng)
+        part = _within(clean.shape, framing(clean.shape, SMALLEST_VIEW, rng))
+        return _view(*camera.take_whole(clean[part], camera.draw(rng), rng))
+
+    def _photo(self, rng):
+        group = self.groups[rng.integers(len(self.groups))]
+        return group[rng.integers(len(group))][0]
+
+
+class Views:
+    """Views of sources by number: each is made when it is first asked for, the same one each time.
+
+    The newest are kept, and learnt from; the others are gone before they are known by heart.
+
+    Parameters
+    ----------
+    sources : sequence of (float, Source)
+        What views are of, each with its share of them.
+    seed : int
+    """
+
+    def __init__(self, sources: Sequence[Share], seed: int):
+        self.sources, self.seed = Mixture(sources), seed
+        self.kept: dict[int, tuple[int, View]] = {}
+
+    def draw(self, rng: np.random.Generator, drawn: int) -> View:
+        """A view at random of the newest that there are by the time that `drawn` have been drawn."""
+        newest = max(1, drawn // NEW_VIEWS)
+        number = int(rng.integers(max(0, newest - MOST_VIEWS), newest))
+        place = number % MOST_VIEWS
+        kept = self.kept.get(place)
+        if kept is None or kept[0] != number:
+            kept = self.kept[place] = number, self._make(number)
+        return kept[1]
+
+    def _make(self, number) -> View:
+        rng = np.random.default_rng((self.seed, number))
+        return self.sources.draw(rng).view(rng)
+
+
+class Mixture:
+    """Sources, each with its share."""
+
+    def __init__(self, sources: Sequence[Share]):
+        shares, self.sources = zip(*sources, strict=True)
+        self.ends = np.cumsum(shares) / sum(shares)
+
+    def draw(self, rng: np.random.Generator) -> Source:
+        """One of the sources."""
+        return self.sources[np.searchsorted(self.ends, rng.random(), side="right")]
+
+
+class Memory:
+    """Photos by index, read by `read(item)` into a tuple of arrays, and kept while half of the free memory lasts."""
+
+    def __init__(self, items: Sequence, read: Callable):
+        self.items, self.read = list(items), read
+        self.kept: dict[int, tuple] = {}
+        self.free = psutil.virtual_memory().available // 2
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        if index in self.kept:
+            return self.kept[index]
+        found = self.read(self.items[index])
+        size = sum(array.nbytes for array in found)
+        if size <= self.free:
+            self.free -= size
+            self.kept[index] = found
+        return found
+
+
+def framing(shape: Sequence[int], crop: int, rng: np.random.Generator) -> np.ndarray:
+    """What is taken for the whole photo: all of it, half of the time, or a part of at least 0.6 of each side.
+
+    A scene that is framed in many ways cannot be known by heart; what it looks like can.
+
+    Returns
+    -------
+    (4,) array
+        Top, left, bottom and right, in shares of the photo's sides; a crop fits in.
+    """
+    if rng.random() < 0.5:
+        return np.array(WHOLE)
+    sides = np.maximum(rng.uniform(0.6, 1, 2), np.minimum(1, (crop + 1) / np.array(shape[:2])))
+    starts = rng.random(2) * (1 - sides)
+    return np.concatenate([starts, starts + sides])
+
+
+def window(shape: Sequence[int], crop: int, frame: np.ndarray, rng: np.random.Generator) -> tuple[tuple, np.ndarray]:
+    """A random square within a frame of a photo: as an index, and as top, left, bottom and right within the frame."""
+    size = np.array(shape[:2])
+    first, last = np.ceil(frame[:2] * size - 1e-6).astype(int), np.floor(frame[2:] * size + 1e-6).astype(int)
+    top, left = rng.integers(first, np.maximum(first, last - crop) + 1)
+    corners = np.array([top, left, top + crop, left + crop]) / np.tile(size, 2)
+    box = (corners - np.tile(frame[:2], 2)) / np.tile(frame[2:] - frame[:2], 2)
+    return np.s_[top : top + crop, left : left + crop], box
+
+
+def listed_pairs(folder: Path) -> tuple[list[Pair], list[Pair]]:
+    """Pairs that a folder's pairs.csv names in its columns low and high: those to train on, and those held out.
+
+    Raises
+    ------
+    PairError
+        If the file is missing, is not such a table, or names photos that are not in the folder or its images/.
+    """
+    path = folder / "pairs.csv"
+    images = folder / "images" if (folder / "images").is_dir() else folder
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [(images / row["low"], images / row["high"]) for row in csv.DictReader(file)]
+    except OSError as error:
+        raise PairError(f"There is no list of pairs. Received: {path} ({error.strerror}). Name its folder.") from None
+    except (KeyError, TypeError, UnicodeDecodeError):
+        raise PairError(f"The list must have columns low and high. Received: {path}. Write them so.") from None
+    absent = sorted({photo.name for row in rows for photo in row if not photo.is_file()})
+    if absent or not rows:
+        shown = f"{len(absent)} photos that are not there: {', '.join(absent[:3])}" if absent else "no pair"
+        raise PairError(f"The list does not fit its folder. Received: {path} naming {shown}. Mend it.")
+    targets = sorted({high for _, high in rows})
+    held = set(targets[::HELD_OUT_EVERY])
+    pairs = [Pair(f"{low.stem}-{high.stem}", low, high) for low, high in rows]
+    return [pair for pair in pairs if pair.high not in held], [pair for pair in pairs if pair.high in held]
+
+
+def clean_photos(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Photos of a folder: those to train on, and those held out.
+
+    Raises
+    ------
+    UserError
+        If there is no such folder, or it has fewer than two photos.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no such folder of clean photos. Received: {folder}. Check its name.")
+    photos = list_images(folder)
+    if len(photos) < 2:
+        raise UserError(f"Two clean photos or more are needed. Received: {folder} with {len(photos)}.")
+    held = max(1, round(len(photos) * HELD_OUT_SHARE))
+    return photos[held:], photos[:held]
+
+
+def _within(shape, frame) -> tuple:
+    """The index of a part of a photo."""
+    (top, left), (bottom, right) = np.split(np.round(frame * np.tile(shape[:2], 2)).astype(int), 2)
+    return np.s_[top:bottom, left:right]
+
+
+def _in_other_light(photo, stops) -> np.ndarray:
+    """A uint8 photo that had had so many stops more light."""
+    return encode(linear(np.arange(256)) * 2.0**stops)[photo]
+
+
+def _view(low, high) -> View:
+    return View(overview(low).astype(np.float16), level(thumbnail(high)))
+
+
+def _pair_in_memory(pair):
+    low, high = read_pair(pair)
+    return low, high, *(thumbnail(side, side=2 * THUMBNAIL) for side in (low, high))
+
+
+def _clean_in_memory(path):
+    return (read_rgb(path),)

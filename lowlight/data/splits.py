@@ -1,0 +1,96 @@
+"""The pairs that a command works on, from its settings."""
+
+from collections.abc import Callable
+
+from lowlight.data import synthetic
+from lowlight.data.pairs import Split, load_split
+from lowlight.data.samplers import CleanSource, PairSource, Share, clean_photos, listed_pairs
+from lowlight.errors import UserError
+from lowlight.settings import TrainingSettings
+from lowlight.zoo.recipes import RECIPES, Recipe
+
+LICENCES = {
+    "sice": "SICE part 1 (Cai et al., TIP 2018): for academic research only",
+    "bsds": "BSDS500 (Arbelaez et al., PAMI 2011): for non-commercial research",
+    "LOL": "LOL v1 (Wei et al., BMVC 2018): its authors state no licence; research data, none of it is shipped",
+    "synthetic": "made by lowlight.data.synthetic from photos that scikit-image ships (public domain or CC0)",
+    "own": "not known: a folder of the user's own",
+}
+
+SCATTER = 0.3
+"""In stops, of the light of more pairs for the guess: several show one scene, and are soon known by heart."""
+
+
+def load(settings: TrainingSettings, announce: Callable[[str], None] = print) -> tuple[Split, dict[str, str]]:
+    """Find, check and split the pairs that the settings name.
+
+    Returns
+    -------
+    split : Split
+    about : dict
+        Name of the data and its licence note, for a model's card.
+
+    Raises
+    ------
+    UserError
+        If no data are named, or `PairError` from `lowlight.data.pairs.load_split`.
+    """
+    if settings.data == "synthetic":
+        folder = synthetic.write_pairs(settings.run_folder.parent / "synthetic", settings.clean)
+        kind = "own" if settings.clean else "synthetic"
+        return load_split(folder, announce=announce), {"name": "synthetic", "licence": LICENCES[kind]}
+    given = [f"--{name}" for name in ("also", "clean") if getattr(settings, name)]
+    if given and not (settings.model in RECIPES and RECIPES[settings.model].mixture[1:] != (0, 0)):
+        raise UserError(
+            f"Model {settings.model} learns from the pairs of --data alone. Received: {' and '.join(given)} without "
+            "--data synthetic. Leave it out."
+        )
+    if not settings.data and not (settings.low and settings.high):
+        raise UserError("No pairs were named. Give --data DIR, --data synthetic, or --low DIR and --high DIR.")
+    split = load_split(settings.data, settings.low, settings.high, settings.skip_bad_pairs, announce)
+    kind = "LOL" if any(pair.low.parent.parent.name == "our485" for pair in split.train) else "own"
+    return split, {"name": "LOL v1" if kind == "LOL" else "own pairs", "licence": LICENCES[kind]}
+
+
+def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[list[Share], list[Share], dict]:
+    """Where crops and views for a global-local model come from.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    plan : Recipe
+        The shares of what is not given go to the others.
+    split : Split
+
+    Returns
+    -------
+    crops, views : lists of (float, Source)
+    about : dict
+        What a card says of the sets beside the split's.
+
+    Raises
+    ------
+    UserError
+        If a folder is not as it must be.
+    """
+    shares = list(zip(plan.mixture, plan.views, strict=True))
+    found: list = [(shares[0], PairSource(split.train))]
+    about, clean = {}, [[pair.high for pair in split.train]]
+    if settings.also:
+        more, held = listed_pairs(settings.also)
+        found.append((shares[1], PairSource(more, SCATTER)))
+        clean.append(sorted({pair.high for pair in more}))
+        about["also"] = _described(settings.also, len(more), len(held))
+    if settings.clean:
+        photos, held_photos = clean_photos(settings.clean)
+        clean.append(photos)
+        about["clean"] = _described(settings.clean, len(photos), len(held_photos))
+    if any(shares[2]):
+        found.append((shares[2], CleanSource(clean)))
+    crops, views = ([(share[i], source) for share, source in found] for i in range(2))
+    return crops, views, about
+
+
+def _described(folder, used, held) -> dict:
+    licence = next((LICENCES[key] for key in ("sice", "bsds") if key in folder.name.lower()), LICENCES["own"])
+    return {"name": folder.name, "licence": licence, "train": used, "held_out": held}

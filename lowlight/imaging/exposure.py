@@ -1,0 +1,184 @@
+"""How bright a photo is and should be, decided once for the whole photo so that its parts agree."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from lowlight.controls import Controls
+from lowlight.imaging.pixels import as_float, bands, mean_of_colours
+
+LEVEL = 0.4
+"""The mean, on [0, 1], to which a photo is brought: near the mean of well-lit photos."""
+
+LARGEST_GAIN = 25.0
+"""A black photo holds nothing but noise; beyond this factor only the noise would grow."""
+
+THUMBNAIL = 64
+"""Side in pixels of what a global-local model sees of the whole photo."""
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+"""Top, left, bottom and right of all of a photo, in shares of its sides."""
+
+OVERVIEW = 5
+"""Channels of what the guess of brightness sees of the whole photo: `overview` tells which."""
+
+OVERVIEW_PIXELS = 2**20
+"""Of larger photos an overview is taken once they are scaled down to about this, so that grain and texture, which are
+finer the more pixels there are, mean the same."""
+
+CELLS = 8
+"""A map of brightness has so many cells along each side, whatever the photo's shape."""
+
+BLACK = 0.02
+"""Added to a cell's brightness before its logarithm is taken: about the least that one sees in a print."""
+
+STOP = np.log(2) / 2.2
+"""A stop in terms of a map: twice the light is 2 ** (1 / 2.2) times the value in an sRGB file."""
+
+DIM, BRIGHT = 0.25, 0.65
+"""Cells whose mean is at most the one are shadows, at least the other highlights; between them, partly both."""
+
+
+def gain(photo: np.ndarray) -> np.float32:
+    """Factor that brings the mean of a whole photo to `LEVEL`.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) float array in [0, 1], or uint8 or uint16 array of levels
+        The whole photo, never a tile or a crop of it.
+
+    Returns
+    -------
+    numpy.float32
+        Between `LEVEL` (a white photo) and `LARGEST_GAIN` (a black one).
+    """
+    mean = float(np.mean(photo, dtype=np.float64)) / (1 if photo.dtype.kind == "f" else np.iinfo(photo.dtype).max)
+    return np.float32(LEVEL / max(mean, LEVEL / LARGEST_GAIN))
+
+
+def thumbnail(photo: np.ndarray, box: Sequence[float] = WHOLE, side: int = THUMBNAIL) -> np.ndarray:
+    """The whole photo, or a part of it, squashed to a square: the mean of each cell, split pixels by their share.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) float32 array in [0, 1], or uint8 or uint16 array of levels
+        Of any size from 1x1 up.
+    box : four floats
+        Top, left, bottom and right of the part, in shares of the photo's sides.
+    side : int
+        Cells along each side.
+
+    Returns
+    -------
+    (side, side, 3) float32 array in [0, 1]
+    """
+    height, width, channels = photo.shape
+    rows, columns = _shares(height, box[0], box[2], side), _shares(width, box[1], box[3], side)
+    flat = np.zeros((side, width * channels), np.float32)
+    for band in bands(height, width):
+        flat += rows[:, band] @ as_float(photo[band]).reshape(-1, width * channels)
+    return np.einsum("jw,iwc->ijc", columns, flat.reshape(side, width, channels), optimize=True).astype(np.float32)
+
+
+def overview(photo: np.ndarray) -> np.ndarray:
+    """What tells how bright a photo was meant to be: its thumbnail, and what a mean hides.
+
+    A photo that is dark by intent still has bright lamps; one that is underexposed has none, and grain.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) float32 array in [0, 1], or uint8 or uint16 array of levels
+        Of any size from 1x1 up.
+
+    Returns
+    -------
+    (64, 64, `OVERVIEW`) float32 array in [0, 1]
+        Of each cell: the means of red, green and blue; how bright its brightest pixels are, as the power mean of the
+        largest of the three with an exponent of 8; and its grain, the mean of half of |a - b - c + d| over squares of
+        2x2 pixels, which is the standard deviation of white noise times 0.8, and 0 for level and upright edges.
+    """
+    photo = _scaled_down(photo, max(1, math.isqrt(photo.shape[0] * photo.shape[1] // OVERVIEW_PIXELS)))
+    height, width = photo.shape[:2]
+    rows, columns = _shares(height, 0, 1, THUMBNAIL), _shares(width, 0, 1, THUMBNAIL)
+    flat = np.zeros((THUMBNAIL, width * OVERVIEW), np.float32)
+    for band in bands(height, width):
+        seen = _seen(as_float(photo[band.start : band.stop + 1]), band.stop - band.start)
+        flat += rows[:, band] @ seen.reshape(-1, width * OVERVIEW)
+    means = np.einsum("jw,iwc->ijc", columns, flat.reshape(THUMBNAIL, width, OVERVIEW), optimize=True)
+    means[..., 3] **= 1 / 8
+    return means.astype(np.float32)
+
+
+def level(small: np.ndarray) -> np.ndarray:
+    """Map of brightness: the logarithm of each cell's mean + `BLACK`.
+
+    Parameters
+    ----------
+    small : (64, 64, 3 or more) float array in [0, 1]
+        From `thumbnail` or `overview`.
+
+    Returns
+    -------
+    (8, 8, 1) float32 array
+        From -3.9 (black) to 0.02 (white).
+    """
+    side = THUMBNAIL // CELLS
+    means = small[..., :3].reshape(CELLS, side, CELLS, side, 3).mean(axis=(1, 3, 4))
+    return np.log(means + BLACK)[..., None].astype(np.float32)
+
+
+def moved(wished: np.ndarray, controls: Controls) -> np.ndarray:
+    """A wish, moved by stops: all of it (`exposure`), or its dim or bright cells alone (`shadows`, `highlights`).
+
+    Parameters
+    ----------
+    wished : (8, 8, 1) float array
+        As a model guesses it.
+    controls : Controls
+
+    Returns
+    -------
+    (8, 8, 1) float32 array
+        No darker than black, no brighter than white.
+    """
+    bright = smoothstep((np.exp(wished) - BLACK - DIM) / (BRIGHT - DIM))
+    stops = controls.exposure + controls.shadows * (1 - bright) + controls.highlights * bright
+    return np.clip(wished + STOP * stops, np.log(BLACK), np.log(1 + BLACK)).astype(np.float32)
+
+
+def smoothstep(t: np.ndarray) -> np.ndarray:
+    """From 0 to 1 as t does, level at both ends: float array of any shape, clipped to [0, 1] first."""
+    t = np.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _scaled_down(photo, factor) -> np.ndarray:
+    """The means of squares of `factor` pixels a side; what is left over at the far rims is left out."""
+    if factor == 1:
+        return photo
+    height, width = (side // factor for side in photo.shape[:2])
+    means = np.empty((height, width, 3), np.float32)
+    for band in bands(height, width * factor**2):
+        part = as_float(photo[band.start * factor : band.stop * factor, : width * factor])
+        means[band] = part.reshape(-1, factor, width, factor, 3).mean(axis=(1, 3))
+    return means
+
+
+def _seen(pixels, height) -> np.ndarray:
+    """(height, W, 5): what an overview takes the means of, from as many rows of a photo and the next one."""
+    crossed = pixels[1:, 1:] - pixels[1:, :-1] - pixels[:-1, 1:] + pixels[:-1, :-1]
+    grain = np.zeros((height, pixels.shape[1], 1), np.float32)
+    grain[: len(crossed), : crossed.shape[1], 0] = mean_of_colours(np.abs(crossed)) / 2
+    pixels = pixels[:height]
+    # As max over the last axis, which NumPy is slow to reduce when it is that short.
+    brightest = np.maximum(np.maximum(pixels[..., :1], pixels[..., 1:2]), pixels[..., 2:])
+    return np.concatenate([pixels, brightest**8, grain], axis=2)
+
+
+def _shares(length, start, stop, cells) -> np.ndarray:
+    """(cells, length): the share that each pixel of a side has in the mean of each cell from `start` to `stop`."""
+    edges = np.linspace(start * length, stop * length, cells + 1)
+    pixels = np.arange(length)
+    covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return (np.clip(covered, 0, None) / (edges[1] - edges[0])).astype(np.float32)

@@ -1,0 +1,121 @@
+"""A model made ready to run: on its device, in tiles of its size, with the photographer's controls."""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+
+from lowlight.controls import Controls
+from lowlight.errors import UserError
+from lowlight.io.photo import Photo
+from lowlight.zoo import registry
+
+
+class Engine:
+    """A model, its device, its tiles. TensorFlow is loaded with the first one.
+
+    Parameters
+    ----------
+    model : str, optional
+        As for `lowlight.zoo.registry.files_of`. Default: `lowlight.zoo.registry.default`.
+    tile : int, optional
+        As for `lowlight.inference.enhancer.Enhancer`.
+    device : {"auto", "cpu", "gpu"}
+    models_url : str, optional
+        As for `lowlight.zoo.registry.files_of`.
+    best : bool
+        As for `lowlight.inference.enhancer.Enhancer`.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, tile or device.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        tile: int | None = None,
+        device: str = "auto",
+        models_url: str | None = None,
+        best: bool = False,
+    ):
+        self.name = model or registry.default()
+        registry.files_of(self.name, models_url)
+        if device == "cpu" and "tensorflow" not in sys.modules:
+            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # else TensorFlow takes a GPU's memory without using it
+        self.scope = _scope(device)
+        from lowlight.inference.enhancer import Enhancer
+
+        with self.scope():
+            self.enhancer = Enhancer(registry.load(self.name, models_url)[0], tile, best)
+        self.controls = self.enhancer.controls
+
+    def check(self, controls: Controls) -> None:
+        """Does the model have the controls?
+
+        Raises
+        ------
+        UserError
+            If one is set that it does not have.
+        """
+        fields = dataclasses.fields(controls)
+        changed = {field.name for field in fields if getattr(controls, field.name) != field.default}
+        missing = sorted(changed - self.controls)
+        if missing:
+            raise UserError(
+                f"The model cannot be told that. Received: {', '.join(missing)} for {self.name}, which knows "
+                f"{', '.join(sorted(self.controls))}. Choose another model."
+            )
+
+    def enhance(
+        self, photo: Photo, controls: Controls, compare: bool = False, small: np.ndarray | None = None
+    ) -> Photo:
+        """Enhance a photo; what belongs to it stays.
+
+        Parameters
+        ----------
+        photo : Photo
+        controls : Controls
+            As `check` allows them.
+        compare : bool
+            Put the photo and its result side by side.
+        small : (64, 64, 5) float32 array, optional
+            As for `lowlight.inference.enhancer.Enhancer`.
+
+        Returns
+        -------
+        Photo
+            Of levels if `photo` is, which wait in a quarter of the memory that floats take; else of floats.
+        """
+        with self.scope():
+            pixels, alpha = self.enhancer(photo.pixels, controls, small=small), photo.alpha
+        if compare:
+            pixels = np.concatenate([photo.pixels, pixels], axis=1)
+            alpha = None if alpha is None else np.concatenate([alpha, alpha], axis=1)
+        return dataclasses.replace(photo, pixels=pixels, alpha=alpha)
+
+
+def devices() -> list[str]:
+    """What a model can run on: "cpu:0", "gpu:0" and so on. Loads TensorFlow."""
+    from lowlight.backend import keras
+
+    return [name for kind in ("gpu", "cpu") for name in keras.distribution.list_devices(kind)]
+
+
+def _scope(device) -> Callable[[], AbstractContextManager]:
+    """What graphs are built and run in."""
+    if device == "auto":
+        return nullcontext
+    found = [name for name in devices() if name.startswith(device)]
+    if not found:
+        raise UserError(
+            f"There is no such device, or the backend cannot use it. Received: {device}. Known: "
+            f"{', '.join(devices())}. Leave it out, or see --info."
+        )
+    from lowlight.backend import keras
+
+    return lambda: keras.device(found[0])

@@ -1,0 +1,53 @@
+"""What learns of a model, in which precision, and by which losses."""
+
+from lowlight.backend import keras
+from lowlight.training.losses import LOSSES, brightness, mae, mse, of_levels
+from lowlight.training.validation import psnr
+from lowlight.zoo.recipes import Recipe
+
+GUESS = "guess"
+"""The part of a global-local model that guesses how bright a photo should be; it can be trained for itself."""
+
+GUESS_DECAY = 0.1
+"""Weight decay of the guess: it soon knows its photos by heart."""
+
+OUTPUT_WEIGHTS = {"output": 1.0, "base": 0.2, "guess": 0.05, "right": 0.05}
+"""What the losses of a global-local model count: the base carries the brightness, so that a wish is obeyed.
+
+The guess is judged half by what is done in the end, and half by what would be right: the first alone forgets what
+noise hides, the second alone does too little for what is a stop too dark.
+"""
+
+
+def precision(mixed: bool) -> str:
+    """Name of the dtype policy to train by: half precision, if `mixed`, as the device has it."""
+    on_gpu = any(device.startswith("gpu") for device in keras.distribution.list_devices())
+    return ("mixed_float16" if on_gpu else "mixed_bfloat16") if mixed else "float32"
+
+
+def part_of(model: keras.Model, part: str | None) -> keras.Model:
+    """What is trained of a model, as a model of the same layers: `GUESS`, from the overview alone, or all of it."""
+    if part != GUESS:
+        return model
+    outputs = {name: model.output[name] for name in ("guess", "right")}
+    return keras.Model({"overview": model.input["overview"]}, outputs)
+
+
+def compiled(plan: Recipe, model: keras.Model, part: str | None) -> keras.Model:
+    """The model, of `part_of`, with optimizer, losses and metrics as its recipe says; it is compiled in place."""
+    decay = GUESS_DECAY if part == GUESS else plan.weight_decay or None
+    optimizer = keras.optimizers.Adam(plan.learning_rate, weight_decay=decay, clipnorm=plan.clip)
+    scores, loss = [psnr, mae, mse], LOSSES[plan.loss]
+    asked = {"loss": loss, "metrics": scores}
+    if part == GUESS:
+        asked = {"loss": {"guess": of_levels, "right": of_levels}, "loss_weights": {"guess": 0.5, "right": 0.5}}
+    elif isinstance(model.output, dict):
+        asked = {
+            "loss": {"output": loss, "base": brightness, "guess": of_levels, "right": of_levels},
+            "loss_weights": OUTPUT_WEIGHTS,
+            "metrics": {"output": scores},
+        }
+    # XLA was measured slower with TensorFlow on a CPU.
+    model.compile(optimizer, jit_compile=keras.backend.backend() == "jax", **asked)
+    model.optimizer.build(model.trainable_variables)
+    return model

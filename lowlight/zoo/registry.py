@@ -1,0 +1,311 @@
+"""Which models exist, their files and cards, where missing ones come from, and how they are saved and loaded."""
+
+import hashlib
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowlight.errors import UserError
+from lowlight.settings import ROOT
+
+if TYPE_CHECKING:
+    import keras
+
+WEIGHTS_SUFFIX = ".weights.h5"
+
+_BESIDE_SCRIPTS = ROOT / "models"
+_IN_PACKAGE = ROOT / "lowlight" / "models"
+"""Only the installed package has this folder, with the manifest alone."""
+
+
+def _models_folder() -> Path:
+    if not _IN_PACKAGE.is_dir():
+        return _BESIDE_SCRIPTS
+    import pooch
+
+    return Path(os.environ.get("LOWLIGHT_HOME") or pooch.os_cache("lowlight"))
+
+
+MANIFEST = (_IN_PACKAGE if _IN_PACKAGE.is_dir() else _BESIDE_SCRIPTS) / "manifest.json"
+"""What the project's models are: scores, files, their hashes and sizes, where from; written by `write_manifest`."""
+
+MODELS = _models_folder()
+"""Where models are, and where missing ones are downloaded to: models/ beside the scripts; for the installed package the
+folder in the environment variable LOWLIGHT_HOME, or the user's cache."""
+
+
+def available() -> list[dict]:
+    """What is known of each model, by name: those of the manifest, and those whose cards are in models/.
+
+    Returns
+    -------
+    list of dict
+        `name`, `idea`, `parameters`, `val_psnr` (dB) and `metrics` (by part of the split, if it was measured).
+    """
+    entries = {entry["name"]: entry for entry in _manifest()["models"]}
+    entries |= {card["name"]: _entry(card) for card in map(_read_card, sorted(MODELS.glob("model_*.json")))}
+    return [entries[name] for name in sorted(entries)]
+
+
+def default() -> str:
+    """Name of the model that main.py uses: the manifest's default, or else the best on the validation photos.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    entries = available()
+    if not entries:
+        raise UserError(f"There is no model to use. Received: no card in {MODELS}. Train one by train_latest.py.")
+    chosen = _manifest()["default"]
+    if chosen in (entry["name"] for entry in entries):
+        return chosen
+    return max(entries, key=lambda entry: entry["val_psnr"])["name"]
+
+
+def is_here(name: str) -> bool:
+    """Whether both files of a model are in models/."""
+    return (MODELS / f"{name}.json").is_file() and (MODELS / f"{name}{WEIGHTS_SUFFIX}").is_file()
+
+
+def files_of(model: str | int | Path, address: str | None = None) -> tuple[dict, Path]:
+    """Card of a model and its weights file, which is the one that the card names; what is missing is downloaded.
+
+    Parameters
+    ----------
+    model : int, str or Path
+        Number or name of a model in models/ or the manifest; or a run's folder, a card, or a weights file with its
+        card beside it; or a .keras or .h5 file that holds a whole model and gets a card here.
+    address : str, optional
+        Where to download from, as for `lowlight.zoo.download.base_url`. Default: the environment variable
+        LOWLIGHT_MODELS_URL, or what the manifest says.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, its card cannot be read, its weights are missing or others than the card's, or the
+        download fails.
+    """
+    whole = Path(str(model))
+    if _is_whole(whole):
+        return _card_of_whole(whole), whole
+    path = _card_path(model, address)
+    card = _read_card(path)
+    weights, expected = path.with_name(card["weights"]["file"]), card["weights"]["sha256"]
+    if weights.is_file() and sha256(weights) == expected:
+        return card, weights
+    if path.parent == MODELS and _listed(card["name"]).get(weights.name) == expected and _address(address):
+        _fetch(card["name"], weights.name, address)
+    elif weights.is_file():
+        raise UserError(
+            f"The weights are not those that the card names. Received: {weights} with sha256 {sha256(weights)}, "
+            f"not {expected}. Copy both files anew, or name an address to download from by --models-url."
+        )
+    else:
+        raise UserError(
+            f"The weights are missing. Received: {weights}. Copy them beside their card, or name an address to "
+            "download from by --models-url."
+        )
+    return card, weights
+
+
+def load(model: str | int | Path, address: str | None = None) -> tuple["keras.Model", dict]:
+    """Build a model and load its weights.
+
+    Returns
+    -------
+    model : keras.Model
+    card : dict
+
+    Raises
+    ------
+    UserError
+        As `files_of`, and `lowlight.zoo.keras_import.load` for a file that holds a whole model.
+    """
+    card, weights = files_of(model, address)
+    from lowlight import backend  # load TensorFlow: only once the files are known to be right
+    from lowlight.networks import architectures
+    from lowlight.zoo import keras_import
+
+    if _is_whole(weights):
+        loaded = keras_import.load(weights)
+        return loaded, card | {"parameters": loaded.count_params()}
+    name = card["architecture"]["name"]
+    precision = backend.fastest_precision() if name in architectures.HALF else "float32"
+    built = architectures.build(name, precision, **card["architecture"]["settings"])
+    built.load_weights(weights)
+    return built, card
+
+
+def save_weights(model: "keras.Model", path: Path) -> None:
+    """Write a model's weights, under a temporary name first; kernels as float16, which halves the file.
+
+    Parameters
+    ----------
+    model : keras.Model
+    path : Path
+        NAME.weights.h5, in a folder that is there.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; none is left behind.
+    """
+    import h5py
+
+    whole, part = (path.with_name(f".{name}-{path.name}") for name in ("whole", "part"))  # Keras insists on the suffix
+    try:
+        model.save_weights(whole)
+        with h5py.File(whole) as source, h5py.File(part, "w") as target:
+            source.visititems(lambda name, item: _copy_halved(item, target, name))
+        part.replace(path)
+    finally:
+        for temporary in (whole, part):
+            temporary.unlink(missing_ok=True)
+
+
+def write_card(path: Path, card: dict) -> None:
+    """Write a card, or the manifest, as JSON, under a temporary name first."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def write_manifest() -> None:
+    """Write manifest.json anew, from the cards and weights in models/; the address and the default in it stay.
+
+    Raises
+    ------
+    UserError
+        If a card cannot be read.
+    OSError
+        If weights are missing, or the file cannot be written.
+    """
+    models = []
+    for path in sorted(MODELS.glob("model_*.json")):
+        card = _read_card(path)
+        files = [path, path.with_name(card["weights"]["file"])]
+        facts = [{"file": file.name, "sha256": sha256(file), "bytes": file.stat().st_size} for file in files]
+        models.append(_entry(card) | {"files": facts})
+    write_card(MANIFEST, _manifest() | {"models": models})
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in ("keras", "numpy", "tensorflow"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _copy_halved(item, target, name):
+    """Put a group or an array of an HDF5 file into another; statistics and biases, which are few, stay as they are."""
+    if hasattr(item, "dtype"):
+        values = item[()]
+        target.create_dataset(name, data=values.astype("float16") if values.ndim > 1 else values)
+    else:
+        target.require_group(name)
+    target[name].attrs.update(item.attrs)
+
+
+def _card_path(model, address) -> Path:
+    name = f"model_{int(model):02}" if str(model).isdecimal() else str(model)
+    path, ours = Path(name), MODELS / f"{name}.json"
+    if ours.is_file():
+        return ours
+    if ours.name in _listed(name):
+        _fetch(name, ours.name, address)
+        return ours
+    if path.is_dir():
+        cards = sorted(path.glob("model_*.json"))
+        if len(cards) == 1:
+            return cards[0]
+    elif path.name.endswith(WEIGHTS_SUFFIX) and path.is_file():
+        return path.with_name(path.name.removesuffix(WEIGHTS_SUFFIX) + ".json")
+    elif path.suffix == ".json" and path.is_file():
+        return path
+    known = ", ".join(entry["name"] for entry in available()) or "none"
+    raise UserError(
+        f"There is no such model. Received: {model}. Known: {known}; or name a run's folder, a weights file with its "
+        "card beside it, or a .keras or .h5 file."
+    )
+
+
+def _is_whole(path) -> bool:
+    """Whether a file holds graph and weights; the project's own weights have their graph in the card."""
+    return path.suffix in (".keras", ".h5") and not path.name.endswith(WEIGHTS_SUFFIX) and path.is_file()
+
+
+def _card_of_whole(path) -> dict:
+    return {
+        "name": path.stem,
+        "generation": None,
+        "parameters": None,
+        "recipe": {},
+        "data": {"name": "not known", "split": None},
+        "weights": {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size},
+        "versions": {},
+    }
+
+
+def _read_card(path) -> dict:
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if not {"file", "sha256"} <= card["weights"].keys():
+            raise KeyError("weights")
+        return card
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"The model's card cannot be read. Received: {path} ({error!r}). Train or copy it anew."
+        ) from error
+
+
+def _entry(card) -> dict:
+    """What the manifest says of a card."""
+    facts = {"name": card["name"], "idea": card.get("idea", ""), "parameters": card.get("parameters")}
+    return facts | {"val_psnr": card["training"]["val_psnr"], "metrics": card.get("metrics")}
+
+
+def _manifest() -> dict:
+    """The manifest; without a file it is empty."""
+    if not MANIFEST.is_file():
+        return {"url": None, "default": None, "models": []}
+    return json.loads(MANIFEST.read_text(encoding="utf-8"))
+
+
+def _listed(name) -> dict[str, str]:
+    """By file of a model in the manifest, its sha256."""
+    return {
+        file["file"]: file["sha256"]
+        for entry in _manifest()["models"] if entry["name"] == name
+        for file in entry["files"]
+    }  # fmt: skip
+
+
+def _address(address) -> str | None:
+    return address or os.environ.get("LOWLIGHT_MODELS_URL") or _manifest()["url"]
+
+
+def _fetch(name, file, address):
+    address = _address(address)
+    if not address:
+        raise UserError(
+            f"A file of {name} is missing. Received: no {file} in {MODELS}, and no address to download it from. Give "
+            "--models-url, or set LOWLIGHT_MODELS_URL."
+        )
+    from lowlight.zoo.download import fetch
+
+    fetch(file, _listed(name)[file], MODELS, address)
