@@ -26,7 +26,8 @@ class TrainingSettings:
     model: int | None = None
     """Which model of the ladder, by its number."""
     data: str | None = None
-    """Folder with low/ and high/, or LOL's own folder; or the word synthetic: pairs made from clean photos."""
+    """Folder of pairs: low/ and high/, or a public dataset as it comes (LOL, LOL-v2, LSRW, SID, SICE, FiveK ...), or a CSV
+    file with columns low and high; or the word synthetic: pairs made from clean photos."""
     low: Path | None = None
     """Folder of the dark photos, if the two sides are not in one folder."""
     high: Path | None = None

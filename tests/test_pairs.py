@@ -195,17 +195,16 @@ def test_the_summary_tells_counts_size_brightness_and_all_problems(pairs_folder)
     assert "photo0.png, photo1.png, photo2.png, photo3.png, photo4.png" in text
 
 
-def test_missing_folders_are_refused_and_the_layouts_told(tmp_path):
+def test_missing_folders_are_refused_with_what_is_there(tmp_path):
     assert "no such folder" in refusal(tmp_path / "nowhere")
-    assert "no low and no high folder" in refusal(tmp_path)
+    assert "Received: no photos" in refusal(tmp_path)
     (tmp_path / "low").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "low" / "a.png")
     message = refusal(tmp_path)
-    assert "no high folder" in message
-    assert "a folder with low/" in message
-    assert "DIR/our485/low" in message
+    assert "low with 1 photos (the low side)" in message
+    assert "--low DIR --high DIR" in message
     (tmp_path / "high").mkdir()
-    assert "no photos" in refusal(tmp_path)
+    assert "There are no photos" in refusal(None, low=tmp_path / "low", high=tmp_path / "high")
     assert "no such folder" in refusal(None, low=tmp_path / "low", high=tmp_path / "nowhere")
 
 

@@ -3,35 +3,18 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lowlight.data import scenes
+from lowlight.data import layouts, scenes
+from lowlight.data.layouts import PARTS
+from lowlight.data.matching import Pair, PairError, Pool
 from lowlight.data.validate import BRIGHTER, Look, Problem, check, few, listing
-from lowlight.errors import UserError
-from lowlight.io.photo import list_images, read_rgb
-
-PARTS = ("train", "val", "test")
+from lowlight.io.photo import read_rgb
 
 VALIDATION_SHARE = 0.1
-
-LAYOUTS = "DIR/low + DIR/high, or DIR/our485/low + DIR/our485/high (and DIR/eval15/low + DIR/eval15/high to test on)"
-
-
-class PairError(UserError):
-    """Pairs are missing or broken."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A dark photo and the well-lit one of the same scene."""
-
-    name: str
-    """The file names' common stem, unique within a part of a split."""
-    low: Path
-    high: Path
 
 
 @dataclass(frozen=True)
@@ -43,12 +26,6 @@ class Split:
     test: tuple[Pair, ...]
     source: str
     """How the split came about."""
-
-
-@dataclass
-class _Pool:
-    pairs: dict[str, Pair] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
 
 
 def load_split(
@@ -63,10 +40,11 @@ def load_split(
     Parameters
     ----------
     data : path or None
-        A folder in one of `LAYOUTS`. Its split.json, ``{"train": [names], "val": [...], "test": [...]}``, is used if
-        there is one; else whole scenes go to `val` until it has a tenth of the pairs, and eval15 is `test`.
+        As for `lowlight.data.layouts.read`. The folder's split.json, ``{"train": [names], "val": [...], "test":
+        [...]}``, is used if there is one; else the dataset's own parts for validation and test, such as eval15; and if
+        it has none for validation, whole scenes go to `val` until it has a tenth of the pairs.
     low, high : path, optional
-        The two sides, where they are not in one folder. Partners have the same name; the extension may differ.
+        The two sides, where they are not in one folder or it is not clear which is which.
     skip_bad : bool
         Leave broken pairs out instead of raising.
     announce : callable
@@ -75,7 +53,7 @@ def load_split(
     Returns
     -------
     Split
-        `train` and `val` are never empty; `test` is unless there is an eval15 or a split.json that names one.
+        `train` and `val` are never empty; `test` is unless the dataset or its split.json has one.
 
     Raises
     ------
@@ -83,24 +61,26 @@ def load_split(
         If folders, photos or partners are missing, or a pair is broken: unreadable, of two sizes, the same picture
         twice, low brighter than high, or two different scenes.
     """
-    main, test = _find(data, low, high)
-    listed, notes = None, []
+    reading = layouts.read(data, low, high)
+    pools, listed, notes = reading.pools, None, [reading.said]
     if data and (path := Path(data) / "split.json").is_file():
-        listed = _read_split(path, test)
-        notes = _keep_listed(listed, main, test)
-    pools = [main] if test is None else [main, test]
-    pairs = [pair for pool in pools for pair in pool.pairs.values()]
+        listed = _read_split(path, pools)
+        notes += _keep_listed(listed, pools)
+    pairs = [pair for pool in pools.values() for pair in pool.pairs.values()]
     announce(f"Checking {len(pairs)} pairs ...")
     looks, problems = check(pairs)
-    problems = [problem for pool in pools for problem in pool.problems] + problems
+    problems = [problem for pool in pools.values() for problem in pool.problems] + problems
+    if reading.brighter_left_out:
+        problems, left_out = _without_brighter(problems)
+        notes += left_out
     announce("\n".join([_describe(looks), *notes, *listing(problems)]))
     if problems and not skip_bad:
         raise PairError(_refusal(problems, len(pairs)))
     if problems:
         announce(f"{len(problems)} broken pairs are left out.")
     if not looks:
-        raise PairError(f"There is no whole pair. Received: {data or low}. Understood: {LAYOUTS}.")
-    split = _split_as_listed(listed, main, test, looks) if listed else _split_by_scene(main, test, looks)
+        raise PairError(f"There is no whole pair. Received: {data or low}. Mend the photos, or name another folder.")
+    split = _split_as_listed(listed, pools, looks) if listed else _split_by_scene(pools, looks)
     announce(_describe_split(split, looks))
     return split
 
@@ -129,69 +109,7 @@ def write_split(split: Split, path: Path) -> None:
     part_file.replace(path)
 
 
-def _find(data, low, high) -> tuple[_Pool, _Pool | None]:
-    if low or high:
-        if data or not (low and high):
-            raise PairError(
-                f"Give a folder of pairs, or both of its sides. Received: data {data}, low {low}, high {high}."
-            )
-        return _match(Path(low), Path(high)), None
-    if not data:
-        raise PairError("No folder of pairs was given. Name one.")
-    root = Path(data)
-    _require_folder(root)
-    if (root / "our485").is_dir():
-        test = root / "eval15"
-        return _match_sides(root / "our485"), _match_sides(test) if test.is_dir() else None
-    return _match_sides(root), None
-
-
-def _match_sides(folder) -> _Pool:
-    missing = [side for side in ("low", "high") if not (folder / side).is_dir()]
-    if missing:
-        held = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
-        raise PairError(
-            f"{folder} has no {' and no '.join(missing)} folder. Received: a folder with {few(held) or 'nothing'}. "
-            f"Understood: {LAYOUTS}."
-        )
-    return _match(folder / "low", folder / "high")
-
-
-def _match(low, high) -> _Pool:
-    sides = [_by_stem(low), _by_stem(high)]
-    if low.resolve() == high.resolve():
-        raise PairError(f"Both sides are the same folder. Received: {low} twice. Name the well-lit photos' folder.")
-    pool = _Pool()
-    for name in sides[0] | sides[1]:
-        files = [side.get(name, []) for side in sides]
-        shown = " + ".join(path.name for path in files[0] or files[1])
-        if not all(files):
-            missing = high if files[0] else low
-            pool.problems.append(Problem(name, f"without a partner in {missing}", shown))
-        elif len(files[0]) + len(files[1]) > 2:
-            shown = " + ".join(f"{path.parent.name}/{path.name}" for path in files[0] + files[1])
-            pool.problems.append(Problem(name, "with several files of one name on one side", shown))
-        else:
-            pool.pairs[name] = Pair(name, files[0][0], files[1][0])
-    return pool
-
-
-def _by_stem(folder) -> dict[str, list[Path]]:
-    _require_folder(folder)
-    found: dict[str, list[Path]] = {}
-    for path in list_images(folder):
-        found.setdefault(path.stem, []).append(path)
-    if not found:
-        raise PairError(f"There are no photos in the folder. Received: {folder}. Put photos into it or name another.")
-    return found
-
-
-def _require_folder(folder):
-    if not folder.is_dir():
-        raise PairError(f"There is no such folder. Received: {folder}. Check its name.")
-
-
-def _read_split(path, test) -> dict[str, list[str]]:
+def _read_split(path, pools) -> dict[str, list[str]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         listed = {part: [str(name) for name in content.get(part, [])] for part in PARTS}
@@ -199,25 +117,26 @@ def _read_split(path, test) -> dict[str, list[str]]:
         raise PairError(
             f'{path} is no split. Received: {error}. Write {{"train": [names], "val": [names]}} or delete it.'
         ) from None
-    names = listed["train"] + listed["val"]
-    if test is None:
-        names += listed["test"]
-    elif not listed["test"]:
-        listed["test"] = list(test.pairs)
-    twice = [name for name, times in Counter(names).items() if times > 1]
+    for part in PARTS[1:]:
+        if part in pools and not listed[part]:
+            listed[part] = list(pools[part].pairs)
+    names = [(id(_pool_of(part, pools)), name) for part in PARTS for name in listed[part]]
+    twice = [name for (_, name), times in Counter(names).items() if times > 1]
     if twice:
         raise PairError(f"{path} lists names more than once. Received: {few(twice)}. Keep one of each.")
     return listed
 
 
-def _keep_listed(listed, main, test) -> list[str]:
+def _pool_of(part, pools) -> Pool:
+    """Where a part's pairs are: in its own pool, or with those to train on."""
+    return pools.get(part, pools["train"])
+
+
+def _keep_listed(listed, pools) -> list[str]:
     """Take what split.json does not name out of the pools; say how much, and what it names in vain."""
-    names = {part: set(listed[part]) for part in PARTS}
-    wanted = [(main, names["train"] | names["val"]), (test, names["test"])]
-    if test is None:
-        wanted = [(main, set().union(*names.values()))]
     absent, unused = [], 0
-    for pool, keep in wanted:
+    for pool in pools.values():
+        keep = {name for part in PARTS if _pool_of(part, pools) is pool for name in listed[part]}
         known = set(pool.pairs) | {problem.name for problem in pool.problems}
         absent += sorted(keep - known)
         unused += len(known - keep)
@@ -231,12 +150,17 @@ def _keep_listed(listed, main, test) -> list[str]:
     return notes
 
 
-def _split_as_listed(listed, main, test, looks) -> Split:
-    pools = {"train": main, "val": main, "test": test or main}
+def _without_brighter(problems) -> tuple[list[Problem], list[str]]:
+    kept = [problem for problem in problems if problem.reason != BRIGHTER]
+    count = len(problems) - len(kept)
+    return kept, [f"{count} lows that are brighter than their high are left out."] if count else []
+
+
+def _split_as_listed(listed, pools, looks) -> Split:
     parts = {}
-    for part, pool in pools.items():
-        pairs = (pool.pairs.get(name) for name in listed[part])
-        parts[part] = tuple(pair for pair in pairs if pair in looks)
+    for part in PARTS:
+        known = _pool_of(part, pools).pairs
+        parts[part] = tuple(known[name] for name in listed[part] if known.get(name) in looks)
         if not parts[part] and (listed[part] or part != "test"):
             raise PairError(
                 f"The {part} split is empty. Received: {len(listed[part])} names for it in split.json, none of a whole "
@@ -245,10 +169,14 @@ def _split_as_listed(listed, main, test, looks) -> Split:
     return Split(**parts, source="split.json of the data folder")
 
 
-def _split_by_scene(main, test, looks) -> Split:
-    pairs = [pair for pair in main.pairs.values() if pair in looks]
-    held = [pair for pair in (test.pairs.values() if test else ()) if pair in looks]
-    labels = scenes.group(np.stack([looks[pair].high for pair in pairs + held]))
+def _split_by_scene(pools, looks) -> Split:
+    pairs, val, test = (
+        tuple(pair for pair in (pools[part].pairs.values() if part in pools else ()) if pair in looks) for part in PARTS
+    )
+    if pairs and val:
+        return Split(pairs, val, test, f"the dataset's own parts: {', '.join(pools)}")
+    labels = scenes.group(np.stack([looks[pair].high for pair in pairs + test]))
+    labels = scenes.join(labels, [pair.scene or str(pair.high) for pair in pairs + test])
     own, avoid = labels[: len(pairs)], labels[len(pairs) :]
     count = len(set(own))
     if count < 2:
@@ -260,7 +188,7 @@ def _split_by_scene(main, test, looks) -> Split:
     train = tuple(pair for pair, chosen in zip(pairs, is_val, strict=True) if not chosen)
     val = tuple(pair for pair, chosen in zip(pairs, is_val, strict=True) if chosen)
     source = f"scenes found automatically: {count} in {len(pairs)} pairs; {len(set(own[is_val]))} of them are val"
-    return Split(train, val, tuple(held), source)
+    return Split(train, val, test, source)
 
 
 def _refusal(problems, count) -> str:

@@ -4,7 +4,7 @@ A thumbnail is compared by the rank of its pixels (Spearman's correlation), whic
 alters: a dark photo and its well-lit partner have nearly the same ranks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -60,6 +60,27 @@ def group(thumbnails: np.ndarray) -> np.ndarray:
         for near in likeness > TWIN:
             joined = labels[near]
             labels[np.isin(labels, joined)] = min(joined, default=-1)
+    return labels
+
+
+def join(labels: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Put photos into one scene that are of one name, and with them all that their scenes hold.
+
+    Parameters
+    ----------
+    labels : (N,) int array
+        By `group`.
+    names : N strings
+        What is known to be one scene has one name.
+
+    Returns
+    -------
+    (N,) int array
+    """
+    labels, (_, owner) = labels.copy(), np.unique(names, return_inverse=True)
+    for index in range(owner.max(initial=-1) + 1):
+        joined = labels[owner == index]
+        labels[np.isin(labels, joined)] = joined.min()
     return labels
 
 

@@ -11,7 +11,7 @@ from lowlight.data import scenes
 from lowlight.io.photo import ImageError, read_rgb
 
 if TYPE_CHECKING:
-    from lowlight.data.pairs import Pair
+    from lowlight.data.matching import Pair
 
 SAME_SCENE = 0.5
 """Rank correlation of a low with its high below which they are no pair. The lowest true one is 0.69 in LOL (499
