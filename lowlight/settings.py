@@ -26,7 +26,7 @@ class TrainingSettings:
     model: int | None = None
     """Which model of the ladder, by its number."""
     data: str | None = None
-    """Folder of pairs: low/ and high/, or a public dataset as it comes (LOL, LOL-v2, LSRW, SID, SICE, FiveK ...), or a CSV
+    """Folder of pairs: low/ and high/, or a public dataset as it comes (LOL, LOL-v2, LSRW, SID, SICE, FiveK ...); a CSV
     file with columns low and high; or the word synthetic: pairs made from clean photos."""
     low: Path | None = None
     """Folder of the dark photos, if the two sides are not in one folder."""
