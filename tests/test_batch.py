@@ -22,7 +22,7 @@ class Doubler(Engine):
         self.name = "doubler"
         self.controls, self.scope = frozenset(), nullcontext
 
-    def enhancer(self, pixels, controls, small=None):
+    def enhancer(self, pixels, controls, overview=None):
         white = np.iinfo(pixels.dtype).max
         return np.minimum(pixels.astype(int) * 2, white).astype(pixels.dtype)
 

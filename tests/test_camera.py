@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lowlight.data.camera import EXPOSURES, SMALL, Camera, draw, pixels_of, take
-from lowlight.imaging.srgb import linear
+from lowlight.imaging.srgb import to_linear
 from tests.conftest import scene
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -31,16 +31,16 @@ def test_the_default_camera_takes_the_photo_as_it_is(photo):
 def test_each_stop_halves_the_light(photo):
     low, high = shot(photo, Camera(stops=2))
     np.testing.assert_array_equal(high, photo)
-    np.testing.assert_allclose(linear(low), linear(photo) / 4, atol=0.005)
+    np.testing.assert_allclose(to_linear(low), to_linear(photo) / 4, atol=0.005)
 
 
 def test_noise_has_the_variance_of_its_green_samples_spread_by_demosaicking():
     """Where the mosaic is green, the sample itself stands; elsewhere the mean of four."""
     grey = np.full((200, 200, 3), 188, np.uint8)
-    light = linear(grey)[0, 0, 0]
+    light = to_linear(grey)[0, 0, 0]
     low, _ = shot(grey, Camera(shot=2e-3, read=0.01, sensor=(1.0, 1.0, 1.0)))
     sites = (np.add.outer(np.arange(200), np.arange(200)) % 2 == 1)[1:-1, 1:-1]
-    noise = (linear(low) - light)[1:-1, 1:-1, 1]
+    noise = (to_linear(low) - light)[1:-1, 1:-1, 1]
     assert noise[sites].var() == pytest.approx(2e-3 * light + 1e-4, rel=0.1)
     assert noise[~sites].var() == pytest.approx((2e-3 * light + 1e-4) / 4, rel=0.1)
     assert noise.mean() == pytest.approx(0, abs=1e-3)
@@ -49,7 +49,7 @@ def test_noise_has_the_variance_of_its_green_samples_spread_by_demosaicking():
 def test_white_balance_makes_red_and_blue_noisier():
     grey = np.full((200, 200, 3), 120, np.uint8)
     low, _ = shot(grey, Camera(shot=2e-3, sensor=(2.0, 1.0, 1.0)))
-    spread = linear(low).std(axis=(0, 1))
+    spread = to_linear(low).std(axis=(0, 1))
     assert spread[0] > 1.2 * spread[2]
 
 
@@ -61,9 +61,9 @@ def test_cleaned_noise_is_smoother():
 
 def test_noise_of_a_photo_that_was_scaled_down_since_is_that_of_each_pixel_alone():
     grey = np.full((200, 200, 3), 188, np.uint8)
-    light = linear(grey)[0, 0, 0]
+    light = to_linear(grey)[0, 0, 0]
     low, _ = shot(grey, Camera(shot=2e-3, read=0.01, sensor=(2.0, 1.0, 1.0), mosaic=False))
-    noise = linear(low) - light
+    noise = to_linear(low) - light
     assert noise[..., 1].var() == pytest.approx(2e-3 * light + 1e-4, rel=0.1)
     assert noise[..., 0].var() == pytest.approx(4 * (2e-3 * light / 2 + 1e-4), rel=0.1)
     neighbours = np.corrcoef(noise[:, 1:, 1].ravel(), noise[:, :-1, 1].ravel())[0, 1]
@@ -86,7 +86,7 @@ def test_against_the_light_only_what_is_dim_falls_dark():
     photo = against_the_light()
     low, high = shot(photo, Camera(stops=3, dim_only=0.5))
     np.testing.assert_array_equal(high, photo)
-    assert linear(low[:, :80]) == pytest.approx(linear(photo[:, :80]) / 8, abs=0.01)
+    assert to_linear(low[:, :80]) == pytest.approx(to_linear(photo[:, :80]) / 8, abs=0.01)
     assert np.abs(low[:, 120:].astype(int) - 220).max() <= 3
 
 
@@ -102,9 +102,9 @@ def test_what_is_around_a_lit_subject_is_dark_in_the_truth_too_but_not_around_a_
     np.testing.assert_array_equal(shot(window, Camera(low_key=(0.5, 3)))[1], window)
     photo = np.where(window > 200, np.uint8(150), window)
     low, high = shot(photo, Camera(stops=1, low_key=(0.5, 3)))
-    assert linear(high[:, :80]) == pytest.approx(linear(photo[:, :80]) / 8, abs=0.01)
+    assert to_linear(high[:, :80]) == pytest.approx(to_linear(photo[:, :80]) / 8, abs=0.01)
     assert np.abs(high[:, 120:].astype(int) - 150).max() <= 3
-    assert linear(low) == pytest.approx(linear(high) / 2, abs=0.01)
+    assert to_linear(low) == pytest.approx(to_linear(high) / 2, abs=0.01)
 
 
 def test_a_part_is_taken_as_it_is_in_the_whole():

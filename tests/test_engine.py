@@ -40,7 +40,7 @@ def test_what_the_model_cannot_be_told_is_refused_by_name(engine):
 def test_a_model_with_controls_gets_them(engine, photo, monkeypatch):
     told = []
 
-    def enhancer(pixels, controls, small=None):
+    def enhancer(pixels, controls, overview=None):
         told.append(controls)
         return pixels
 

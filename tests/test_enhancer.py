@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from lowlight.controls import Controls
 from lowlight.errors import UserError
 from lowlight.imaging.exposure import LARGEST_GAIN, gain
-from lowlight.inference.enhancer import Enhancer, spans
+from lowlight.inference.enhancer import Enhancer
+from lowlight.inference.tiling import spans
 from lowlight.networks import architectures
 
 
@@ -55,7 +56,7 @@ def test_tiles_give_what_the_whole_gives_at_any_size(enhancers, height, width, t
 def test_the_weights_of_tiles_add_up_to_one_everywhere(length, tile):
     length, tile = 16 * length, 16 * tile
     total = np.zeros(length)
-    for span in spans(length, tile):
+    for span in spans(length, tile, 16):
         assert span.start % 16 == 0
         assert span.stop - span.start <= tile
         total[span.start : span.stop] += span.weights

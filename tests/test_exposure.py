@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lowlight.controls import RANGES, Controls
 from lowlight.errors import UserError
-from lowlight.imaging.exposure import BLACK, STOP, level, moved, overview, thumbnail
+from lowlight.imaging.exposure import BLACK, STOP, adjust_exposure, exposure_map, overview, thumbnail
 
 
 @settings(deadline=None, max_examples=30)
@@ -67,24 +67,24 @@ def test_of_a_large_photo_an_overview_is_taken_once_it_is_scaled_down():
 def test_a_level_is_the_logarithm_of_each_cells_mean():
     small = np.zeros((64, 64, 3), np.float32)
     small[:8, 8:16] = 0.5
-    found = level(small)
+    found = exposure_map(small)
     assert found.shape == (8, 8, 1)
     assert found[0, 1, 0] == pytest.approx(np.log(0.52))
     assert found[1, 1, 0] == pytest.approx(np.log(0.02))
 
 
 MEANS = np.array([0.0, 0.05, 0.2, 0.45, 0.7, 0.95])
-WISHED = np.log(MEANS + BLACK)
+TARGET = np.log(MEANS + BLACK)
 
 
 def changes(**settings):
-    return moved(WISHED, Controls(**settings)) - WISHED
+    return adjust_exposure(TARGET, Controls(**settings)) - TARGET
 
 
 def test_exposure_moves_all_that_is_not_black_or_white_by_its_stops():
     assert changes(exposure=1)[1:4] == pytest.approx([STOP] * 3)
     assert changes(exposure=-1)[1:] == pytest.approx([-STOP] * 5)
-    assert np.exp(moved(WISHED, Controls(exposure=3))).max() <= 1 + BLACK + 1e-6
+    assert np.exp(adjust_exposure(TARGET, Controls(exposure=3))).max() <= 1 + BLACK + 1e-6
 
 
 def test_shadows_move_dim_cells_alone_and_highlights_bright_ones():
@@ -96,7 +96,7 @@ def test_shadows_move_dim_cells_alone_and_highlights_bright_ones():
 
 @pytest.mark.parametrize("name", ["exposure", "shadows", "highlights"])
 def test_more_stops_are_never_darker(name):
-    maps = [moved(WISHED, Controls(**{name: stops})) for stops in np.linspace(-3, 3, 13)]
+    maps = [adjust_exposure(TARGET, Controls(**{name: stops})) for stops in np.linspace(-3, 3, 13)]
     assert (np.diff(maps, axis=0) >= 0).all()
     assert maps[0].sum() < maps[6].sum() < maps[12].sum()
 

@@ -1,12 +1,12 @@
-"""The global-local graph: it starts from a plain curve, obeys the wish, and keeps what it is told to keep."""
+"""The global-local graph: it starts from a plain curve and obeys the target exposure and the controls."""
 
 import numpy as np
 import pytest
 
 from lowlight.backend import keras
 from lowlight.controls import Controls
-from lowlight.imaging.exposure import WHOLE, level, overview, thumbnail
-from lowlight.imaging.symmetry import turned
+from lowlight.imaging.exposure import WHOLE, exposure_map, overview, thumbnail
+from lowlight.imaging.symmetry import apply_symmetry
 from lowlight.inference.enhancer import Enhancer
 from lowlight.networks import architectures
 
@@ -41,31 +41,31 @@ def picture(height=96, width=128, seed=0):
     return photo
 
 
-def run(model, photo, wished, box=WHOLE, white_balance=1.0):
+def run(model, photo, exposure, box=WHOLE, white_balance=1.0):
     inputs = {
         "photo": photo[None],
         "thumbnail": thumbnail(photo)[None],
         "box": np.array([box], "f4"),
-        "level": wished[None],
+        "level": exposure[None],
         "white_balance": np.full((1, 1), white_balance, "f4"),
         "overview": overview(photo)[None],
     }
     return {name: np.asarray(array)[0] for name, array in model(inputs, training=False).items()}
 
 
-def test_untrained_it_is_the_curve_that_the_wish_asks_for(fresh):
-    """Flat photo of x, wish of w: logit(w) = logit(x) + log(s), so the curve must give w itself."""
+def test_untrained_it_is_the_curve_that_the_target_asks_for(fresh):
+    """Flat photo of x, target of w: logit(w) = logit(x) + log(s), so the curve must give w itself."""
     photo = np.full((64, 64, 3), 0.05, np.float32)
     found = run(fresh, photo, np.full((8, 8, 1), np.log(0.42 + 0.02), "f4"))
     np.testing.assert_allclose(found["base"], 0.42, atol=1e-3)
     np.testing.assert_allclose(found["output"], found["base"], atol=1e-5)
 
 
-def test_black_stays_black_and_white_stays_white_whatever_is_wished(fresh):
+def test_black_stays_black_and_white_stays_white_whatever_the_target(fresh):
     photo = np.full((64, 64, 3), 0.2, np.float32)
     photo[:8], photo[8:16] = 0, 1
-    for wished in (0.1, 0.3, 0.5):
-        base = run(fresh, photo, np.full((8, 8, 1), np.log(wished + 0.02), "f4"))["base"]
+    for exposure in (0.1, 0.3, 0.5):
+        base = run(fresh, photo, np.full((8, 8, 1), np.log(exposure + 0.02), "f4"))["base"]
         assert base[0].max() < 0.02
         assert base[12].min() > 0.99
 
@@ -73,13 +73,13 @@ def test_black_stays_black_and_white_stays_white_whatever_is_wished(fresh):
 def test_a_part_gets_the_curve_that_it_has_in_the_whole(trained):
     """Before cleaning, a pixel depends on itself, its place and the thumbnail alone."""
     photo = picture(96, 128)
-    wished = level(thumbnail(np.sqrt(photo)))
-    whole = run(trained, photo, wished)["base"]
+    exposure = exposure_map(thumbnail(np.sqrt(photo)))
+    whole = run(trained, photo, exposure)["base"]
     inputs = {
         "photo": photo[None, 32:64, 64:128],
         "thumbnail": thumbnail(photo)[None],
         "box": np.array([[32 / 96, 64 / 128, 64 / 96, 1]], "f4"),
-        "level": wished[None],
+        "level": exposure[None],
         "white_balance": np.ones((1, 1), "f4"),
         "overview": overview(photo)[None],
     }
@@ -89,25 +89,25 @@ def test_a_part_gets_the_curve_that_it_has_in_the_whole(trained):
 
 def test_without_white_balance_grey_stays_grey(trained):
     photo = np.repeat(picture()[..., :1], 3, axis=2)
-    wished = np.full((8, 8, 1), -0.9, "f4")
-    assert np.ptp(run(trained, photo, wished)["base"], axis=2).max() > 0.02
-    assert np.ptp(run(trained, photo, wished, white_balance=0.0)["base"], axis=2).max() < 1e-5
+    exposure = np.full((8, 8, 1), -0.9, "f4")
+    assert np.ptp(run(trained, photo, exposure)["base"], axis=2).max() > 0.02
+    assert np.ptp(run(trained, photo, exposure, white_balance=0.0)["base"], axis=2).max() < 1e-5
 
 
-def test_the_enhancer_tells_the_model_what_it_would_be_told_of_the_whole(trained, enhance):
+def test_the_enhancer_gives_the_model_the_inputs_of_the_whole_photo(trained, enhance):
     photo = picture(64, 96)
     padded = np.pad(photo, ((16, 16), (16, 16), (0, 0)), "reflect")
-    wished = np.full((8, 8, 1), -0.8, "f4")
+    exposure = np.full((8, 8, 1), -0.8, "f4")
     inputs = {
         "photo": padded[None],
         "thumbnail": thumbnail(photo)[None],
         "box": np.array([[-16 / 64, -16 / 96, 80 / 64, 112 / 96]], "f4"),
-        "level": wished[None],
+        "level": exposure[None],
         "white_balance": np.ones((1, 1), "f4"),
         "overview": overview(photo)[None],
     }
     expected = np.asarray(trained(inputs)["output"])[0, 16:-16, 16:-16]
-    np.testing.assert_allclose(enhance(photo, wished=wished), np.clip(expected, 0, 1), atol=1e-5)
+    np.testing.assert_allclose(enhance(photo, target_exposure=exposure), np.clip(expected, 0, 1), atol=1e-5)
 
 
 def test_tiles_agree_with_the_whole(trained, enhance):
@@ -132,25 +132,25 @@ def test_strength_blends_from_the_photo_to_the_result(enhance):
 
 def test_less_cleaning_keeps_more_of_what_is_fine_and_leaves_the_brightness(trained, enhance):
     photo = picture()
-    wished = np.full((8, 8, 1), -0.8, "f4")
+    exposure = np.full((8, 8, 1), -0.8, "f4")
     base = np.pad(photo, ((16, 16), (16, 16), (0, 0)), "reflect")
     box = (-16 / 96, -16 / 128, 112 / 96, 144 / 128)
     inputs = {"photo": base[None], "thumbnail": thumbnail(photo)[None], "box": np.array([box], "f4")}
-    inputs |= {"level": wished[None], "white_balance": np.ones((1, 1), "f4"), "overview": overview(photo)[None]}
+    inputs |= {"level": exposure[None], "white_balance": np.ones((1, 1), "f4"), "overview": overview(photo)[None]}
     base = np.clip(np.asarray(trained(inputs)["base"])[0, 16:-16, 16:-16], 0, 1)
-    results = [enhance(photo, Controls(denoise=share), wished) for share in (0, 0.5, 1)]
+    results = [enhance(photo, Controls(denoise=share), exposure) for share in (0, 0.5, 1)]
     far = [np.abs(result - base).mean() for result in results]
     assert far[0] < far[1] < far[2]
     assert results[0].mean() == pytest.approx(results[2].mean(), abs=0.01)
 
 
-def test_at_its_best_a_turned_photo_gives_the_turned_result(trained):
-    """The mean over all turns cannot depend on how the photo was turned; one run does."""
-    best, wished = Enhancer(trained, best=True), np.full((8, 8, 1), -0.8, "f4")
+def test_by_self_ensemble_a_flipped_photo_gives_the_flipped_result(trained):
+    """The mean over all symmetries cannot depend on how the photo lies; one run does."""
+    best, exposure = Enhancer(trained, best=True), np.full((8, 8, 1), -0.8, "f4")
     photo = picture(64, 96)
-    for turn in (3, 5):
-        once = turned(best(photo, wished=wished), turn)
-        np.testing.assert_allclose(best(turned(photo, turn), wished=wished), once, atol=1e-4)
+    for symmetry in (3, 5):
+        once = apply_symmetry(best(photo, target_exposure=exposure), symmetry)
+        np.testing.assert_allclose(best(apply_symmetry(photo, symmetry), target_exposure=exposure), once, atol=1e-4)
 
 
 @pytest.mark.parametrize(("right", "granted"), [(0.0, 0.0), (0.11, 0.11 * 0.104), (0.55, 0.55), (-2.0, -2.0)])
@@ -162,21 +162,21 @@ def test_what_is_nearly_right_stays_and_what_is_far_off_is_granted(fresh, right,
     np.testing.assert_allclose(found["guess"], -0.9 - right + granted, atol=1e-4)
 
 
-def test_the_guess_is_the_mean_over_all_turns_so_that_it_turns_with_the_photo(enhance):
+def test_the_predicted_exposure_is_the_mean_over_all_symmetries_so_that_it_flips_with_the_photo(enhance):
     """One run of the graph depends on how the photo lies."""
     seen = overview(picture(64, 96))
-    for turn in (1, 6):
-        once = turned(enhance.guess_level(seen), turn)
-        np.testing.assert_allclose(enhance.guess_level(turned(seen, turn)), once, atol=1e-5)
-    alone = enhance.guess({"overview": np.stack([turned(seen, turn) for turn in range(8)])})
-    assert np.abs(turned(alone[0], 1) - alone[1]).max() > 1e-3
+    for symmetry in (1, 6):
+        once = apply_symmetry(enhance.predict_exposure(seen), symmetry)
+        np.testing.assert_allclose(enhance.predict_exposure(apply_symmetry(seen, symmetry)), once, atol=1e-5)
+    alone = enhance.predictor({"overview": np.stack([apply_symmetry(seen, symmetry) for symmetry in range(8)])})
+    assert np.abs(apply_symmetry(alone[0], 1) - alone[1]).max() > 1e-3
 
 
 def test_in_half_precision_it_gives_nearly_the_same(trained):
     half = architectures.build("global_local", "mixed_bfloat16", **SMALL)
     half.set_weights(trained.get_weights())
-    photo, wished = picture(), np.full((8, 8, 1), -0.8, "f4")
-    full, fast = run(trained, photo, wished), run(half, photo, wished)
+    photo, exposure = picture(), np.full((8, 8, 1), -0.8, "f4")
+    full, fast = run(trained, photo, exposure), run(half, photo, exposure)
     np.testing.assert_array_equal(full["base"], fast["base"])
     assert fast["output"].dtype == np.float32
     assert np.abs(full["output"] - fast["output"]).mean() < 0.005

@@ -11,9 +11,9 @@ from lowlight.data.loaders import GlobalCrops
 from lowlight.data.pairs import Pair
 from lowlight.data.samplers import CleanSource, PairSource, clean_photos, framing, listed_pairs, window
 from lowlight.errors import UserError
-from lowlight.imaging.exposure import BLACK, WHOLE, level, thumbnail
-from lowlight.imaging.srgb import linear
-from lowlight.imaging.symmetry import TURNS, turned, turned_back, turned_box
+from lowlight.imaging.exposure import BLACK, WHOLE, exposure_map, thumbnail
+from lowlight.imaging.srgb import to_linear
+from lowlight.imaging.symmetry import SYMMETRIES, apply_symmetry, apply_symmetry_to_box, undo_symmetry
 from tests.conftest import write_pair
 
 
@@ -55,22 +55,22 @@ def test_a_scene_tells_of_the_whole_that_its_crop_lies_in(pair):
         assert height == pytest.approx((scene.low[0, 0, 0] - 0.5, scene.low[-1, 0, 0] + 0.5), abs=1)
 
 
-@pytest.mark.parametrize("turn", TURNS)
-def test_a_box_turns_with_its_photo(turn):
-    """The part cut out of the turned photo is the turned part."""
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+def test_a_box_is_flipped_with_its_photo(symmetry):
+    """The part cut out of the flipped photo is the flipped part."""
     photo = ramp(80, 120)
     box = np.array([0.25, 0.5, 0.75, 0.9])
     part = photo[20:60, 60:108]
-    around = turned(photo, turn)
-    top, left, bottom, right = np.round(turned_box(box, turn) * np.tile(around.shape[:2], 2)).astype(int)
-    np.testing.assert_array_equal(around[top:bottom, left:right], turned(part, turn))
+    around = apply_symmetry(photo, symmetry)
+    top, left, bottom, right = np.round(apply_symmetry_to_box(box, symmetry) * np.tile(around.shape[:2], 2)).astype(int)
+    np.testing.assert_array_equal(around[top:bottom, left:right], apply_symmetry(part, symmetry))
 
 
-def test_the_eight_turns_are_all_different():
+def test_the_eight_symmetries_are_all_different():
     photo = ramp(20, 20)
-    assert len({turned(photo, turn).tobytes() for turn in TURNS}) == 8
-    for turn in TURNS:
-        np.testing.assert_array_equal(turned_back(turned(photo, turn), turn), photo)
+    assert len({apply_symmetry(photo, symmetry).tobytes() for symmetry in SYMMETRIES}) == 8
+    for symmetry in SYMMETRIES:
+        np.testing.assert_array_equal(undo_symmetry(apply_symmetry(photo, symmetry), symmetry), photo)
 
 
 def test_batches_have_all_that_the_graph_wants_and_the_same_ones_each_time(pair):
@@ -108,7 +108,7 @@ def test_for_the_guess_alone_no_crop_is_drawn(pair, monkeypatch):
 def test_a_view_tells_of_a_dark_photo_and_how_bright_its_truth_is(pair):
     for seed in range(10):
         view = PairSource([pair]).view(np.random.default_rng(seed))
-        means = (level(view.overview.astype(np.float32)), view.level)
+        means = (exposure_map(view.overview.astype(np.float32)), view.level)
         brightness = [np.exp(mean) - BLACK for mean in means]
         np.testing.assert_allclose(brightness[0] + 100 / 255, brightness[1], atol=2e-3)
 
@@ -119,7 +119,7 @@ def test_views_of_pairs_have_had_more_light_or_less_than_the_photo(tmp_path):
     source = PairSource([Pair("a", tmp_path / "low" / "a.png", tmp_path / "high" / "a.png")], scatter=0.3)
     views = [source.view(np.random.default_rng(seed)) for seed in range(200)]
     values = np.rint([view.overview[0, 0, 0] * 255 for view in views]).astype(int)
-    stops = np.log2(linear(values) / linear(100))
+    stops = np.log2(to_linear(values) / to_linear(100))
     assert stops.mean() == pytest.approx(0, abs=0.07)
     assert stops.std() == pytest.approx(0.3, rel=0.15)
     assert np.ptp([view.level for view in views]) < 1e-5

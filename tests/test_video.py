@@ -265,7 +265,7 @@ def lamp(tmp_path):
 
 def test_brightness_jumps_no_more_than_that_of_the_clip(lamp, tmp_path):
     enhancer = Enhancer(local_model())
-    enhance(lamp, tmp_path / "out.mp4", lambda pixels, small: enhancer(pixels, small=small))
+    enhance(lamp, tmp_path / "out.mp4", lambda pixels, overview: enhancer(pixels, overview=overview))
     jumps = [np.abs(np.diff(np.log(frames_of(path)[0].mean((1, 2, 3))))) for path in (lamp, tmp_path / "out.mp4")]
     assert jumps[1].max() <= jumps[0].max()
     assert jumps[1].mean() <= jumps[0].mean()

@@ -18,7 +18,8 @@ from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 from lowlight.data.synthetic import add_noise, through_jpeg
 from lowlight.imaging.exposure import WHOLE, smoothstep
 from lowlight.imaging.pixels import mean_of_colours
-from lowlight.imaging.srgb import encode, linear
+from lowlight.imaging.srgb import to_linear as linear
+from lowlight.imaging.srgb import to_srgb as encode
 
 SMALL = 128
 """Side in pixels of what stands for the whole photo: pixels of it, not means, as noise lifts what it is clipped at."""

@@ -14,7 +14,8 @@ from lowlight.data.pairs import Pair, read_pair
 from lowlight.data.samplers import Memory, Mixture, Share, Views
 from lowlight.errors import UserError
 from lowlight.imaging.exposure import gain
-from lowlight.imaging.symmetry import turned, turned_box
+from lowlight.imaging.symmetry import apply_symmetry as turned
+from lowlight.imaging.symmetry import apply_symmetry_to_box as turned_box
 from lowlight.io.photo import image_size
 
 from keras.src.legacy.preprocessing.image import ImageDataGenerator  # isort: skip  tf.keras.preprocessing.image, without TF

@@ -11,8 +11,10 @@ import psutil
 from lowlight.data import camera
 from lowlight.data.pairs import Pair, PairError, read_pair
 from lowlight.errors import UserError
-from lowlight.imaging.exposure import THUMBNAIL, WHOLE, level, overview, thumbnail
-from lowlight.imaging.srgb import encode, linear
+from lowlight.imaging.exposure import THUMBNAIL, WHOLE, overview, thumbnail
+from lowlight.imaging.exposure import exposure_map as level
+from lowlight.imaging.srgb import to_linear as linear
+from lowlight.imaging.srgb import to_srgb as encode
 from lowlight.io.photo import list_images, read_rgb
 
 HELD_OUT_EVERY = 6

@@ -32,7 +32,7 @@ from PIL import Image
 
 from lowlight.data import scenes
 from lowlight.errors import UserError
-from lowlight.imaging.srgb import encode, linear
+from lowlight.imaging.srgb import to_linear, to_srgb
 from lowlight.io.photo import list_images, read_rgb
 
 STOPS = (2.0, 4.5)
@@ -117,8 +117,8 @@ def darken(
         balance = tuple(np.exp(rng.uniform(-BALANCE, BALANCE, 3) * (1, 0, 1)))
     if quality is None:
         quality = int(rng.integers(QUALITY[0], QUALITY[1] + 1))
-    light = linear(clean) * np.asarray(balance) / 2**stops
-    return through_jpeg(encode(add_noise(light, rng, shot, read)), quality)
+    light = to_linear(clean) * np.asarray(balance) / 2**stops
+    return through_jpeg(to_srgb(add_noise(light, rng, shot, read)), quality)
 
 
 def add_noise(light: np.ndarray, rng: np.random.Generator, shot: float, read: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How bright a photo is and should be, decided once for the whole photo so that its parts agree."""
+"""Exposure: how bright a photo is and should be, as one gain or a map, for the whole photo so that its parts agree."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from lowlight.controls import Controls
 from lowlight.imaging.pixels import as_float, bands, mean_of_colours
 
-LEVEL = 0.4
+TARGET_MEAN = 0.4
 """The mean, on [0, 1], to which a photo is brought: near the mean of well-lit photos."""
 
 LARGEST_GAIN = 25.0
@@ -21,27 +21,27 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 """Top, left, bottom and right of all of a photo, in shares of its sides."""
 
 OVERVIEW = 5
-"""Channels of what the guess of brightness sees of the whole photo: `overview` tells which."""
+"""Channels of what exposure is predicted from: `overview` says which."""
 
 OVERVIEW_PIXELS = 2**20
-"""Of larger photos an overview is taken once they are scaled down to about this, so that grain and texture, which are
+"""Of larger photos an overview is taken once they are scaled down to about this, so that noise and texture, which are
 finer the more pixels there are, mean the same."""
 
 CELLS = 8
-"""A map of brightness has so many cells along each side, whatever the photo's shape."""
+"""Cells along each side of an exposure map, whatever the photo's shape."""
 
 BLACK = 0.02
 """Added to a cell's brightness before its logarithm is taken: about the least that one sees in a print."""
 
 STOP = np.log(2) / 2.2
-"""A stop in terms of a map: twice the light is 2 ** (1 / 2.2) times the value in an sRGB file."""
+"""A stop in an exposure map: twice the light is 2 ** (1 / 2.2) times the value in an sRGB file."""
 
 DIM, BRIGHT = 0.25, 0.65
 """Cells whose mean is at most the one are shadows, at least the other highlights; between them, partly both."""
 
 
 def gain(photo: np.ndarray) -> np.float32:
-    """Factor that brings the mean of a whole photo to `LEVEL`.
+    """Factor that brings the mean of a whole photo to `TARGET_MEAN`.
 
     Parameters
     ----------
@@ -51,10 +51,10 @@ def gain(photo: np.ndarray) -> np.float32:
     Returns
     -------
     numpy.float32
-        Between `LEVEL` (a white photo) and `LARGEST_GAIN` (a black one).
+        Between `TARGET_MEAN` (a white photo) and `LARGEST_GAIN` (a black one).
     """
     mean = float(np.mean(photo, dtype=np.float64)) / (1 if photo.dtype.kind == "f" else np.iinfo(photo.dtype).max)
-    return np.float32(LEVEL / max(mean, LEVEL / LARGEST_GAIN))
+    return np.float32(TARGET_MEAN / max(mean, TARGET_MEAN / LARGEST_GAIN))
 
 
 def thumbnail(photo: np.ndarray, box: Sequence[float] = WHOLE, side: int = THUMBNAIL) -> np.ndarray:
@@ -74,7 +74,7 @@ def thumbnail(photo: np.ndarray, box: Sequence[float] = WHOLE, side: int = THUMB
     (side, side, 3) float32 array in [0, 1]
     """
     height, width, channels = photo.shape
-    rows, columns = _shares(height, box[0], box[2], side), _shares(width, box[1], box[3], side)
+    rows, columns = _cell_weights(height, box[0], box[2], side), _cell_weights(width, box[1], box[3], side)
     flat = np.zeros((side, width * channels), np.float32)
     for band in bands(height, width):
         flat += rows[:, band] @ as_float(photo[band]).reshape(-1, width * channels)
@@ -82,9 +82,9 @@ def thumbnail(photo: np.ndarray, box: Sequence[float] = WHOLE, side: int = THUMB
 
 
 def overview(photo: np.ndarray) -> np.ndarray:
-    """What tells how bright a photo was meant to be: its thumbnail, and what a mean hides.
+    """What the exposure of a photo is predicted from: its thumbnail, and what a mean hides.
 
-    A photo that is dark by intent still has bright lamps; one that is underexposed has none, and grain.
+    A photo that is dark by intent still has bright lamps; one that is underexposed has none, and noise.
 
     Parameters
     ----------
@@ -95,23 +95,23 @@ def overview(photo: np.ndarray) -> np.ndarray:
     -------
     (64, 64, `OVERVIEW`) float32 array in [0, 1]
         Of each cell: the means of red, green and blue; how bright its brightest pixels are, as the power mean of the
-        largest of the three with an exponent of 8; and its grain, the mean of half of |a - b - c + d| over squares of
+        largest of the three with an exponent of 8; and its noise, the mean of half of |a - b - c + d| over squares of
         2x2 pixels, which is the standard deviation of white noise times 0.8, and 0 for level and upright edges.
     """
     photo = _scaled_down(photo, max(1, math.isqrt(photo.shape[0] * photo.shape[1] // OVERVIEW_PIXELS)))
     height, width = photo.shape[:2]
-    rows, columns = _shares(height, 0, 1, THUMBNAIL), _shares(width, 0, 1, THUMBNAIL)
+    rows, columns = _cell_weights(height, 0, 1, THUMBNAIL), _cell_weights(width, 0, 1, THUMBNAIL)
     flat = np.zeros((THUMBNAIL, width * OVERVIEW), np.float32)
     for band in bands(height, width):
-        seen = _seen(as_float(photo[band.start : band.stop + 1]), band.stop - band.start)
-        flat += rows[:, band] @ seen.reshape(-1, width * OVERVIEW)
+        features = _features(as_float(photo[band.start : band.stop + 1]), band.stop - band.start)
+        flat += rows[:, band] @ features.reshape(-1, width * OVERVIEW)
     means = np.einsum("jw,iwc->ijc", columns, flat.reshape(THUMBNAIL, width, OVERVIEW), optimize=True)
     means[..., 3] **= 1 / 8
     return means.astype(np.float32)
 
 
-def level(small: np.ndarray) -> np.ndarray:
-    """Map of brightness: the logarithm of each cell's mean + `BLACK`.
+def exposure_map(small: np.ndarray) -> np.ndarray:
+    """Exposure map: the logarithm of each cell's mean + `BLACK`.
 
     Parameters
     ----------
@@ -128,13 +128,13 @@ def level(small: np.ndarray) -> np.ndarray:
     return np.log(means + BLACK)[..., None].astype(np.float32)
 
 
-def moved(wished: np.ndarray, controls: Controls) -> np.ndarray:
-    """A wish, moved by stops: all of it (`exposure`), or its dim or bright cells alone (`shadows`, `highlights`).
+def adjust_exposure(target: np.ndarray, controls: Controls) -> np.ndarray:
+    """Change a target exposure map by stops, all of it or only its dim (`shadows`) or bright (`highlights`) cells.
 
     Parameters
     ----------
     wished : (8, 8, 1) float array
-        As a model guesses it.
+        As a model predicts it.
     controls : Controls
 
     Returns
@@ -142,9 +142,9 @@ def moved(wished: np.ndarray, controls: Controls) -> np.ndarray:
     (8, 8, 1) float32 array
         No darker than black, no brighter than white.
     """
-    bright = smoothstep((np.exp(wished) - BLACK - DIM) / (BRIGHT - DIM))
+    bright = smoothstep((np.exp(target) - BLACK - DIM) / (BRIGHT - DIM))
     stops = controls.exposure + controls.shadows * (1 - bright) + controls.highlights * bright
-    return np.clip(wished + STOP * stops, np.log(BLACK), np.log(1 + BLACK)).astype(np.float32)
+    return np.clip(target + STOP * stops, np.log(BLACK), np.log(1 + BLACK)).astype(np.float32)
 
 
 def smoothstep(t: np.ndarray) -> np.ndarray:
@@ -165,18 +165,18 @@ def _scaled_down(photo, factor) -> np.ndarray:
     return means
 
 
-def _seen(pixels, height) -> np.ndarray:
+def _features(pixels, height) -> np.ndarray:
     """(height, W, 5): what an overview takes the means of, from as many rows of a photo and the next one."""
     crossed = pixels[1:, 1:] - pixels[1:, :-1] - pixels[:-1, 1:] + pixels[:-1, :-1]
-    grain = np.zeros((height, pixels.shape[1], 1), np.float32)
-    grain[: len(crossed), : crossed.shape[1], 0] = mean_of_colours(np.abs(crossed)) / 2
+    noise = np.zeros((height, pixels.shape[1], 1), np.float32)
+    noise[: len(crossed), : crossed.shape[1], 0] = mean_of_colours(np.abs(crossed)) / 2
     pixels = pixels[:height]
     # As max over the last axis, which NumPy is slow to reduce when it is that short.
     brightest = np.maximum(np.maximum(pixels[..., :1], pixels[..., 1:2]), pixels[..., 2:])
-    return np.concatenate([pixels, brightest**8, grain], axis=2)
+    return np.concatenate([pixels, brightest**8, noise], axis=2)
 
 
-def _shares(length, start, stop, cells) -> np.ndarray:
+def _cell_weights(length, start, stop, cells) -> np.ndarray:
     """(cells, length): the share that each pixel of a side has in the mean of each cell from `start` to `stop`."""
     edges = np.linspace(start * length, stop * length, cells + 1)
     pixels = np.arange(length)

@@ -72,7 +72,7 @@ class Engine:
             )
 
     def enhance(
-        self, photo: Photo, controls: Controls, compare: bool = False, small: np.ndarray | None = None
+        self, photo: Photo, controls: Controls, compare: bool = False, overview: np.ndarray | None = None
     ) -> Photo:
         """Enhance a photo; what belongs to it stays.
 
@@ -83,7 +83,7 @@ class Engine:
             As `check` allows them.
         compare : bool
             Put the photo and its result side by side.
-        small : (64, 64, 5) float32 array, optional
+        overview : (64, 64, 5) float32 array, optional
             As for `lowlight.inference.enhancer.Enhancer`.
 
         Returns
@@ -92,7 +92,7 @@ class Engine:
             Of levels if `photo` is, which wait in a quarter of the memory that floats take; else of floats.
         """
         with self.scope():
-            pixels, alpha = self.enhancer(photo.pixels, controls, small=small), photo.alpha
+            pixels, alpha = self.enhancer(photo.pixels, controls, overview=overview), photo.alpha
         if compare:
             pixels = np.concatenate([photo.pixels, pixels], axis=1)
             alpha = None if alpha is None else np.concatenate([alpha, alpha], axis=1)

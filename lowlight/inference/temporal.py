@@ -1,11 +1,11 @@
-"""What is decided for a whole frame of a clip: smoothed over the time around it so that brightness does not flicker."""
+"""Temporal smoothing of what is decided for each frame of a clip, so that brightness does not flicker."""
 
 from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 import numpy as np
 
-from lowlight.imaging.exposure import BLACK, level, overview, thumbnail
+from lowlight.imaging.exposure import BLACK, exposure_map, overview, thumbnail
 
 SECONDS = 5.0
 """Standard deviation of the time around a frame by which is decided: a lasting change of the light is followed within
@@ -48,7 +48,7 @@ class Smoothing:
 
     def __init__(self) -> None:
         self.shots: list[Shot] = []
-        self.level: np.ndarray | None = None
+        self.exposure_map: np.ndarray | None = None
 
     def add(self, pixels: np.ndarray, time: float) -> None:
         """Take the next frame in.
@@ -61,10 +61,10 @@ class Smoothing:
             When it is shown, in seconds.
         """
         every = max(1, min(pixels.shape[:2]) // COARSE)
-        now = level(thumbnail(pixels[::every, ::every]))
-        if self.level is None or np.median(np.abs(now - self.level)) > CUT:
+        now = exposure_map(thumbnail(pixels[::every, ::every]))
+        if self.exposure_map is None or np.median(np.abs(now - self.exposure_map)) > CUT:
             self.shots.append(Shot(time, [], []))
-        self.level = now
+        self.exposure_map = now
         times, overviews = self.shots[-1][1:]
         if not times or time - times[-1] >= STEP:
             times.append(time)

@@ -13,7 +13,7 @@ from skimage.exposure import equalize_hist
 
 from lowlight.data.pairs import Pair, read_pair
 from lowlight.errors import UserError
-from lowlight.imaging.exposure import level, thumbnail
+from lowlight.imaging.exposure import exposure_map, thumbnail
 from lowlight.metrics import quality
 
 Method = Callable[[np.ndarray], np.ndarray]
@@ -57,7 +57,8 @@ def evaluate(
     -------
     list of dict
         For each pair, in order: `name`, and the metrics of `lowlight.metrics.quality.score`; for an enhancer that
-        takes a wish also `psnr_told` and `ssim_told`, when it is told the truth's `lowlight.imaging.exposure.level`.
+        takes a target exposure also `psnr_oracle` and `ssim_oracle`, when that is the truth's
+        (`lowlight.imaging.exposure.exposure_map`).
 
     Raises
     ------
@@ -78,7 +79,7 @@ def evaluate(
             photo = low.astype(np.float32) / 255
             output, told = _finite(method(photo), pair), None
             if getattr(method, "takes_level", False):
-                told = quality.to_8_bits(method(photo, wished=level(thumbnail(truth))))  # type: ignore[call-arg]
+                told = quality.to_8_bits(method(photo, wished=exposure_map(thumbnail(truth))))  # type: ignore[call-arg]
             scores.append(pool.submit(_score, truth, quality.to_8_bits(output), told, with_ssim))
             if len(scores) > workers:  # or the photos that wait for their score would fill the memory
                 scores[-workers - 1].result()

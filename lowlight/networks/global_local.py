@@ -9,7 +9,8 @@ by feature-wise scale and shift (Perez et al. 2018, FiLM) what the whole photo i
 import numpy as np
 
 from lowlight.backend import computing, keras, layers, ops
-from lowlight.imaging.exposure import BLACK, CELLS, LARGEST_GAIN, LEVEL, OVERVIEW, THUMBNAIL
+from lowlight.imaging.exposure import BLACK, CELLS, LARGEST_GAIN, OVERVIEW, THUMBNAIL
+from lowlight.imaging.exposure import TARGET_MEAN as LEVEL
 from lowlight.networks.blocks import conv, residual_decoder, residual_encoder
 
 DARKEST, BRIGHTEST = 1e-3, 0.97

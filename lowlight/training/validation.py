@@ -6,7 +6,8 @@ import numpy as np
 
 from lowlight.backend import ops
 from lowlight.data.pairs import Pair, read_pair
-from lowlight.imaging.exposure import level, thumbnail
+from lowlight.imaging.exposure import exposure_map as level
+from lowlight.imaging.exposure import thumbnail
 from lowlight.inference.enhancer import Enhancer
 from lowlight.metrics import quality
 from lowlight.metrics.evaluate import mean
@@ -34,8 +35,8 @@ def validate(enhancer: Enhancer, pairs: Sequence[Pair], loss: Callable, told: bo
         photo, truth = low.astype(np.float32) / 255, high.astype(np.float32) / 255
         output = enhancer(photo)
         row = quality.score(truth, output, with_ssim=False)
-        if enhancer.takes_level and told:
-            output = enhancer(photo, wished=level(thumbnail(truth)))
+        if enhancer.takes_exposure_map and told:
+            output = enhancer(photo, target_exposure=level(thumbnail(truth)))
             row["psnr_told"] = quality.psnr(truth, output)
         row["loss"] = float(ops.convert_to_numpy(loss(truth[None], output[None]))[0])
         rows.append(row)
