@@ -176,12 +176,6 @@ def test_a_clip_that_was_held_sideways_is_set_upright(tmp_path):
     assert pixels[34:].max() < 10
 
 
-def test_of_odd_sides_the_last_pixels_are_left_out(tmp_path):
-    source = write_clip(tmp_path / "a.mp4", [scene(0)] * 2, sound=False)
-    enhance(source, tmp_path / "b.mp4", lambda pixels, small: pixels[:45, :63])
-    assert frames_of(tmp_path / "b.mp4")[0].shape == (2, 44, 62, 3)
-
-
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
 def test_a_clip_that_is_cut_short_is_refused_before_work_starts(tmp_path, ending):
     rng = np.random.default_rng(0)

@@ -111,6 +111,8 @@ def _read(task, engine, settings):
         height, width = task.photo.pixels.shape[:2]
         task.facts |= {"width": width, "height": height}
     task.facts["in_bytes"] = source.stat().st_size
+    if notes := getattr(task.photo, "notes", ()):
+        task.facts["notes"] = list(notes)
 
 
 def _enhance(task, engine, settings, bar):

@@ -83,6 +83,8 @@ class Tally:
                 raise UserError(
                     f"The JSON cannot be written. Received: {error}. Make room, and run it again."
                 ) from error
+        for note in task.facts.get("notes", ()):
+            print(_line(f"note: {source}: {note}"), file=sys.stderr)
         if status == FAILED:
             print(f"failed: {_line(reason)}", file=sys.stderr)
         elif status == PLANNED:

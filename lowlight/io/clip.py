@@ -1,0 +1,394 @@
+"""Clips in and out: what a file says of its pictures, its frames upright as RGB, and frames as H.264 or HEVC."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lowlight.io.photo import LARGEST_MEGAPIXELS, ImageError
+
+CODECS = {8: "libx264", 10: "libx265", 12: "libx265"}
+"""By the bits of a channel: H.264 shows everywhere, and of more than 8 bits HEVC is what players know."""
+
+OPTIONS: dict[str, dict[str, str]] = {
+    "libx264": {"crf": "18", "preset": "medium", "bf": "0"},
+    "libx265": {"crf": "18", "preset": "fast", "bf": "0", "x265-params": "log-level=none"},
+}
+"""A loss that is hardly seen. Without B-frames packets are in the order of their times: segments just add up."""
+
+MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
+"""Names that FFmpeg's scaler has for colour matrices, by their numbers (AVColorSpace); it takes "auto" for others."""
+
+SITED = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg", "prores", "dvvideo")
+"""Codecs whose frames of 4:2:0 say where between pixels their colour lies. What does not say it is read as if it were
+in the middle, and must be written so, for it to be shown where it was."""
+
+RGB, BT709 = 0, 1
+"""Of AVColorSpace."""
+
+PQ, HLG = 16, 18
+"""Curves of HDR, of AVColorTransferCharacteristic."""
+
+LIMITED, FULL = 1, 2
+"""The range of video levels, 16 to 235, and that of all levels, as FFmpeg numbers them."""
+
+PQ_M1, PQ_M2, PQ_C1, PQ_C2, PQ_C3 = 0.1593017578125, 78.84375, 0.8359375, 18.8515625, 18.6875
+
+HLG_A, HLG_B, HLG_C = 0.17883277, 0.28466892, 0.55991073
+
+HLG_PEAK = 1000.0
+"""Nits that full HLG stands for here (ITU-R BT.2408): brighter light of a PQ clip is cut off there."""
+
+SCALER_WHITE = 255 << 8
+"""What FFmpeg's scaler has for white of video levels in RGB of 16 bits, and takes for it."""
+
+OFTEN_LIMITED = ("h264", "hevc", "vp9", "av1")
+"""Codecs whose grey has video levels unless it is said to be full; the scaler takes all grey for full."""
+
+MISSING = 0.5
+"""Seconds that a whole clip may be shorter than its header says."""
+
+
+class Frame(NamedTuple):
+    """A frame of a clip."""
+
+    pixels: np.ndarray
+    """(H, W, 3) uint8, or uint16 where the clip has more than 8 bits; upright, and with its own colours, but PQ, in
+    which a dark scene hardly looks dark, as HLG."""
+    pts: int
+    """When it is shown, in units of the clip's time base; each later than the one before."""
+    turned: bool
+    """Whether it had lain on its side."""
+
+
+class Head(NamedTuple):
+    """What a clip says of its pictures."""
+
+    base: Fraction
+    """Seconds in a unit of time."""
+    rate: Fraction
+    """Frames a second, on average."""
+    aspect: Fraction
+    """Width of a pixel by its height, before it is turned."""
+    colours: tuple[int, int, int]
+    """Matrix, primaries and curve, as FFmpeg numbers them."""
+    depth: int
+    """Bits a channel that are kept: 8, 10 or 12."""
+    chroma: str
+    """Where colour is kept: "444" at each pixel, "422" at half the width, "420" at half of both sides."""
+    frames: int
+    """About how many there are."""
+    siting: str
+    """Where written colour lies that two pixels share: "left" of them, as players take it, or in the "center"."""
+    notes: tuple[str, ...]
+    """What is not kept, each as a phrase."""
+
+
+def read_head(path: Path) -> Head:
+    """What a clip says of its pictures, after a look at all its packets.
+
+    Raises
+    ------
+    ImageError
+        If the file is no clip, is cut short or too large, or PyAV is not installed.
+    """
+    with reading(path) as container:
+        stream = container.streams.best("video")
+        codec = stream.codec_context
+        if codec.width * codec.height > LARGEST_MEGAPIXELS * 1e6:
+            size = f"{codec.width}x{codec.height}"
+            raise ImageError(f"{path} is too large: {size} pixels, above {LARGEST_MEGAPIXELS} megapixels.")
+        form = codec.format
+        if form is None or not codec.width * codec.height:
+            raise ImageError(f"{path} cannot be read: it does not say what its pictures are like, or is broken.")
+        colours = (BT709 if codec.colorspace == RGB else codec.colorspace, codec.color_primaries, codec.color_trc)
+        bits = max(part.bits for part in form.components)
+        chroma = _chroma(form, bits)
+        depth = 10 if colours[2] in (PQ, HLG) else 8
+        return Head(
+            base=stream.time_base,
+            rate=stream.average_rate or Fraction(30),
+            aspect=stream.sample_aspect_ratio or Fraction(1),
+            colours=colours,
+            depth=next((kept for kept in CODECS if kept >= max(bits, depth)), max(CODECS)),
+            chroma=chroma,
+            frames=_count(container, stream, path),
+            siting="left" if codec.name in SITED and (codec.name, chroma) != ("hevc", "422") else "center",
+            notes=_notes(container, stream, form),
+        )
+
+
+def read_frames(path: Path) -> Iterator[Frame]:
+    """The frames of a clip.
+
+    Raises
+    ------
+    ImageError
+        If one cannot be read.
+    """
+    from av.video.reformatter import VideoReformatter
+
+    with reading(path) as container:
+        stream = container.streams.best("video")
+        stream.thread_type = "AUTO"
+        step = max(1, round(1 / (stream.average_rate or Fraction(30)) / stream.time_base))
+        scaler, last = VideoReformatter(), None
+        for frame in container.decode(stream):
+            pts = frame.pts
+            if pts is None or (last is not None and pts <= last):
+                pts = 0 if last is None else last + step
+            matrix = _display_matrix(frame)
+            pixels = _upright(_pixels(frame, scaler, stream.codec_context), matrix)
+            yield Frame(pixels, pts, _is_turned(matrix))
+            last = pts
+
+
+class Encoder:
+    """Frames as a file of their own: under a temporary name until it is whole, in the clip's units of time.
+
+    NUT, for it alone holds times in any unit.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    head : Head
+        Of the clip that the frames come from: its depth, colours, rate and times are kept.
+    target : Path
+        Which file is named in an error.
+    """
+
+    def __init__(self, path: Path, head: Head, target: Path):
+        import av
+
+        self.path, self.head, self.target = path, head, target
+        self.part = path.with_suffix(".part")
+        self.shape: tuple[int, ...] = ()
+        self.graph: Any = None
+        codec = CODECS[head.depth]
+        with writing(target):
+            self.file = av.open(str(self.part), "w", format="nut")
+            self.stream: Any = self.file.add_stream(codec, rate=head.rate, options=OPTIONS[codec])
+
+    def add(self, pixels: np.ndarray, frame: Frame) -> None:
+        """Take the result of a frame, (H, W, 3) uint8 or uint16."""
+        import av
+
+        form = "rgb24"
+        if pixels.dtype == np.uint16:
+            pixels, form = np.take(_as_written(self.head.colours[2]), pixels), "rgb48le"
+        encoder = self.stream.codec_context
+        if not encoder.is_open:
+            self._set_up(encoder, pixels.shape, frame.turned)
+        with writing(self.target):
+            if pixels.shape != self.shape:  # a clip's frames may change their size: the first ones' is kept
+                self.shape, self.graph = pixels.shape, self._make_graph(encoder, pixels.shape, form)
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=form)
+            picture.pts, picture.time_base = frame.pts, self.head.base
+            self.graph.push(picture)
+            self.file.mux(self.stream.encode(self.graph.pull()))
+
+    def close(self) -> None:
+        """Write what is left, and give the file its name."""
+        with writing(self.target):
+            self.file.mux(self.stream.encode(None))
+            self.file.close()
+            self.part.replace(self.path)
+
+    def _set_up(self, encoder, shape, turned):
+        """Colour that two pixels share has no place where a side is odd: there each has its own."""
+        head = self.head
+        height, width = shape[:2]
+        chroma = "444" if height % 2 or width % 2 else head.chroma
+        encoder.width, encoder.height = width, height
+        encoder.pix_fmt = f"yuv{chroma}p" + (f"{head.depth}le" if head.depth > 8 else "")
+        encoder.time_base, encoder.framerate = head.base, head.rate
+        encoder.sample_aspect_ratio = 1 / head.aspect if turned else head.aspect
+        encoder.colorspace, encoder.color_primaries, encoder.color_trc = head.colours
+        encoder.color_range = LIMITED
+
+    def _make_graph(self, encoder, shape, form):
+        """From RGB to what is encoded; PyAV's own conversion cannot say where colour is to lie."""
+        import av
+
+        graph, (height, width) = av.filter.Graph(), shape[:2]
+        scale = {
+            "w": encoder.width,
+            "h": encoder.height,
+            "flags": "bicubic+accurate_rnd+full_chroma_inp+full_chroma_int",
+            "out_color_matrix": MATRICES.get(self.head.colours[0], "auto"),
+            "out_range": "limited",
+            "out_chroma_loc": self.head.siting,
+        }
+        graph.link_nodes(
+            graph.add_buffer(width=width, height=height, format=av.VideoFormat(form), time_base=self.head.base),
+            graph.add("scale", ":".join(f"{name}={value}" for name, value in scale.items())),
+            graph.add("format", f"pix_fmts={encoder.pix_fmt}"),
+            graph.add("buffersink"),
+        ).configure()
+        return graph
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Any]:
+    """The opened clip; what goes wrong with it, then or later, is told in one line."""
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        raise ImageError(f"{path} needs av to be read. Install it: pip install av") from error
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ImageError(f"{path} is not a clip, whatever its name says: there is no picture in it.")
+            yield container
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise ImageError(f"{path} cannot be read: {_reason(error)}.") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What goes wrong with a file that is written is told in one line."""
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise ImageError(f"{path} cannot be written: {_reason(error)}.") from error
+
+
+def _reason(error) -> str:
+    return getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+
+
+def _accurate() -> int:
+    """Without these, FFmpeg's scaler makes pictures 1.2 levels of 255 too dark and smears their colour."""
+    from av.video.reformatter import Interpolation as How
+
+    return int(How.BICUBIC | How.ACCURATE_RND | How.FULL_CHR_H_INT | How.FULL_CHR_H_INP)
+
+
+def _pixels(frame, scaler, codec) -> np.ndarray:
+    """As RGB, (H, W, 3) uint8 or uint16, from black to white."""
+    form = frame.format
+    bits = max(part.bits for part in form.components)
+    deep = bits > 8 or codec.color_trc == PQ
+    top = 65535 if deep else 255
+    full, grey = frame.color_range == FULL, len(form.components) < 3
+    black, white = 0, top
+    if grey and not full and codec.name in OFTEN_LIMITED:
+        black, white = (16 << 8, 235 << 8) if deep else (16, 235)
+    elif deep and not form.is_rgb:
+        white = ((1 << bits) - 1) << (16 - bits) if full or grey else SCALER_WHITE
+    pixels = scaler.reformat(frame, format="rgb48le" if deep else "rgb24", interpolation=_accurate()).to_ndarray()
+    if (black, white) == (0, top) and codec.color_trc != PQ:
+        return pixels
+    return np.take(_as_read(top, black, white, codec.color_trc), pixels)
+
+
+def _chroma(form, bits) -> str:
+    """As in the clip; but of 8 bits, where 4:2:2 shows in few players, at half of both sides."""
+    if form.is_rgb:
+        return "444"
+    if len(form.components) < 3:
+        return "420"
+    halves = form.chroma_width(16) < 16, form.chroma_height(16) < 16
+    if halves == (False, False):
+        return "444"
+    return "422" if halves == (True, False) and bits > 8 else "420"
+
+
+def _notes(container, stream, form) -> tuple[str, ...]:
+    notes = []
+    if max(part.bits for part in form.components) > max(CODECS):
+        notes.append(f"its depth is kept to {max(CODECS)} bits")
+    if any(part.is_alpha for part in form.components) or stream.metadata.get("alpha_mode") == "1":
+        notes.append("its transparency is left out")
+    if container.streams.subtitles:
+        notes.append("its subtitles are left out")
+    return tuple(notes)
+
+
+def _display_matrix(frame) -> tuple[int, int, int, int]:
+    """The part of it that turns: (a, b, c, d), for a point to be shown at (a x + c y, b x + d y)."""
+    for data in frame.side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            values = np.frombuffer(bytes(data), "<i4").tolist()
+            return values[0], values[1], values[3], values[4]
+    return 1, 0, 0, 1
+
+
+def _is_turned(matrix) -> bool:
+    a, b, c, d = matrix
+    return abs(b) + abs(c) > abs(a) + abs(d)
+
+
+def _upright(pixels, matrix) -> np.ndarray:
+    """As the display matrix says, to the nearest quarter turn; mirrored where it mirrors."""
+    a, b, c, d = matrix
+    rightwards, downwards = a, d
+    if _is_turned(matrix):
+        pixels, rightwards, downwards = pixels.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(pixels[:: -1 if downwards < 0 else 1, :: -1 if rightwards < 0 else 1])
+
+
+@cache
+def _as_read(top: int, black: int, white: int, curve: int) -> np.ndarray:
+    """What levels up to `top` mean that the scaler gives: a table of as many, from black to white, and PQ as HLG."""
+    levels = np.clip((np.arange(top + 1) - black) / (white - black), 0, 1)
+    return _rounded(_hlg(_light_of_pq(levels)) if curve == PQ else levels, top)
+
+
+@cache
+def _as_written(curve: int) -> np.ndarray:
+    """From levels of 16 bits to what the scaler takes for them."""
+    levels = np.linspace(0, 1, 65536)
+    return _rounded(_pq(_light_of_hlg(levels)) if curve == PQ else levels, SCALER_WHITE)
+
+
+def _rounded(levels, top) -> np.ndarray:
+    return np.rint(np.clip(levels, 0, 1) * top).astype(np.uint8 if top == 255 else np.uint16)
+
+
+def _light_of_pq(levels) -> np.ndarray:
+    """Its inverse curve (SMPTE ST 2084), of which `HLG_PEAK` is 1."""
+    root = levels ** (1 / PQ_M2)
+    return 10000 / HLG_PEAK * (np.maximum(root - PQ_C1, 0) / (PQ_C2 - PQ_C3 * root)) ** (1 / PQ_M1)
+
+
+def _pq(light) -> np.ndarray:
+    power = (light * HLG_PEAK / 10000) ** PQ_M1
+    return ((PQ_C1 + PQ_C2 * power) / (1 + PQ_C3 * power)) ** PQ_M2
+
+
+def _hlg(light) -> np.ndarray:
+    """Its curve for the camera (ITU-R BT.2100)."""
+    bright = HLG_A * np.log(np.maximum(12 * light, 1) - HLG_B) + HLG_C
+    return np.where(light <= 1 / 12, np.sqrt(3 * light), bright)
+
+
+def _light_of_hlg(levels) -> np.ndarray:
+    return np.where(levels <= 0.5, levels**2 / 3, (np.exp((levels - HLG_C) / HLG_A) + HLG_B) / 12)
+
+
+def _count(container, stream, path) -> int:
+    """How many frames a clip has, about, from a look at all its packets.
+
+    Raises
+    ------
+    ImageError
+        If it is shorter than its header says, or ends within a packet.
+    """
+    frames, end, whole = 0, 0.0, False
+    for packet in container.demux():
+        if packet.pts is not None:
+            frames += packet.stream is stream and not packet.is_discard
+            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            whole = not packet.is_corrupt
+    told = ((container.start_time or 0) + (container.duration or 0)) / 1e6
+    if not whole or end < told - MISSING:
+        raise ImageError(f"{path} is cut short: its header tells of {told:.1f} s, and {end:.1f} s are there.")
+    return frames
