@@ -3,17 +3,16 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lowlight.api import enhance
+    from lowlight.api import Model, enhance, load_model
 
 __version__ = "0.1.0"
-
-__all__ = ["__version__", "enhance"]
+__all__ = ["Model", "__version__", "enhance", "load_model"]
 
 
 def __getattr__(name: str) -> object:
     """Import what photos need only once it is asked for."""
-    if name == "enhance":
-        from lowlight.api import enhance
+    if name in ("Model", "enhance", "load_model"):
+        from lowlight import api
 
-        return enhance
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""lowlight.enhance: what goes in comes out, brighter."""
+"""lowlight.enhance and lowlight.load_model: what goes in comes out, brighter."""
 
 import subprocess
 import sys
@@ -105,7 +105,7 @@ def test_a_path_gives_a_path_of_its_kind_and_nothing_is_written_over(model, dark
 
 def test_controls_are_keywords(model, dark):
     np.testing.assert_array_equal(lowlight.enhance(dark, model, strength=0), dark)
-    with pytest.raises(UserError, match="cannot be told"):
+    with pytest.raises(UserError, match="does not have that control"):
         lowlight.enhance(dark, model, exposure=1)
     with pytest.raises(UserError, match="Received: 2"):
         lowlight.enhance(dark, model, strength=2)
@@ -115,8 +115,16 @@ def test_controls_are_keywords(model, dark):
 
 def test_the_model_stays_loaded(model, dark, monkeypatch):
     lowlight.enhance(dark, model)
-    monkeypatch.setattr("lowlight.zoo.registry.load", lambda *model: pytest.fail("loaded anew"))
+    monkeypatch.setattr("lowlight.zoo.registry.build", lambda *model: pytest.fail("loaded anew"))
     lowlight.enhance(dark, model)
+
+
+def test_a_loaded_model_gives_what_the_short_form_gives(model, dark):
+    loaded = lowlight.load_model(model, device="cpu")
+    assert isinstance(loaded, lowlight.Model)
+    assert (loaded.name, loaded.controls) == ("model_10", {"strength"})
+    assert repr(loaded) == "<lowlight.Model model_10>"
+    np.testing.assert_array_equal(loaded.enhance(dark, strength=0.5), lowlight.enhance(dark, model, strength=0.5))
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,17 @@ import pytest
 from PIL import Image
 
 from lowlight.cli import batch
-from lowlight.inference.session import Engine
+from lowlight.inference.session import Session
 from lowlight.io.photo import ImageError, image_size, read_rgb
 from lowlight.settings import EnhanceSettings
 from tests import corpus
 
 
-class Doubler(Engine):
+class Doubler(Session):
     """What a model does, without one."""
 
     def __init__(self, *settings):
-        self.name = "doubler"
+        self.card = {"name": "doubler", "weights": {"sha256": "0"}}
         self.controls, self.scope = frozenset(), nullcontext
 
     def enhancer(self, pixels, controls, overview=None):
@@ -30,7 +30,7 @@ class Doubler(Engine):
 @pytest.fixture
 def enhance(tmp_path, monkeypatch):
     """Run as main.py does, into the folder out."""
-    monkeypatch.setattr(batch, "Engine", Doubler)
+    monkeypatch.setattr(batch, "Session", Doubler)
 
     def run(*inputs, **options):
         where = {} if options.get("in_place") else {"output": tmp_path / "out"}
@@ -195,7 +195,7 @@ def test_ctrl_c_ends_the_watch_and_what_was_done_is_counted(enhance, photos, tmp
                 raise KeyboardInterrupt
             return super().enhance(photo, controls, compare)
 
-    monkeypatch.setattr(batch, "Engine", Once)
+    monkeypatch.setattr(batch, "Session", Once)
     monkeypatch.setattr("lowlight.cli.watch.LOOK", 0.02)
     monkeypatch.setattr("lowlight.cli.watch.SETTLED", 0.1)
     monkeypatch.setattr("lowlight.cli.progress.Tally.told", _adding(photos, "late.png"))

@@ -153,12 +153,12 @@ def zoo_on_server(server, tmp_path, monkeypatch):
 
 
 def test_a_missing_model_is_downloaded_and_used(zoo_on_server, monkeypatch):
-    registry.load(3, zoo_on_server.url)
+    registry.load_network(3, zoo_on_server.url)
     assert registry.is_here("model_03")
     monkeypatch.setenv("LOWLIGHT_MODELS_URL", zoo_on_server.url)
-    registry.load("model_10")
+    registry.load_network("model_10")
     asked = len(zoo_on_server.asked)
-    registry.load(10)
+    registry.load_network(10)
     assert len(zoo_on_server.asked) == asked == 4
 
 
@@ -184,7 +184,7 @@ def test_ones_own_model_is_never_overwritten_by_a_download(zoo_on_server):
 
 def test_without_an_address_a_missing_model_says_how_to_get_it(zoo_on_server):
     with pytest.raises(UserError, match=r"model_03 is missing.*LOWLIGHT_MODELS_URL"):
-        registry.load(3)
+        registry.load_network(3)
 
 
 def test_models_are_listed_before_they_are_here_and_downloaded_all_at_once(zoo_on_server, capsys):

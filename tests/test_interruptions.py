@@ -19,15 +19,15 @@ import sys, time
 from lowlight import settings, system
 from lowlight.cli import batch, parse
 
-class Engine:
+class Session:
     def __init__(self, *settings): pass
     def check(self, controls): pass
     def enhance(self, photo, controls, compare=False):
         time.sleep(0.01)
         return photo
 
-batch.Engine = Engine
-batch.registry.files_of = lambda *model: None
+batch.Session = Session
+batch.registry.files_of = lambda *model: ({}, None)
 sys.exit(system.run(lambda: batch.enhance_all(parse.parse(settings.EnhanceSettings, None))))
 """
 

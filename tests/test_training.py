@@ -61,7 +61,7 @@ def test_a_script_trains_and_leaves_weights_card_history_and_split(script, model
     assert all(np.isfinite(float(value)) for row in rows for value in row.values())
     split = json.loads((tmp_path / "run" / "split.json").read_text())
     assert len(split["train"]) + len(split["val"]) == 8
-    trained, card = registry.load(tmp_path / "run")
+    trained, card = registry.load_network(tmp_path / "run")
     best = min(rows, key=lambda row: float(row["val_loss"]))
     assert card["training"]["val_psnr"] == pytest.approx(float(best["val_psnr"]), abs=1e-3)
     assert card["data"]["train"] == len(split["train"])
@@ -101,7 +101,7 @@ def test_ctrl_c_saves_what_was_learnt(pairs_folder, tmp_path):
     assert "the same command goes on" in output
     assert "Traceback" not in errors
     assert checkpoint.load(tmp_path / "run").total_steps > 0
-    registry.load(tmp_path / "run")
+    registry.load_network(tmp_path / "run")
 
 
 SLOW_PHOTOS = """
@@ -182,7 +182,7 @@ def test_training_learns_what_can_be_learnt(tmp_path):
 
 def test_mixed_precision_trains_and_saves_float32_weights(pairs_folder, tmp_path):
     train(quick(pairs_folder, tmp_path / "run", mixed_precision=True), "latest", print)
-    model, _ = registry.load(tmp_path / "run")
+    model, _ = registry.load_network(tmp_path / "run")
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
 
 
@@ -238,7 +238,7 @@ def _state(folder):
 def test_the_guess_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tmp_path):
     whole = train(quick(pairs_folder, tmp_path / "whole", model=11), "latest", announce=print)
     alone = quick(pairs_folder, tmp_path / "guess", model=11, start=str(whole), part="guess", learning_rate=2e-3)
-    (before, card_before), (after, card) = (registry.load(folder) for folder in (whole, train(alone, "latest")))
+    (before, card_before), (after, card) = (registry.load_network(folder) for folder in (whole, train(alone, "latest")))
     changed = {
         layer.name
         for layer, earlier in zip(after.layers, before.layers, strict=True)
@@ -262,17 +262,17 @@ def test_all_pairs_are_gone_on_with_once_the_scores_without_them_are_known(pairs
     more = quick(pairs_folder, tmp_path / "all", start=str(first), all_pairs=True)
     with pytest.raises(UserError, match="without scores in its card"):
         train(more, "latest")
-    card = registry.load(first)[1]
+    card = registry.load_network(first)[1]
     registry.write_card(first / "model_10.json", card | {"metrics": {"val": {"psnr": 12.34}}})
     told = []
-    _, card = registry.load(train(more, "latest", announce=told.append))
+    _, card = registry.load_network(train(more, "latest", announce=told.append))
     assert card["data"]["train"] == len(load_split(pairs_folder).train) + len(load_split(pairs_folder).val)
     assert card["data"]["val"] == 0
     assert card["validation"] == {"psnr": 12.34}
     assert any("nothing to validate on" in line for line in told)
     further = quick(pairs_folder, tmp_path / "further", start=str(tmp_path / "all"), all_pairs=True)
-    assert registry.load(train(further, "latest"))[1]["validation"] == {"psnr": 12.34}
+    assert registry.load_network(train(further, "latest"))[1]["validation"] == {"psnr": 12.34}
     later = quick(pairs_folder, tmp_path / "later", start=str(tmp_path / "all"))
-    assert registry.load(train(later, "latest"))[1]["has_seen_validation"]
+    assert registry.load_network(train(later, "latest"))[1]["has_seen_validation"]
     with pytest.raises(UserError, match="Received: --all-pairs without --start"):
         train(quick(pairs_folder, tmp_path / "none", all_pairs=True), "latest")

@@ -41,7 +41,7 @@ def models(tmp_path, monkeypatch):
 def test_a_model_is_found_by_number_name_folder_card_and_weights_and_loads_as_it_was(how, models):
     saved = save_model(models)
     paths = {"folder": models, "card": models / "model_10.json", "weights": models / "model_10.weights.h5"}
-    loaded, card = registry.load(paths.get(how, how))
+    loaded, card = registry.load_network(paths.get(how, how))
     assert card["name"] == "model_10"
     for left, right in zip(saved.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_allclose(left, right, rtol=2**-11 if left.ndim > 1 else 0, atol=3e-8)
@@ -49,13 +49,13 @@ def test_a_model_is_found_by_number_name_folder_card_and_weights_and_loads_as_it
 
 def test_what_was_loaded_is_saved_without_further_loss_and_no_other_file_is_left(models):
     save_model(models)
-    loaded, card = registry.load(10)
+    loaded, card = registry.load_network(10)
     again = models / "again"
     again.mkdir()
     registry.save_weights(loaded, again / "model_10.weights.h5")
     sha256 = registry.sha256(again / "model_10.weights.h5")
     registry.write_card(again / "model_10.json", card | {"weights": card["weights"] | {"sha256": sha256}})
-    for left, right in zip(loaded.get_weights(), registry.load(again)[0].get_weights(), strict=True):
+    for left, right in zip(loaded.get_weights(), registry.load_network(again)[0].get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
     assert sorted(path.name for path in again.iterdir()) == ["model_10.json", "model_10.weights.h5"]
 
@@ -96,12 +96,12 @@ def test_weights_that_were_altered_are_refused_with_both_hashes(models):
     path = models / "model_10.weights.h5"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=registry.sha256(path)):
-        registry.load(10)
+        registry.load_network(10)
 
 
 def test_what_is_missing_or_broken_is_named(models):
     with pytest.raises(UserError, match="Received: 10"):
-        registry.load(10)
+        registry.load_network(10)
     with pytest.raises(UserError, match="no model"):
         registry.default()
     save_model(models)
@@ -109,7 +109,7 @@ def test_what_is_missing_or_broken_is_named(models):
         registry.files_of("11")
     (models / "model_10.weights.h5").unlink()
     with pytest.raises(UserError, match="missing"):
-        registry.load(10)
+        registry.load_network(10)
     (models / "model_10.json").write_text("{")
     with pytest.raises(UserError, match="card"):
         registry.files_of("model_10")

@@ -60,7 +60,7 @@ def write_light_sheet(path: Path, model: str) -> None:
     from lowlight.benchmark import held_out
     from lowlight.inference.enhancer import Enhancer
 
-    enhance = Enhancer(registry.load(model)[0])
+    enhance = Enhancer(registry.load_network(model)[0])
     examples = []
     with tempfile.TemporaryDirectory() as folder:
         for sample in SAMPLES:
@@ -112,7 +112,7 @@ def main() -> int:
 def _examples(models) -> list[plots.Example]:
     from lowlight.inference.enhancer import Enhancer
 
-    enhancers = {name: Enhancer(registry.load(name)[0]) for name in models}
+    enhancers = {name: Enhancer(registry.load_network(name)[0]) for name in models}
     return [_example(sample, enhancers) for sample in SAMPLES if Path(sample.file).stem in SHOWN]
 
 

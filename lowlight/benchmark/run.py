@@ -76,8 +76,8 @@ def measure(
     Parameters
     ----------
     models : sequence of str, int or Path
-        Each as for `lowlight.zoo.registry.load`. The history of the training is history.csv in a run's folder, and
-        NAME.history.csv in models/.
+        Each as for `lowlight.zoo.registry.load_network`. The history of the training is history.csv in a run's folder,
+        and NAME.history.csv in models/.
     split : Split
         Its `val` and `test` are measured; an empty one has no rows.
     statistics : Path
@@ -222,7 +222,7 @@ def _measure_cross(settings, models):
 def _candidate(model) -> Candidate:
     from lowlight.inference.enhancer import Enhancer
 
-    network, card = registry.load(model)
+    network, card = registry.load_network(model)
     return Candidate(network, Enhancer(network), card, registry.files_of(model)[1])
 
 

@@ -13,7 +13,7 @@ from lowlight.cli.progress import FAILED, PLANNED, SKIPPED, Tally
 from lowlight.cli.stdio import enhance_stream
 from lowlight.cli.watch import check, watch
 from lowlight.errors import UserError
-from lowlight.inference.session import Engine
+from lowlight.inference.session import Session
 from lowlight.inference.video import Clip, is_clip
 from lowlight.io.photo import Photo, image_size, read_photo, write_photo
 from lowlight.settings import EnhanceSettings
@@ -47,13 +47,14 @@ def enhance_all(settings: EnhanceSettings) -> int:
         control.
     """
     jobs = plan(settings) if not settings.watch else check(settings)
+    found = None
     if not settings.dry_run:
-        registry.files_of(settings.model or registry.default(), settings.models_url)
+        found = registry.files_of(settings.model or registry.default(), settings.models_url)
         _make_writable(output_folder(settings))
     with Tally(settings) as tally:
         due = _due(jobs, settings, tally)
-        if due or settings.watch:
-            _run(due, settings, tally)
+        if found and (due or settings.watch):
+            _run(due, Session(*found, settings.tile, settings.device, settings.best), settings, tally)
     return 1 if tally.counts[FAILED] else 0
 
 
@@ -70,19 +71,18 @@ def _due(jobs, settings, tally) -> list[Job]:
     return due
 
 
-def _run(jobs: Sequence[Job], settings, tally):
-    engine = Engine(settings.model, settings.tile, settings.device, settings.models_url, settings.best)
-    engine.check(settings.controls)
+def _run(jobs: Sequence[Job], session, settings, tally):
+    session.check(settings.controls)
     tally.expect(None if settings.watch else len(jobs))
     if settings.piped:
-        enhance_stream(jobs[0], engine, settings, tally)
+        enhance_stream(jobs[0], session, settings, tally)
         return
     room = Room(min(MOST_MEMORY, psutil.virtual_memory().available // 4), MOST_PHOTOS)
     overlap(
         watch(settings, room.closed) if settings.watch else jobs,
         weigh=_weigh,
-        read=partial(_read, engine=engine, settings=settings),
-        run=partial(_enhance, engine=engine, settings=settings, bar=tally.bar),
+        read=partial(_read, session=session, settings=settings),
+        run=partial(_enhance, session=session, settings=settings, bar=tally.bar),
         write=partial(_write, settings=settings),
         tell=tally.told,
         room=room,
@@ -97,13 +97,12 @@ def _weigh(job) -> int:
     return height * width * BYTES_PER_PIXEL
 
 
-def _read(task, engine, settings):
+def _read(task, session, settings):
     if task.job.problem:
         raise UserError(task.job.problem)
     source = task.job.source
     if is_clip(source):
-        card = registry.files_of(engine.name, settings.models_url)[0]
-        recipe = f"{card['weights']['sha256']} {settings.controls} {settings.compare} {settings.best}"
+        recipe = f"{session.card['weights']['sha256']} {settings.controls} {settings.compare} {settings.best}"
         task.photo = Clip(source, task.job.target, recipe)
         task.facts["frames"] = task.photo.frames
     else:
@@ -115,19 +114,19 @@ def _read(task, engine, settings):
         task.facts["notes"] = list(notes)
 
 
-def _enhance(task, engine, settings, bar):
+def _enhance(task, session, settings, bar):
     if isinstance(task.photo, Clip):
         clip = task.photo
 
         def run(pixels, small):
-            return engine.enhance(Photo(pixels), settings.controls, settings.compare, small).pixels
+            return session.enhance(Photo(pixels), settings.controls, settings.compare, small).pixels
 
         name = clip.source.name
         for frames, description in ((clip.look(), f"{name}: looking at it"), (clip.enhance(run), name)):
             for _ in bar.track(frames, clip.frames, description=description):
                 pass
     else:
-        task.photo = engine.enhance(task.photo, settings.controls, settings.compare)
+        task.photo = session.enhance(task.photo, settings.controls, settings.compare)
 
 
 def _write(task, settings):

@@ -6,12 +6,12 @@ import sys
 from lowlight.cli.jobs import Job
 from lowlight.cli.pipeline import Task, attempt
 from lowlight.cli.progress import Tally
-from lowlight.inference.session import Engine
+from lowlight.inference.session import Session
 from lowlight.io.photo import encode, read_photo
 from lowlight.settings import EnhanceSettings
 
 
-def enhance_stream(job: Job, engine: Engine, settings: EnhanceSettings, tally: Tally) -> None:
+def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, tally: Tally) -> None:
     """Enhance the photo that standard input holds, in the format that it has, or --format.
 
     In this thread alone, so that Ctrl-C ends a wait for input.
@@ -23,7 +23,7 @@ def enhance_stream(job: Job, engine: Engine, settings: EnhanceSettings, tally: T
         task.facts |= {"in_bytes": len(data)}
 
     def run(task):
-        task.photo = engine.enhance(task.photo, settings.controls, settings.compare)
+        task.photo = session.enhance(task.photo, settings.controls, settings.compare)
 
     def write(task):
         result = encode(task.photo, settings.ending or task.photo.suffix, settings.quality, settings.strip_metadata)

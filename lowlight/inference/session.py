@@ -1,10 +1,11 @@
-"""A model made ready to run: on its device, in tiles of its size, with the photographer's controls."""
+"""A loaded model: on its device, in tiles of its size, with the photographer's controls."""
 
 import dataclasses
 import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import numpy as np
 
@@ -14,45 +15,41 @@ from lowlight.io.photo import Photo
 from lowlight.zoo import registry
 
 
-class Engine:
-    """A model, its device, its tiles. TensorFlow is loaded with the first one.
+class Session:
+    """A network with its weights, its device and its tiles. TensorFlow is loaded with the first one.
 
     Parameters
     ----------
-    model : str, optional
-        As for `lowlight.zoo.registry.files_of`. Default: `lowlight.zoo.registry.default`.
+    card : dict
+    weights : Path
+        As `lowlight.zoo.registry.files_of` gives both.
     tile : int, optional
         As for `lowlight.inference.enhancer.Enhancer`.
     device : {"auto", "cpu", "gpu"}
-    models_url : str, optional
-        As for `lowlight.zoo.registry.files_of`.
     best : bool
         As for `lowlight.inference.enhancer.Enhancer`.
 
     Raises
     ------
     UserError
-        If there is no such model, tile or device.
+        If there is no such tile or device, or the weights cannot be loaded.
     """
 
-    def __init__(
-        self,
-        model: str | None = None,
-        tile: int | None = None,
-        device: str = "auto",
-        models_url: str | None = None,
-        best: bool = False,
-    ):
-        self.name = model or registry.default()
-        registry.files_of(self.name, models_url)
+    def __init__(self, card: dict, weights: Path, tile: int | None = None, device: str = "auto", best: bool = False):
+        self.card = card
         if device == "cpu" and "tensorflow" not in sys.modules:
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # else TensorFlow takes a GPU's memory without using it
         self.scope = _scope(device)
         from lowlight.inference.enhancer import Enhancer
 
         with self.scope():
-            self.enhancer = Enhancer(registry.load(self.name, models_url)[0], tile, best)
+            self.enhancer = Enhancer(registry.build(card, weights)[0], tile, best)
         self.controls = self.enhancer.controls
+
+    @property
+    def name(self) -> str:
+        """The model's name, as its card has it."""
+        return self.card["name"]
 
     def check(self, controls: Controls) -> None:
         """Does the model have the controls?
@@ -67,7 +64,7 @@ class Engine:
         missing = sorted(changed - self.controls)
         if missing:
             raise UserError(
-                f"The model cannot be told that. Received: {', '.join(missing)} for {self.name}, which knows "
+                f"The model does not have that control. Received: {', '.join(missing)} for {self.name}, which has "
                 f"{', '.join(sorted(self.controls))}. Choose another model."
             )
 
@@ -97,6 +94,30 @@ class Engine:
             pixels = np.concatenate([photo.pixels, pixels], axis=1)
             alpha = None if alpha is None else np.concatenate([alpha, alpha], axis=1)
         return dataclasses.replace(photo, pixels=pixels, alpha=alpha)
+
+
+def load_session(
+    model: str | int | Path | None = None,
+    tile: int | None = None,
+    device: str = "auto",
+    models_url: str | None = None,
+    best: bool = False,
+) -> Session:
+    """Find a model, download what is missing of it, and load it.
+
+    Parameters
+    ----------
+    model, models_url
+        As for `lowlight.zoo.registry.files_of`. Default: `lowlight.zoo.registry.default`.
+    tile, device, best
+        As for `Session`.
+
+    Raises
+    ------
+    UserError
+        As `lowlight.zoo.registry.files_of` and `Session`.
+    """
+    return Session(*registry.files_of(model or registry.default(), models_url), tile, device, best)
 
 
 def devices() -> list[str]:

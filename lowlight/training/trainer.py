@@ -159,7 +159,7 @@ class Trainer:
 
     def _start(self, name, whole) -> dict:
         """Take the weights of a trained model; what its card calls them."""
-        earlier, card = registry.load(name)
+        earlier, card = registry.load_network(name)
         if card.get("architecture") != {"name": self.plan.architecture, "settings": self.plan.settings}:
             raise UserError(
                 f"The weights to start from are of another graph. Received: --start {name} for model "

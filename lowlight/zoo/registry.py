@@ -113,20 +113,30 @@ def files_of(model: str | int | Path, address: str | None = None) -> tuple[dict,
     return card, weights
 
 
-def load(model: str | int | Path, address: str | None = None) -> tuple["keras.Model", dict]:
-    """Build a model and load its weights.
+def load_network(model: str | int | Path, address: str | None = None) -> tuple["keras.Model", dict]:
+    """Find a model, build its network and load its weights.
 
     Returns
     -------
-    model : keras.Model
+    network : keras.Model
     card : dict
 
     Raises
     ------
     UserError
-        As `files_of`, and `lowlight.zoo.keras_import.load` for a file that holds a whole model.
+        As `files_of` and `build`.
     """
-    card, weights = files_of(model, address)
+    return build(*files_of(model, address))
+
+
+def build(card: dict, weights: Path) -> tuple["keras.Model", dict]:
+    """Build the network of a card and load its weights, as `files_of` found them.
+
+    Raises
+    ------
+    UserError
+        As `lowlight.zoo.keras_import.load` for a file that holds a whole model.
+    """
     from lowlight import backend  # load TensorFlow: only once the files are known to be right
     from lowlight.networks import architectures
     from lowlight.zoo import keras_import
