@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 
 @contextmanager
@@ -36,15 +35,6 @@ else:
 layers, ops = keras.layers, keras.ops
 
 
-def fastest_precision() -> str:
-    """Name of the dtype policy for graphs that bear half precision: bfloat16 where the CPU multiplies it as such."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
-    except OSError:
-        flags = ""
-    return "mixed_bfloat16" if "avx512_bf16" in flags else "float32"
-
-
 @contextmanager
 def computing(precision: str) -> Iterator[None]:
     """Layers that are made here compute so: a name of Keras' dtype policies, such as "mixed_bfloat16"."""
@@ -56,4 +46,4 @@ def computing(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-__all__ = ["computing", "fastest_precision", "keras", "layers", "ops"]
+__all__ = ["computing", "keras", "layers", "ops"]

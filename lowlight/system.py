@@ -7,6 +7,7 @@ import platform
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 from lowlight.errors import UserError
 
@@ -46,6 +47,15 @@ def run(main: Callable[[], int]) -> int:
     except BrokenPipeError:  # who reads the output, such as head, has heard enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def fastest_precision() -> str:
+    """Name of the dtype policy for graphs that bear half precision: bfloat16 where the CPU multiplies it as such."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
+    except OSError:
+        flags = ""
+    return "mixed_bfloat16" if "avx512_bf16" in flags else "float32"
 
 
 def machine() -> str:

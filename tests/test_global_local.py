@@ -168,7 +168,7 @@ def test_the_predicted_exposure_is_the_mean_over_all_symmetries_so_that_it_flips
     for symmetry in (1, 6):
         once = apply_symmetry(enhance.predict_exposure(seen), symmetry)
         np.testing.assert_allclose(enhance.predict_exposure(apply_symmetry(seen, symmetry)), once, atol=1e-5)
-    alone = enhance.predictor({"overview": np.stack([apply_symmetry(seen, symmetry) for symmetry in range(8)])})
+    (alone,) = enhance.predictor({"overview": np.stack([apply_symmetry(seen, symmetry) for symmetry in range(8)])})
     assert np.abs(apply_symmetry(alone[0], 1) - alone[1]).max() > 1e-3
 
 

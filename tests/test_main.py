@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowlight import backend
+from lowlight import system
 from lowlight.cli import info
 from lowlight.cli.batch import enhance_all
 from lowlight.data.synthetic import SAMPLES, shipped
@@ -202,6 +202,6 @@ def _importing(words):
 
 @pytest.mark.parametrize(("policy", "said"), [("float32", "precision: float32\n"), ("mixed_bfloat16", "bfloat16 for")])
 def test_info_tells_in_which_precision_models_compute(policy, said, monkeypatch, capsys):
-    monkeypatch.setattr(backend, "fastest_precision", lambda: policy)
+    monkeypatch.setattr(system, "fastest_precision", lambda: policy)
     assert info.inform() == 0
     assert said in capsys.readouterr().out

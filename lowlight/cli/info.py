@@ -38,8 +38,8 @@ def inform() -> int:
     """Print what a report of a problem should say of the machine, and give the exit status. Loads TensorFlow."""
     import psutil
 
-    from lowlight.backend import fastest_precision
     from lowlight.inference.session import devices
+    from lowlight.system import fastest_precision
 
     memory = psutil.virtual_memory()
     names = [entry["name"] for entry in registry.available()]

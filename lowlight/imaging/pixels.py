@@ -72,6 +72,30 @@ def mean_of_colours(pixels: np.ndarray) -> np.ndarray:
     return pixels @ np.full(3, 1 / 3, pixels.dtype)
 
 
+def box_mean(pixels: np.ndarray, side: int) -> np.ndarray:
+    """The mean of the square around each pixel; beyond its rim the picture is mirrored, rim and all.
+
+    Parameters
+    ----------
+    pixels : (H, W, C) float32 array
+    side : int
+        Of the square, odd.
+
+    Returns
+    -------
+    (H, W, C) float32 array
+    """
+    height, width, half = *pixels.shape[:2], side // 2
+    padded = np.pad(pixels, ((half, half), (half, half), (0, 0)), "symmetric")
+    rows = padded[:height].copy()
+    for shift in range(1, side):
+        rows += padded[shift : shift + height]
+    total = rows[:, :width].copy()
+    for shift in range(1, side):
+        total += rows[:, shift : shift + width]
+    return total / np.float32(side**2)
+
+
 def fill_hidden(pixels: np.ndarray, visible: np.ndarray) -> None:
     """Give hidden pixels the mean colour of the nearest visible ones, in place; else the model sees what nobody does.
 

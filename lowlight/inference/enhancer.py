@@ -1,20 +1,20 @@
 """A network as a function from photo to photo: whole or in tiles, in one symmetry or all eight."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import psutil
-from scipy.ndimage import uniform_filter
 
-from lowlight.backend import keras
 from lowlight.controls import Controls
 from lowlight.errors import UserError
 from lowlight.imaging import exposure
+from lowlight.imaging.pixels import box_mean
 from lowlight.imaging.symmetry import SYMMETRIES, apply_symmetry, apply_symmetry_to_box, undo_symmetry
+from lowlight.inference.engines import STRIDES, graph_of
 from lowlight.inference.tiling import plan_axis, run_in_tiles
-from lowlight.networks.architectures import STRIDE
+
+STRIDE = STRIDES[0]
 
 TILE = 1024
 """Side in pixels of the squares that a larger photo is run in, if memory allows."""
@@ -23,7 +23,6 @@ BYTES_A_PIXEL = 1500
 """Of memory, that a pixel of a tile takes on its way through the largest graph, about."""
 
 SMALLEST_TILE = 8 * STRIDE
-STRIDES = (STRIDE, 2 * STRIDE, 4 * STRIDE, 8 * STRIDE)
 
 DETAIL_SCALE = 15
 """Changes wider than this, in pixels, are of colour and brightness; finer ones are denoising, and can be kept less."""
@@ -37,7 +36,7 @@ class Enhancer:
 
     Parameters
     ----------
-    model : keras.Model
+    model : keras.Model or lowlight.inference.engines.Graph
         With its weights, and inputs by name as in `lowlight.networks.architectures`; when the weights change, so does
         what the enhancer gives. Height and width of `photo` may be fixed: larger photos are run in tiles of that size,
         smaller ones in the midst of their reflections.
@@ -60,26 +59,21 @@ class Enhancer:
         If `tile` is not as it must be, or cannot be chosen.
     """
 
-    def __init__(self, model: keras.Model, tile: int | None = None, best: bool = False):
-        self.fixed = tuple(model.input["photo"].shape[1:3])
-        self.stride = 1 if all(self.fixed) else _stride(model)
+    def __init__(self, model: Any, tile: int | None = None, best: bool = False):
+        graph = graph_of(model)
+        self.fixed = tuple(graph.shapes["photo"][:2])
+        self.stride = graph.stride
         if tile is not None:
             self._check(tile)
         self.symmetries = SYMMETRIES if best else SYMMETRIES[:1]
         self.tiles = [side or tile or _tile_for_memory() for side in self.fixed]
-        self.takes_exposure_map = "level" in model.input
+        self.takes_exposure_map = "level" in graph.shapes
         self.controls = ALL_CONTROLS if self.takes_exposure_map else frozenset({"strength"})
-        output = model.output["output"] if isinstance(model.output, dict) else model.output
         if self.takes_exposure_map:
-            overview = model.input["overview"]
-            predictor = keras.Model({"overview": overview}, model.output["guess"])
-            self.predictor = _compiled(predictor, batch=len(SYMMETRIES))
-            inputs = {name: tensor for name, tensor in model.input.items() if tensor is not overview}
-            self.run_with_base = _compiled(keras.Model(inputs, [output, model.output["base"]]))
-        else:
-            inputs = model.input
-        self.inputs = tuple(inputs)
-        self.run = _compiled(keras.Model(inputs, output))
+            self.predictor = graph.function("guess", batch=len(SYMMETRIES))
+            self.run_with_base = graph.function("output", "base")
+        self.inputs = tuple(name for name in graph.shapes if name != "overview")
+        self.run = graph.function("output")
 
     def __call__(
         self,
@@ -137,7 +131,7 @@ class Enhancer:
         (8, 8, 1) float32 array
             As by `lowlight.imaging.exposure.exposure_map`.
         """
-        maps = self.predictor({"overview": np.stack([apply_symmetry(overview, index) for index in SYMMETRIES])})
+        (maps,) = self.predictor({"overview": np.stack([apply_symmetry(overview, index) for index in SYMMETRIES])})
         return np.mean([undo_symmetry(of_one, index) for of_one, index in zip(maps, SYMMETRIES, strict=True)], axis=0)
 
     def _run_tile(self, tile, box, shared, denoise) -> np.ndarray:
@@ -157,10 +151,10 @@ class Enhancer:
     def _denoised(self, inputs, denoise) -> np.ndarray:
         """The output; of what denoising changes, the fine part as far as `denoise` (0 to 1) says."""
         if denoise == 1 or not self.takes_exposure_map:
-            return self.run(inputs)[0]
+            return self.run(inputs)[0][0]
         output, base = (photo[0] for photo in self.run_with_base(inputs))
         change = output - base
-        return output - (1 - denoise) * (change - uniform_filter(change, (DETAIL_SCALE, DETAIL_SCALE, 1)))
+        return output - (1 - denoise) * (change - box_mean(change, DETAIL_SCALE))
 
     def _of_whole(self, photo, controls, target_exposure, overview) -> dict[str, np.ndarray]:
         """The inputs that are the same for all tiles."""
@@ -189,43 +183,12 @@ class Enhancer:
 
 
 def _out_of_memory(error) -> bool:
-    return isinstance(error, MemoryError) or type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError")
+    """Whether memory ran out: in Python, TensorFlow or PyTorch; ONNX Runtime tells by its message alone."""
+    kinds = ("ResourceExhaustedError", "OutOfMemoryError")
+    return isinstance(error, MemoryError) or type(error).__name__ in kinds or "Failed to allocate memory" in str(error)
 
 
 def _tile_for_memory() -> int:
     """The largest tile that half of the free memory holds."""
     side = int((psutil.virtual_memory().available / 2 / BYTES_A_PIXEL) ** 0.5)
     return int(np.clip(side // SMALLEST_TILE * SMALLEST_TILE, SMALLEST_TILE, TILE))
-
-
-def _stride(model) -> int:
-    """What the sides of photos must be multiples of, or the graph's levels do not fit together."""
-    for stride in STRIDES:
-        shape = (1, *(side or 3 * stride for side in model.input["photo"].shape[1:3]), 3)
-        spec = {
-            name: keras.KerasTensor(shape if name == "photo" else (1, *tensor.shape[1:]))
-            for name, tensor in model.input.items()
-        }
-        with contextlib.suppress(ValueError):
-            output = model.compute_output_spec(spec)
-            if tuple((output["output"] if isinstance(output, dict) else output).shape) == shape:
-                return stride
-    raise UserError("The model does not give photos of the size that it is given.")
-
-
-def _compiled(model, batch=1) -> Callable[[dict], np.ndarray]:
-    """One graph for photos of all sizes, where that can be; Keras alone would trace anew for new ones."""
-    if keras.backend.backend() != "tensorflow":
-        return model.predict_on_batch
-    import tensorflow as tf
-
-    def call(inputs):
-        return model(inputs, training=False)
-
-    signature = {name: tf.TensorSpec((batch, *tensor.shape[1:]), tf.float32) for name, tensor in model.input.items()}
-    run = tf.function(call, input_signature=[signature])
-    try:
-        run.get_concrete_function()
-    except TypeError:  # Keras 3.14.1 to 3.15.1 enlarges bilinearly only what has a known size
-        run = tf.function(call)
-    return lambda inputs: keras.tree.map_structure(np.asarray, run(inputs))

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lowlight import system
 from lowlight.errors import UserError
 from lowlight.settings import ROOT
 
@@ -137,15 +138,14 @@ def build(card: dict, weights: Path) -> tuple["keras.Model", dict]:
     UserError
         As `lowlight.zoo.keras_import.load` for a file that holds a whole model.
     """
-    from lowlight import backend  # load TensorFlow: only once the files are known to be right
-    from lowlight.networks import architectures
+    from lowlight.networks import architectures  # loads TensorFlow: only once the files are known to be right
     from lowlight.zoo import keras_import
 
     if _is_whole(weights):
         loaded = keras_import.load(weights)
         return loaded, card | {"parameters": loaded.count_params()}
     name = card["architecture"]["name"]
-    precision = backend.fastest_precision() if name in architectures.HALF else "float32"
+    precision = system.fastest_precision() if name in architectures.HALF else "float32"
     built = architectures.build(name, precision, **card["architecture"]["settings"])
     built.load_weights(weights)
     return built, card
