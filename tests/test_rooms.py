@@ -24,6 +24,7 @@ FLOORS = (
     ("benchmark",),
     ("cli",),
     ("api",),
+    ("web",),
 )
 """Rooms, and the modules beside them, from the ground up; those of one floor do not know each other."""
 

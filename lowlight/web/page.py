@@ -1,0 +1,341 @@
+"""The page: photos are dropped, compared before and after, adjusted on a reduced copy, and saved at full size."""
+
+import html
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from lowlight.controls import RANGES, Controls
+from lowlight.errors import UserError
+from lowlight.io.photo import IMAGE_SUFFIXES
+from lowlight.web.studio import Opened, Result, Studio
+
+SLIDERS = {
+    "exposure": ("Exposure", "stops"),
+    "shadows": ("Shadows", "stops"),
+    "highlights": ("Highlights", "stops"),
+    "denoise": ("Denoise", None),
+    "strength": ("Strength", None),
+}
+"""Labels of the controls that are numbers, and their units."""
+
+FIELDS = (*SLIDERS, "white_balance")
+"""The controls in the order in which the page has them."""
+
+PROGRESS = gr.Progress()
+
+KEPT_SECONDS = 3600
+"""After which uploads and results are deleted."""
+
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "work", "api_visibility": "private"}
+
+CSS = """
+.gradio-container {width: 100%; max-width: 1480px !important; margin: 0 auto !important}
+#title p {font-size: 1.05rem; margin: 0}
+#title strong {font-weight: 650; letter-spacing: -.01em}
+#drop, #drop > button, #drop > button > .wrap {min-height: min(62vh, 620px)}
+#before-after img {object-fit: contain}
+#strip, #strip .grid-wrap {height: auto !important; min-height: 0}
+#strip .grid-container {grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)) !important}
+#strip .thumbnail-lg {aspect-ratio: 4 / 3}
+#strip .caption-label {font-size: .75rem}
+#facts, .result span {opacity: .75; font-size: .92rem}
+#facts:has(.prose:empty), #problems:has(.prose:empty) {display: none}
+#facts .html-container, #problems .html-container, #report .html-container {padding: 0 !important}
+#report {min-height: 5rem}
+#download {background: var(--body-text-color); color: var(--body-background-fill)}
+.problem {border-left: 3px solid #d97706; padding: .5rem .8rem; margin: .2rem 0; border-radius: 4px;
+  background: color-mix(in srgb, #d97706 10%, transparent); color: var(--body-text-color)}
+.result {padding: .4rem 0; border-bottom: 1px solid var(--border-color-primary); overflow-wrap: anywhere}
+.result span {display: block; font-variant-numeric: tabular-nums}
+@media (max-width: 700px) {
+  .gradio-container > .main > .wrap {padding: 0}
+  .column:has(> #before-after) {display: contents}
+  #before-after {position: sticky; top: 0; z-index: 20}
+}
+"""
+
+
+def theme() -> gr.themes.Base:
+    """Plain, in the fonts that the system has: none is fetched."""
+    return gr.themes.Default(
+        primary_hue="amber",
+        neutral_hue="stone",
+        font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+        font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+        radius_size="sm",
+    )
+
+
+class Parts(NamedTuple):
+    """What the page is made of."""
+
+    problems: gr.HTML
+    drop: gr.File
+    compared: gr.ImageSlider
+    strip: gr.Gallery
+    facts: gr.HTML
+    other: gr.Button
+    model: gr.Dropdown
+    controls: list[Any]
+    """By the order of `FIELDS`."""
+    reset: gr.Button
+    enhance: gr.Button
+    download: gr.DownloadButton
+    report: gr.HTML
+
+
+def page(studio: Studio) -> gr.Blocks:
+    """Build the page.
+
+    Parameters
+    ----------
+    studio : Studio
+
+    Returns
+    -------
+    gradio.Blocks
+        To be mounted with `theme` and `CSS`.
+    """
+    with gr.Blocks(
+        title="lowlight", analytics_enabled=False, fill_width=True, delete_cache=(KEPT_SECONDS // 6, KEPT_SECONDS)
+    ) as blocks:
+        _wire(_laid_out(studio), Answers(studio))
+    return blocks
+
+
+def _laid_out(studio) -> Parts:
+    """The photo at the left, or above on a phone; what is done with it beside or below."""
+    gr.Markdown(_title(studio), elem_id="title")
+    problems = gr.HTML(elem_id="problems", padding=False)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=320):
+            kinds = sorted(IMAGE_SUFFIXES)
+            drop = gr.File(label="Photos", file_count="multiple", file_types=kinds, elem_id="drop")
+            compared = gr.ImageSlider(
+                label="Before and after",
+                show_label=False,
+                interactive=False,
+                visible=False,
+                buttons=["fullscreen"],
+                max_height=720,
+                elem_id="before-after",
+            )
+            strip = gr.Gallery(
+                show_label=False, visible=False, allow_preview=False, fit_columns=False, buttons=[], elem_id="strip"
+            )
+            with gr.Row(equal_height=False):
+                facts = gr.HTML(elem_id="facts", padding=False)
+                other = gr.Button("Other photos", size="sm", scale=0, min_width=130, visible=False, elem_id="other")
+        with gr.Column(scale=1, min_width=300):
+            model = gr.Dropdown(_choices(studio), value=studio.default, label="Model", elem_id="model")
+            controls: list[Any] = [_slider(name, *text) for name, text in SLIDERS.items()]
+            label = "Correct the colour of the light"
+            controls.append(gr.Checkbox(Controls.white_balance, label=label, elem_id="white_balance"))
+            reset = gr.Button("Reset", size="sm", variant="secondary")
+            enhance = gr.Button(_label(1), variant="primary", interactive=False, elem_id="enhance")
+            download = gr.DownloadButton("Download", visible=False, elem_id="download")
+            report = gr.HTML(elem_id="report", padding=False)
+    return Parts(
+        problems, drop, compared, strip, facts, other, model, controls, reset, enhance, download, report
+    )  # fmt: skip
+
+
+def _wire(parts, answers):
+    """Which event asks for which answer, and where that is shown."""
+    photos = gr.State([], time_to_live=KEPT_SECONDS)
+    chosen = gr.State(0)
+    wish = [parts.model, *parts.controls]
+    seen = [parts.compared, parts.facts, parts.problems]
+    opened = [photos, chosen, parts.drop, parts.strip, parts.enhance, parts.other, parts.download, parts.report, *seen]
+    look = {
+        "fn": answers.look,
+        "inputs": [photos, chosen, *wish],
+        "outputs": seen,
+        "trigger_mode": "always_last",
+        "show_progress": "hidden",
+        **ONE_AT_A_TIME,
+    }
+    parts.drop.upload(answers.take, [parts.drop, *wish], opened, show_progress_on=[parts.drop], **ONE_AT_A_TIME)
+    parts.other.click(answers.restart, None, opened, api_visibility="private")
+    parts.strip.select(answers.choose, None, chosen, api_visibility="private").then(**look)
+    gr.on([control.input for control in parts.controls], **look)
+    parts.reset.click(answers.reset, None, parts.controls, api_visibility="private").then(**look)
+    allowed = [*parts.controls, parts.problems]
+    parts.model.input(answers.allow, wish, allowed, show_progress="minimal", **ONE_AT_A_TIME).then(**look)
+    done = [parts.download, parts.report, parts.problems]
+    parts.enhance.click(answers.enhance, [photos, *wish], done, show_progress_on=[parts.report], **ONE_AT_A_TIME)
+
+
+class Answers:
+    """What the page shows after each event, by the order of the outputs in `_wire`."""
+
+    def __init__(self, studio: Studio):
+        self.studio = studio
+
+    def take(self, files, *wish, progress=PROGRESS):
+        """Photos were dropped: show the first; the others can be chosen."""
+        photos, wrong = self._opened(files or [], progress)
+        if not photos:
+            return [photos, 0, None, *[gr.skip()] * 7, _alerts(wrong)]
+        compared, facts, problem = self.look(photos, 0, *wish)
+        return [
+            photos,
+            0,
+            gr.File(None, visible=False),
+            gr.Gallery([(photo.reduced, photo.name) for photo in photos], visible=len(photos) > 1),
+            gr.Button(_label(len(photos)), interactive=True),
+            gr.Button(visible=True),
+            gr.DownloadButton(visible=False),
+            "",
+            compared,
+            facts,
+            _alerts(wrong) + problem,
+        ]
+
+    def restart(self):
+        """Make room for other photos."""
+        return [
+            [],
+            0,
+            gr.File(None, visible=True),
+            gr.Gallery(None, visible=False),
+            gr.Button(_label(1), interactive=False),
+            gr.Button(visible=False),
+            gr.DownloadButton(visible=False),
+            "",
+            gr.ImageSlider(None, visible=False),
+            "",
+            "",
+        ]
+
+    def look(self, photos, index, model, *values):
+        """Preview the chosen photo."""
+        if not photos:
+            return [gr.skip(), gr.skip(), ""]
+        photo = photos[index]
+        try:
+            after = self.studio.preview(photo, model, _controls(values))
+        except UserError as error:
+            return [gr.skip(), gr.skip(), _alerts([str(error)])]
+        return [gr.ImageSlider((photo.reduced, after), visible=True), _facts(photo), ""]
+
+    def choose(self, event: gr.SelectData):
+        """A photo of several was chosen."""
+        return event.index
+
+    def reset(self):
+        """All controls as they were."""
+        return [getattr(Controls, field) for field in FIELDS]
+
+    def allow(self, model, *values):
+        """Another model was chosen: it may not know all controls."""
+        try:
+            known = self.studio.controls_of(model)
+        except UserError as error:
+            return [gr.skip()] * len(FIELDS) + [_alerts([str(error)])]
+        changes = [
+            gr.update(value=value if field in known else getattr(Controls, field), interactive=field in known)
+            for field, value in zip(FIELDS, values, strict=True)
+        ]
+        return [*changes, ""]
+
+    def enhance(self, photos, model, *values, progress=PROGRESS):
+        """Enhance all photos at full size; tell of each, then offer the file, or all in one."""
+        rows, wrong, results = [], [], []
+        yield [gr.DownloadButton(visible=False), "", gr.skip()]
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            for number, photo in enumerate(photos):
+                progress((number, len(photos)), desc=photo.name, unit="photos")
+                try:
+                    results.append(self.studio.enhance(photo.path, photo.name, folder, model, _controls(values)))
+                    rows.append(_row(results[-1]))
+                except (UserError, MemoryError) as error:
+                    wrong.append(_problem(error, photo.name))
+                yield [gr.skip(), "".join(rows), _alerts(wrong) if wrong else gr.skip()]
+            if results:
+                file = results[0].path if len(results) == 1 else _zipped(results, folder)
+                label = f"Download {'' if len(results) == 1 else 'all '}({_bytes(file.stat().st_size)})"
+                yield [gr.DownloadButton(label, value=file, visible=True), gr.skip(), gr.skip()]
+
+    def _opened(self, files, progress) -> tuple[list[Opened], list[str]]:
+        """The photos among the files, and what is wrong with the others."""
+        most = self.studio.settings.max_photos
+        photos, wrong = [], []
+        if len(files) > most:
+            wrong.append(f"Only the first {most} of {len(files)} photos were taken; take the others afterwards.")
+        for number, file in enumerate(map(Path, files[:most])):
+            progress((number, min(len(files), most)), desc=file.name, unit="photos")
+            try:
+                photos.append(self.studio.open(file, file.name))
+            except (UserError, MemoryError) as error:
+                wrong.append(_problem(error, file.name))
+        return photos, wrong
+
+
+def _title(studio) -> str:
+    where = "Photos stay on this machine." if studio.settings.is_private else "Photos are deleted after an hour."
+    return f"**lowlight** turns dark, noisy photos into bright, clean ones. {where}"
+
+
+def _choices(studio) -> list[tuple[str, str]]:
+    def label(name):
+        number = name.removeprefix("model_")
+        plain = f"Model {int(number)}" if number.isdecimal() else name
+        return f"{plain} (default)" if name == studio.default else plain
+
+    return [(label(name), name) for name in reversed(studio.models)]
+
+
+def _slider(name, label, unit) -> gr.Slider:
+    least, most = RANGES[name]
+    return gr.Slider(
+        least, most, getattr(Controls, name), step=0.05, label=f"{label} ({unit})" if unit else label, elem_id=name
+    )
+
+
+def _label(photos) -> str:
+    return "Enhance at full size" if photos == 1 else f"Enhance {photos} photos at full size"
+
+
+def _controls(values) -> Controls:
+    *numbers, balance = values
+    return Controls(**dict(zip(SLIDERS, numbers, strict=True)), white_balance=balance)
+
+
+def _zipped(results, folder) -> Path:
+    """All results in one file, as they are: photos hardly shrink."""
+    path = folder / "lowlight.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for result in results:
+            archive.write(result.path, result.path.name)
+    return path
+
+
+def _facts(photo: Opened) -> str:
+    size = f"{html.escape(photo.name)}: {photo.width} × {photo.height}, {_bytes(photo.size)}."
+    if not photo.is_reduced:
+        return size
+    height, width = photo.reduced.shape[:2]
+    return f"{size} Shown is a copy of {width} × {height}, where grain is finer; what you download has full size."
+
+
+def _row(result: Result) -> str:
+    facts = f"{result.width} × {result.height}, {_bytes(result.size)}, {result.seconds:.1f} s"
+    return f'<div class="result">{html.escape(result.path.name)}<span>{facts}</span></div>'
+
+
+def _problem(error, name) -> str:
+    return f"{name} does not fit into this machine's memory." if isinstance(error, MemoryError) else str(error)
+
+
+def _alerts(messages) -> str:
+    return "".join(f'<div class="problem" role="alert">{html.escape(message)}</div>' for message in messages)
+
+
+def _bytes(number) -> str:
+    return f"{number / 1e6:.1f} MB" if number >= 1e5 else f"{number / 1e3:.1f} kB"

@@ -1,0 +1,164 @@
+"""The interface for programs: a photo comes in, its result goes out; described by OpenAPI, with a page to try it on."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, File, Form, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel
+from starlette.background import BackgroundTask
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lowlight import __version__
+from lowlight.controls import RANGES, Controls
+from lowlight.errors import UserError
+from lowlight.io.photo import IMAGE_SUFFIXES, ImageError
+from lowlight.web.studio import BusyError, Studio
+from lowlight.zoo import registry
+
+AROUND = 100_000
+"""Bytes that a request may have besides the photo."""
+
+STATUS: dict[type[UserError], int] = {BusyError: 503, ImageError: 415}
+
+DESCRIPTION = """
+Turns dark, noisy photos into bright, clean ones, as the page at [/](/) does.
+
+    curl -F photo=@night.jpg -F exposure=0.5 {address}/api/enhance -o bright.jpg
+
+The result has the photo's size, format and metadata. What is wrong is told as `{{"error": "…"}}`.
+"""
+
+
+class Model(BaseModel):
+    """A model that can be asked for."""
+
+    name: str
+    idea: str
+    parameters: int | None
+    default: bool
+
+
+class Problem(BaseModel):
+    """What is wrong, in a line."""
+
+    error: str
+
+
+def interface(studio: Studio, address: str) -> FastAPI:
+    """The routes of the interface: GET /models, POST /enhance, and their description at /docs and /openapi.json.
+
+    Parameters
+    ----------
+    studio : Studio
+    address : str
+        Of the server, as http://127.0.0.1:7860.
+    """
+    app = FastAPIOffline(
+        title="lowlight", version=__version__, description=DESCRIPTION.format(address=address), redoc_url=None
+    )
+    app.add_middleware(Limited, most=int(studio.settings.max_megabytes * 1e6) + AROUND)
+
+    @app.get("/models")
+    def models() -> list[Model]:
+        """The models that there are."""
+        facts = {entry["name"]: entry for entry in registry.available()}
+        empty: dict[str, Any] = {"idea": "", "parameters": None}
+        names = studio.models
+        return [
+            Model(
+                name=name,
+                **{key: facts.get(name, empty).get(key, empty[key]) for key in empty},
+                default=name == studio.default,
+            )
+            for name in names
+        ]
+
+    problems = {
+        400: "A value is wrong.",
+        411: "The request does not say how long it is.",
+        413: "The file is too large.",
+        415: "It is no photo that can be read.",
+        503: "Too many photos wait.",
+    }
+
+    @app.post(
+        "/enhance",
+        response_class=FileResponse,
+        responses={status: {"model": Problem, "description": text} for status, text in problems.items()}
+        | {200: {"description": "The result.", "content": {"image/*": {"schema": {"type": "string"}}}}},
+    )
+    def enhance(
+        photo: Annotated[UploadFile, File(description="A photo of any kind that main.py reads.")],
+        model: Annotated[str, Form(description="A name that /models lists.")] = studio.default,
+        exposure: Annotated[float, _of("exposure", "Brighter, in stops.")] = Controls.exposure,
+        shadows: Annotated[float, _of("shadows", "The dark parts alone, in stops.")] = Controls.shadows,
+        highlights: Annotated[float, _of("highlights", "The bright parts alone, in stops.")] = Controls.highlights,
+        strength: Annotated[float, _of("strength", "How much is done.")] = Controls.strength,
+        denoise: Annotated[float, _of("denoise", "How much of the noise is taken away.")] = Controls.denoise,
+        white_balance: Annotated[bool, Form(description="Correct the colour of the light.")] = Controls.white_balance,
+    ) -> FileResponse:
+        """Enhance a photo at its full size; metadata, transparency and bit depth are kept."""
+        controls = Controls(exposure, shadows, highlights, strength, denoise, white_balance)
+        folder = Path(tempfile.mkdtemp())
+        try:
+            name = Path(photo.filename or "photo").name or "photo"
+            suffix = Path(name).suffix.lower()
+            uploaded = folder / f"photo{suffix if suffix in IMAGE_SUFFIXES else ''}"
+            with uploaded.open("wb") as file:
+                shutil.copyfileobj(photo.file, file)
+            result = studio.enhance(uploaded, name, folder, model, controls)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+        return FileResponse(
+            result.path,
+            filename=result.path.name,
+            headers={"X-Seconds": f"{result.seconds:.2f}"},
+            background=BackgroundTask(shutil.rmtree, folder),
+        )
+
+    @app.exception_handler(UserError)
+    def tell(_: Request, error: UserError) -> JSONResponse:
+        return _problem(STATUS.get(type(error), 400), str(error))
+
+    @app.exception_handler(RequestValidationError)
+    def tell_of_values(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        return _problem(400, f"{first['loc'][-1]}: {first['msg']}. Received: {first['input']}. See /api/docs.")
+
+    return app
+
+
+class Limited:
+    """Refuses requests whose length is too great, or not told, before they are read."""
+
+    def __init__(self, app: ASGIApp, most: int):
+        self.app, self.most = app, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            length = dict(scope["headers"]).get(b"content-length", b"").decode()
+            problem = None
+            if not length.isdecimal():
+                problem = _problem(411, "The length of the request is missing. Send Content-Length.")
+            elif int(length) > self.most:
+                problem = _problem(413, f"The file is too large: {int(length) / 1e6:.0f} MB.")
+            if problem:
+                await problem(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+def _of(control, description) -> Any:
+    least, most = RANGES[control]
+    return Form(description=description, ge=least, le=most)
+
+
+def _problem(status, message) -> JSONResponse:
+    return JSONResponse(Problem(error=message).model_dump(), status)

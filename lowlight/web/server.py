@@ -1,0 +1,117 @@
+"""Start the server: the page at /, the interface for programs at /api."""
+
+import os
+import secrets
+import socket
+import tempfile
+import threading
+from typing import TYPE_CHECKING
+
+from lowlight.errors import UserError
+from lowlight.web.settings import ServeSettings
+from lowlight.web.studio import Studio
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+"""Of the environment: what keeps Gradio, and what it brings along, from telling others that it runs."""
+
+
+def serve(settings: ServeSettings) -> int:
+    """Serve until Ctrl-C, and give the exit status.
+
+    Uploads and results lie in a folder that is deleted in the end.
+
+    Raises
+    ------
+    UserError
+        If Gradio is not installed, there is no such model, the address cannot be listened at, or there is no public
+        link to be had.
+    """
+    os.environ.update(QUIET)
+    with _listen(settings) as listener, tempfile.TemporaryDirectory(prefix="lowlight-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        port = listener.getsockname()[1]
+        address = f"http://{settings.host}:{port}"
+        studio = Studio(settings)
+        try:
+            app = application(studio, address)
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"The page needs a package that is not installed. Received: no {error.name}. Install it: pip install "
+                "gradio fastapi-offline"
+            ) from error
+        print(f"{address}  (for programs: {address}/api/docs; Ctrl-C stops it)", flush=True)
+        if settings.share:
+            print(_public(settings.host, port), flush=True)
+        elif not settings.is_private:
+            print("It has no password: whoever reaches this address can use it.", flush=True)
+        _run(app, studio, listener)
+    return 0
+
+
+def application(studio: Studio, address: str) -> "FastAPI":
+    """The page and the interface for programs as one ASGI application.
+
+    Parameters
+    ----------
+    studio : Studio
+    address : str
+        Where it will be, as http://127.0.0.1:7860.
+    """
+    import gradio as gr
+    from fastapi import FastAPI
+
+    from lowlight.web.page import CSS, page, theme
+    from lowlight.web.rest import interface
+
+    app = FastAPI(openapi_url=None)
+    app.mount("/api", interface(studio, address))
+    return gr.mount_gradio_app(
+        app,
+        page(studio).queue(max_size=studio.settings.queue, api_open=False),
+        path="/",
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        max_file_size=f"{studio.settings.max_megabytes}mb",
+        theme=theme(),
+        css=CSS,
+    )
+
+
+def _listen(settings) -> socket.socket:
+    try:
+        return socket.create_server(
+            (settings.host, settings.port), family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        )
+    except OSError as error:
+        raise UserError(
+            f"That address cannot be listened at. Received: {settings.host}:{settings.port} ({error.strerror}). Give "
+            "--port another number, or 0 for any that is free."
+        ) from error
+
+
+def _run(app, studio, listener):
+    import uvicorn
+
+    loading = threading.Thread(target=studio.controls_of, args=(studio.default,))  # which takes seconds
+    loading.start()
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    uvicorn.Server(config).run(sockets=[listener])
+    loading.join()  # TensorFlow cannot be left in the midst of it
+
+
+def _public(host, port) -> str:
+    from gradio import networking
+
+    try:
+        return networking.setup_tunnel(host, port, secrets.token_urlsafe(32), None, None)
+    except Exception as error:  # of any kind: there are a server and a program of others in it
+        raise UserError(
+            f"There is no public link to be had. Received: {error}. Leave --share out to serve this machine."
+        ) from error

@@ -1,0 +1,237 @@
+"""The server: photos over HTTP come back at full size with what belongs to them; what is wrong is told in a line."""
+
+import importlib.util
+import io
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lowlight.controls import Controls
+from lowlight.errors import UserError
+from lowlight.io.photo import read_photo
+from lowlight.web.settings import ServeSettings
+from lowlight.web.studio import PREVIEW_SIDE, BusyError, Studio
+from tests.conftest import ROOT, scene
+from tests.test_zoo import save_model
+
+for package in ("gradio", "fastapi_offline"):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package}, of the extra web, is not installed", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    save_model(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def studio(model):
+    return Studio(ServeSettings(model=model, max_megapixels=4, max_megabytes=3))
+
+
+@pytest.fixture(scope="module")
+def client(studio):
+    from fastapi.testclient import TestClient
+
+    from lowlight.web.rest import interface
+
+    return TestClient(interface(studio, "http://127.0.0.1:7860"))
+
+
+def jpeg(height=30, width=50, **options) -> bytes:
+    """A dark photo from a camera called Box, as the bytes of a file."""
+    exif = Image.Exif()
+    exif[0x0110] = "Box"
+    file = io.BytesIO()
+    Image.fromarray(scene(0, height, width) // 8).save(file, "JPEG", exif=exif, quality=95, **options)
+    return file.getvalue()
+
+
+def test_a_photo_comes_back_brighter_at_its_size_with_its_metadata(client):
+    answer = client.post("/enhance", files={"photo": ("night.JPG", jpeg())})
+    assert answer.status_code == 200
+    assert 'filename="night_enhanced.JPG"' in answer.headers["content-disposition"]
+    assert float(answer.headers["x-seconds"]) >= 0
+    result = read_photo(io.BytesIO(answer.content))
+    assert result.pixels.shape == (30, 50, 3)
+    assert b"Box" in result.exif
+    assert result.pixels.mean() > 3 * read_photo(io.BytesIO(jpeg())).pixels.mean()
+
+
+def test_sixteen_bits_and_transparency_come_back(client):
+    import tifffile
+
+    levels = np.dstack([scene(1, 30, 50), np.full((30, 50), 200, np.uint8)]).astype(np.uint16) * 32
+    file = io.BytesIO()
+    tifffile.imwrite(file, levels, photometric="rgb", extrasamples=["unassalpha"], metadata=None)
+    answer = client.post("/enhance", files={"photo": ("deep.tif", file.getvalue())})
+    with tifffile.TiffFile(io.BytesIO(answer.content)) as tiff:
+        result = tiff.asarray()
+    assert result.dtype == np.uint16
+    np.testing.assert_array_equal(result[..., 3], levels[..., 3])
+
+
+def test_controls_are_form_fields(client):
+    same = client.post("/enhance", files={"photo": ("night.png", _png())}, data={"strength": 0})
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(same.content))), scene(0, 30, 50) // 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "data", "status", "message"),
+    [
+        ("diary.jpg", b"Dear diary", {}, 415, "diary.jpg is not a photo"),
+        ("cut.jpg", jpeg()[:500], {}, 415, "cut.jpg cannot be read"),
+        ("", b"", {}, 400, "photo"),
+        ("wide.jpg", jpeg(2000, 2100), {}, 415, "wide.jpg is too large: 2100x2000 pixels, above 4 megapixels."),
+        ("heavy.jpg", bytes(4_000_000), {}, 413, "too large: 4 MB"),
+        ("night.jpg", jpeg(), {"exposure": 9}, 400, "exposure: Input should be less than or equal to 3. Received: 9"),
+        ("night.jpg", jpeg(), {"exposure": 1}, 400, "does not have that control. Received: exposure"),
+        ("night.jpg", jpeg(), {"model": "/etc/passwd"}, 400, "no such model here. Received: /etc/passwd"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_line_without_paths_of_the_server(client, name, content, data, status, message):
+    answer = client.post("/enhance", files={"photo": (name, content)}, data=data)
+    assert answer.status_code == status
+    assert message in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
+    assert "/tmp" not in answer.json()["error"]
+    assert "--max-megapixels" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize("name", ["../../night.jpg", "n" * 300 + ".jpg", "Nacht über 東京.jpg", "..", "night"])
+def test_names_of_any_kind_are_survived(client, name):
+    answer = client.post("/enhance", files={"photo": (name, jpeg())})
+    assert answer.status_code == 200, answer.text
+    assert "/" not in answer.headers["content-disposition"].split("filename")[1].removeprefix("*=utf-8''")
+
+
+def test_a_request_that_does_not_tell_its_length_is_refused(client):
+    answer = client.post("/enhance", content=iter([b"part"]), headers={"content-type": "multipart/form-data"})
+    assert answer.status_code == 411
+
+
+def test_the_interface_is_described_and_its_page_loads_nothing_from_elsewhere(client, studio):
+    described = client.get("/openapi.json").json()
+    fields = described["components"]["schemas"][_body_of(described)]["properties"]
+    assert fields["exposure"] | {"maximum": 3, "minimum": -3, "default": 0} == fields["exposure"]
+    assert set(fields) == {"photo", "model", *Controls.__dataclass_fields__}
+    assert {"200", "400", "413", "415", "503"} <= described["paths"]["/enhance"]["post"]["responses"].keys()
+    page = client.get("/docs").text
+    assert "https://" not in page
+    assert [model["name"] for model in client.get("/models").json() if model["default"]] == [studio.default]
+
+
+def test_uploads_and_results_do_not_stay(client, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert client.post("/enhance", files={"photo": ("night.jpg", jpeg())}).status_code == 200
+    assert client.post("/enhance", files={"photo": ("diary.jpg", b"Dear")}).status_code == 415
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_comes_when_the_queue_is_full_is_told_so(studio, client):
+    held = 0
+    while studio._places.acquire(blocking=False):
+        held += 1
+    try:
+        answer = client.post("/enhance", files={"photo": ("night.jpg", jpeg())})
+    finally:
+        studio._places.release(held)
+    assert held == studio.settings.queue + 1
+    assert answer.status_code == 503
+    assert "busy" in answer.json()["error"]
+    assert BusyError.__mro__[1] is UserError
+
+
+def test_photos_are_worked_on_one_at_a_time(studio, tmp_path, monkeypatch):
+    (tmp_path / "night.jpg").write_bytes(jpeg())
+    inside, most = [], []
+    read = studio._read
+
+    def slow(*arguments):
+        inside.append(1)
+        most.append(len(inside))
+        threading.Event().wait(0.05)
+        inside.pop()
+        return read(*arguments)
+
+    monkeypatch.setattr(studio, "_read", slow)
+    threads = [threading.Thread(target=studio.open, args=(tmp_path / "night.jpg", "night.jpg")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 4
+
+
+@pytest.mark.slow
+def test_the_preview_is_small_and_as_bright_as_the_result(tmp_path):
+    """By model 12, whose decisions for the whole photo see its grain, which a reduced copy has less of."""
+    rng = np.random.default_rng(0)
+    noisy = np.clip(scene(3, 900, 1300) / 8 + rng.normal(0, 6, (900, 1300, 3)), 0, 255).astype(np.uint8)
+    Image.fromarray(noisy).save(tmp_path / "night.png")
+    studio = Studio(ServeSettings(model="12"))
+    opened = studio.open(tmp_path / "night.png", "night.png")
+    shown = studio.preview(opened, "model_12", Controls())
+    assert max(shown.shape) == PREVIEW_SIDE
+    result = studio.enhance(tmp_path / "night.png", "night.png", tmp_path, "model_12", Controls())
+    assert result.path == tmp_path / "night_enhanced.png"
+    assert (result.height, result.width) == (900, 1300)
+    full = np.asarray(Image.open(result.path))
+    assert abs(shown.mean() - full.mean()) < 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--port", "99999"), "Received: 99999"),
+        (("--max-photos", "0"), "--max-photos 0"),
+        (("--model", "99"), "Received: 99"),
+        (("--port", "TAKEN"), "cannot be listened at"),
+    ],
+)
+def test_wrong_words_get_one_line_and_status_2(words, message):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        words = [str(taken.getsockname()[1]) if word == "TAKEN" else word for word in words]
+        command = [sys.executable, "-m", "lowlight.web", *words]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_there_is_a_public_link_only_if_it_is_asked_for(model):
+    code = f"""
+import gradio.networking, uvicorn
+from lowlight.web.server import serve
+from lowlight.web.settings import ServeSettings
+from lowlight.web.studio import Studio
+Studio.controls_of = lambda self, model: None
+uvicorn.Server.run = lambda self, sockets: None
+gradio.networking.setup_tunnel = lambda *arguments: "https://public.example"
+for share in (False, True):
+    print(serve(ServeSettings(model={model!r}, port=0, share=share)), share)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    private, public = result.stdout.split("0 False")
+    assert "http://127.0.0.1:" in private
+    assert "public.example" not in private
+    assert "public.example" in public
+
+
+def _png() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(scene(0, 30, 50) // 8).save(file, "PNG")
+    return file.getvalue()
+
+
+def _body_of(described) -> str:
+    content = described["paths"]["/enhance"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    return content["schema"]["$ref"].rsplit("/", 1)[1]
