@@ -292,10 +292,10 @@ def test_a_file_that_cannot_be_written_is_told_in_one_line_and_leaves_the_old_on
     write(tmp_path / "s")
     before = contents(tmp_path / "s")
 
-    def full(self, data):
+    def full(file):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(UserError, match=r"Received: .*images\.csv \(No space left on device\)\. Give --statistics"):
         write(tmp_path / "s", psnr=25.0)
     assert contents(tmp_path / "s") == before

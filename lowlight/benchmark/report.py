@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lowlight.benchmark import plots, tables
 from lowlight.errors import UserError
+from lowlight.io import atomic
 
 CHARTED = ("psnr", "mae", "mse")
 
@@ -28,11 +29,9 @@ def write(path: Path, content: str | bytes) -> None:
     UserError
         If it cannot be written.
     """
-    part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
-        part.replace(path)
+        atomic.write(path, content)
     except OSError as error:
         raise UserError(
             f"The statistics cannot be written. Received: {path} ({error.strerror}). Give --statistics another folder."

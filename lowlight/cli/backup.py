@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lowlight.io.atomic import replacing
+
 BACKUP_SUFFIX = ".orig"
 
 
@@ -52,10 +54,7 @@ def _keep(photo, backup):
     try:
         os.link(photo, backup)
     except OSError:
-        part = backup.with_name(f".{backup.name}.part")
-        try:
-            shutil.copy2(photo, part)
-            part.rename(backup)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        with photo.open("rb") as source, replacing(backup) as file:
+            shutil.copyfileobj(source, file)
+            file.flush()  # what is written later would change its time
+            shutil.copystat(photo, file.name)

@@ -15,6 +15,7 @@ from lowlight.cli.watch import check, watch
 from lowlight.errors import UserError
 from lowlight.inference.session import Session
 from lowlight.inference.video import Clip, is_clip
+from lowlight.io import atomic
 from lowlight.io.photo import Photo, image_size, read_photo, write_photo
 from lowlight.settings import EnhanceSettings
 from lowlight.zoo import registry
@@ -143,11 +144,9 @@ def _write(task, settings):
 def _make_writable(folder):
     if folder is None:
         return
-    probe = folder / ".writable.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        atomic.check_writable(folder)
     except OSError as error:
         raise UserError(
             f"The output folder cannot be written. Received: {folder} ({error.strerror}). Give --output another one."

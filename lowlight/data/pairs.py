@@ -12,6 +12,7 @@ from lowlight.data import layouts, scenes
 from lowlight.data.layouts import PARTS
 from lowlight.data.matching import Pair, PairError, Pool
 from lowlight.data.validate import BRIGHTER, Look, Problem, check, few, listing
+from lowlight.io import atomic
 from lowlight.io.photo import read_rgb
 
 VALIDATION_SHARE = 0.1
@@ -103,10 +104,7 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
 def write_split(split: Split, path: Path) -> None:
     """Write the names of a split as JSON that `load_split` reads as split.json; a crash leaves no half file."""
     names = {part: [pair.name for pair in getattr(split, part)] for part in PARTS}
-    path = Path(path)
-    part_file = path.with_name(path.name + ".part")
-    part_file.write_text(json.dumps(names | {"source": split.source}, indent=1) + "\n", encoding="utf-8")
-    part_file.replace(path)
+    atomic.write(Path(path), json.dumps(names | {"source": split.source}, indent=1) + "\n")
 
 
 def _read_split(path, pools) -> dict[str, list[str]]:

@@ -1,10 +1,9 @@
 """Enhance a clip frame by frame, in segments that outlast an interruption; sound and times stay as they are."""
 
-import hashlib
 import heapq
-import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import count, groupby
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from lowlight.inference.temporal import Smoothing
+from lowlight.io import atomic
+from lowlight.io.atomic import hidden_name, replacing
 from lowlight.io.clip import Encoder, Frame, read_frames, read_head, reading, writing
 from lowlight.io.photo import ImageError
 
@@ -62,8 +63,7 @@ class Clip:
             raise ImageError(f"Clips cannot be written so. Received: {target.name}. Known: {known}.")
         self.head = read_head(source)
         self.frames, self.notes = self.head.frames, self.head.notes
-        digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
-        self.folder = target.with_name(f".{digest}.part")
+        self.folder = target.with_name(f"{hidden_name(target)}.part")
         status = source.stat()
         self.recipe = f"{source.absolute()} {status.st_size} {status.st_mtime_ns} {recipe} {self.head}"
         self.smoothing = Smoothing()
@@ -99,13 +99,11 @@ class Clip:
             self._make_folder()
         for number, frames in groupby(zip(count(), read_frames(self.source)), lambda item: item[0] // SEGMENT):
             path = self.folder / f"{number:06}.nut"
-            segment = None if path.exists() else Encoder(path, self.head, self.target)
-            for _, frame in frames:
-                if segment:
-                    segment.add(run(frame.pixels, self.smoothing(self._time(frame))), frame)
-                yield frame
-            if segment:
-                segment.close()
+            with nullcontext() if path.exists() else Encoder(path, self.head, self.target) as segment:
+                for _, frame in frames:
+                    if segment:
+                        segment.add(run(frame.pixels, self.smoothing(self._time(frame))), frame)
+                    yield frame
         if not self._segments():
             raise ImageError(f"{self.source} cannot be read: none of its frames can be decoded.")
 
@@ -119,11 +117,11 @@ class Clip:
         """
         import av
 
-        part = self.folder / f"joined{self.target.suffix}"
         with (
             reading(self.source) as source,
             writing(self.target),
-            av.open(str(part), "w", format=WRITTEN[self.target.suffix.lower()]) as joined,
+            replacing(self.target) as file,
+            av.open(file, "w", format=WRITTEN[self.target.suffix.lower()]) as joined,
         ):
             with av.open(str(self._segments()[0])) as first:
                 video = joined.add_stream_from_template(first.streams.video[0])
@@ -138,8 +136,6 @@ class Clip:
             sound = _packets(source, source.streams.audio, sounds)
             for packet in heapq.merge(self._video(video), sound, key=lambda packet: packet.dts * packet.time_base):
                 joined.mux(packet)
-        with writing(self.target):
-            part.replace(self.target)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _time(self, frame) -> float:
@@ -161,7 +157,7 @@ class Clip:
         if not note.is_file() or note.read_text(encoding="utf-8", errors="surrogateescape") != self.recipe:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
-            note.write_text(self.recipe, encoding="utf-8", errors="surrogateescape")
+            atomic.write(note, self.recipe.encode(errors="surrogateescape"))
 
 
 def _packets(container, streams, targets) -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """Clips in and out: what a file says of its pictures, its frames upright as RGB, and frames as H.264 or HEVC."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lowlight.io.atomic import replacing
 from lowlight.io.photo import LARGEST_MEGAPIXELS, ImageError
 
 CODECS = {8: "libx264", 10: "libx265", 12: "libx265"}
@@ -148,7 +149,7 @@ def read_frames(path: Path) -> Iterator[Frame]:
 
 
 class Encoder:
-    """Frames as a file of their own: under a temporary name until it is whole, in the clip's units of time.
+    """Frames as a file of their own, in the clip's units of time; a context, at whose end the file is there, whole.
 
     NUT, for it alone holds times in any unit.
 
@@ -165,14 +166,24 @@ class Encoder:
     def __init__(self, path: Path, head: Head, target: Path):
         import av
 
-        self.path, self.head, self.target = path, head, target
-        self.part = path.with_suffix(".part")
+        self.head, self.target = head, target
         self.shape: tuple[int, ...] = ()
         self.graph: Any = None
         codec = CODECS[head.depth]
-        with writing(target):
-            self.file = av.open(str(self.part), "w", format="nut")
+        with writing(target), ExitStack() as stack:
+            self.file: Any = stack.enter_context(av.open(stack.enter_context(replacing(path)), "w", format="nut"))
             self.stream: Any = self.file.add_stream(codec, rate=head.rate, options=OPTIONS[codec])
+            self.stack = stack.pop_all()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if error is not None:
+            self.stack.__exit__(kind, error, traceback)
+            return
+        with writing(self.target), self.stack:
+            self.file.mux(self.stream.encode(None))
 
     def add(self, pixels: np.ndarray, frame: Frame) -> None:
         """Take the result of a frame, (H, W, 3) uint8 or uint16."""
@@ -191,13 +202,6 @@ class Encoder:
             picture.pts, picture.time_base = frame.pts, self.head.base
             self.graph.push(picture)
             self.file.mux(self.stream.encode(self.graph.pull()))
-
-    def close(self) -> None:
-        """Write what is left, and give the file its name."""
-        with writing(self.target):
-            self.file.mux(self.stream.encode(None))
-            self.file.close()
-            self.part.replace(self.path)
 
     def _set_up(self, encoder, shape, turned):
         """Colour that two pixels share has no place where a side is odd: there each has its own."""

@@ -1,9 +1,7 @@
 """Read and write photos: any kind upright as sRGB, and back with what belongs to them."""
 
-import hashlib
 import importlib.util
 import io
-import os
 import re
 import struct
 import zlib
@@ -20,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from lowlight.errors import UserError
 from lowlight.imaging.pixels import as_float, as_levels, bands, fill_hidden
 from lowlight.io import exif
+from lowlight.io.atomic import replacing
 from lowlight.io.icc import grey_profile, srgb_profile
 from lowlight.io.png16 import write_png
 from lowlight.io.probe import Contents, identify, register_heic
@@ -216,19 +215,12 @@ def write_photo(path: Path, photo: Photo, quality: int | None = None, strip_meta
         If the format is unknown or the file cannot be written; nothing is left behind then.
     """
     form = _format(path.suffix, path.name)
-    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    part = path.with_name(f".{digest}.part")  # the name itself may be as long as names can be
     try:
-        with part.open("w+b") as file:
+        with replacing(path) as file:
             _save(file, photo, form, quality, strip_metadata)
-        part.replace(path)
     except (OSError, ValueError, RuntimeError, struct.error) as error:
-        part.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{path} cannot be written: {reason}.") from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def encode(photo: Photo, form: str, quality: int | None = None, strip_metadata: bool = False) -> bytes:

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lowlight.errors import UserError
+from lowlight.io import atomic
 
 COLUMNS = (
     "epoch", "step", "minutes", "learning_rate",
@@ -42,17 +44,15 @@ class State:
 
 
 def save(state: State, folder: Path) -> None:
-    """Write `state.npz` and `history.csv`, each under a temporary name first."""
+    """Write `state.npz` and `history.csv`, each whole or not at all."""
     facts: dict[str, Any] = {
         field.name: getattr(state, field.name) for field in dataclasses.fields(state) if field.name != "arrays"
     }
     named: dict[str, Any] = {
         f"{owner}/{i:04}": array for owner, arrays in state.arrays.items() for i, array in enumerate(arrays)
     }
-    part = folder / "state.npz.part"
-    with part.open("wb") as file:
+    with atomic.replacing(folder / "state.npz") as file:
         np.savez(file, **named, facts=np.array(json.dumps(facts)))
-    part.replace(folder / "state.npz")
     _write_history(state.history, folder / "history.csv")
 
 
@@ -93,7 +93,7 @@ def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> Stat
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "state.npz.part").write_bytes(b"")
+        atomic.check_writable(folder)
     except OSError as error:
         raise UserError(
             f"The output folder cannot be written. Received: {folder} ({error.strerror}). Give --output another one."
@@ -116,10 +116,9 @@ def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> Stat
 
 
 def _write_history(rows, path):
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="") as file:
-        columns = [column for column in COLUMNS if not rows or column in rows[0]]
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
-    part.replace(path)
+    text = io.StringIO()
+    columns = [column for column in COLUMNS if not rows or column in rows[0]]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
+    atomic.write(path, text.getvalue())

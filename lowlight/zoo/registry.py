@@ -1,6 +1,7 @@
 """Which models exist, their files and cards, where missing ones come from, and how they are saved and loaded."""
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lowlight import system
 from lowlight.errors import UserError
+from lowlight.io import atomic
 from lowlight.settings import ROOT
 
 if TYPE_CHECKING:
@@ -152,7 +154,7 @@ def build(card: dict, weights: Path) -> tuple["keras.Model", dict]:
 
 
 def save_weights(model: "keras.Model", path: Path) -> None:
-    """Write a model's weights, under a temporary name first; kernels as float16, which halves the file.
+    """Write a model's weights, whole or not at all; kernels as float16, which halves the file.
 
     Parameters
     ----------
@@ -167,22 +169,18 @@ def save_weights(model: "keras.Model", path: Path) -> None:
     """
     import h5py
 
-    whole, part = (path.with_name(f".{name}-{path.name}") for name in ("whole", "part"))  # Keras insists on the suffix
-    try:
-        model.save_weights(whole)
-        with h5py.File(whole) as source, h5py.File(part, "w") as target:
-            source.visititems(lambda name, item: _copy_halved(item, target, name))
-        part.replace(path)
-    finally:
-        for temporary in (whole, part):
-            temporary.unlink(missing_ok=True)
+    whole = _Memory()
+    model.save_weights(whole)
+    with h5py.File(whole) as source, h5py.File(path.name, "w", driver="core", backing_store=False) as target:
+        source.visititems(lambda name, item: _copy_halved(item, target, name))
+        target.flush()
+        content = target.id.get_file_image()
+    atomic.write(path, content)
 
 
 def write_card(path: Path, card: dict) -> None:
-    """Write a card, or the manifest, as JSON, under a temporary name first."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    """Write a card, or the manifest, as JSON, whole or not at all."""
+    atomic.write(path, json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_manifest() -> None:
@@ -219,6 +217,16 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+class _Memory(io.BytesIO):
+    """An HDF5 file in memory: where HDF5 itself meets a full disk, it ends the process.
+
+    Keras takes a file for one of weights by what it is called.
+    """
+
+    def __str__(self):
+        return f"memory{WEIGHTS_SUFFIX}"
 
 
 def _copy_halved(item, target, name):

@@ -1,0 +1,109 @@
+"""Files are written whole or not at all, by however many processes at once."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from lowlight.io import atomic
+from tests.conftest import ROOT
+
+HELD = """
+import sys, time
+from pathlib import Path
+from lowlight.io.atomic import replacing
+with replacing(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _new_process(monkeypatch):
+    """As if no folder had been written into yet."""
+    monkeypatch.setattr(atomic, "_swept", set())
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def writer(path):
+    """A process in the midst of writing a file."""
+    process = subprocess.Popen([sys.executable, "-c", HELD, str(path)], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"begun\n"
+    return process
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "a"
+    atomic.write(target, "old")
+
+    def fail():
+        with atomic.replacing(target) as file:
+            file.write(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_target_that_cannot_be_replaced_leaves_nothing_behind(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(OSError, match=r"directory|denied"):
+        atomic.write(tmp_path / "a", b"new")
+    assert names(tmp_path) == ["a"]
+
+
+def test_writers_of_one_target_do_not_share_a_temporary_file(tmp_path):
+    contents = [bytes([letter]) * 300_000 for letter in b"abcdefgh"]
+    threads = [threading.Thread(target=atomic.write, args=(tmp_path / "a", content)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "a").read_bytes() in contents
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_link_in_the_place_of_a_temporary_file_is_not_written_through(tmp_path, monkeypatch):
+    (tmp_path / "precious").write_text("precious")
+    tokens = iter(["00000000", "11111111"])
+    monkeypatch.setattr(atomic.secrets, "token_hex", lambda size: next(tokens))
+    planted = tmp_path / f"{atomic.hidden_name(tmp_path / 'a')}.00000000.part"
+    planted.symlink_to("precious")
+    atomic.write(tmp_path / "a", "new")
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert (tmp_path / "a").read_text() == "new"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows removes no open file")
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    process = writer(tmp_path / "b")
+    (held,) = names(tmp_path)
+    atomic.write(tmp_path / "a", "a")
+    assert names(tmp_path) == [held, "a"]
+    process.kill()
+    process.communicate()
+    atomic._swept.clear()
+    atomic.write(tmp_path / "a", "a")
+    assert names(tmp_path) == ["a"]
+
+
+def test_other_hidden_files_stay(tmp_path):
+    for name in (".0123456789abcdef.part", ".notes.part", ".0123456789abcdef.01234567.part.txt"):
+        (tmp_path / name).touch()
+    before = names(tmp_path)
+    atomic.write(tmp_path / "a", "a")
+    assert names(tmp_path) == [*before, "a"]
+
+
+def test_a_name_as_long_as_names_can_be_can_be_written(tmp_path):
+    atomic.write(tmp_path / ("n" * 255), "a")
+    assert names(tmp_path) == ["n" * 255]
