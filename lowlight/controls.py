@@ -1,4 +1,4 @@
-"""How a result shall look: what a photographer sets, where the model can be told."""
+"""How a result shall look: what a photographer sets, where the model has the control."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ RANGES = {
 
 @dataclasses.dataclass(frozen=True)
 class Controls:
-    """How the result shall look, where the model can be told.
+    """How the result shall look, where the model has the control.
 
     Raises
     ------

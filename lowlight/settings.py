@@ -58,14 +58,14 @@ class TrainingSettings:
     """Start from the weights of a trained model of the same graph, named as for main.py --model: to go on with other
     pairs, such as your own."""
     part: Literal["guess"] | None = None
-    """With --start, train a part of the model alone: how bright models 11 and 12 guess that a photo should be."""
+    """With --start, train a part of the model alone: guess, the exposure that models 11 and up predict for a photo."""
     all_pairs: bool = False
     """With --start, go on with the validation pairs, too, once all is chosen: nothing is validated, the last weights
     are kept, and the scores on validation stay those that were measured of the start."""
     resume: bool = False
     """Go on with the run in the output folder, also when it had ended or its budget was another."""
     overwrite: bool = False
-    """Start anew, over the run in the output folder."""
+    """Start from the beginning, over the run in the output folder."""
     output: Path | None = None
     """Folder for weights, card, history and state. Default: runs/model_NN."""
 
@@ -82,7 +82,7 @@ class PerformanceSettings(TrainingSettings):
     evaluate_only: bool = False
     """Measure saved weights, train nothing."""
     all: bool = False
-    """With --evaluate-only: measure every model in models/, and make all tables and plots of statistics/ anew; with
+    """With --evaluate-only: measure every model in models/, and make all tables and plots of statistics/ again; with
     --also and --clean, on what is held out of them, too."""
     weights: Path | None = None
     """With --evaluate-only: a weights file, its card, a run's folder, or a .keras or .h5 file. Default: models/."""
@@ -113,7 +113,7 @@ class EnhanceSettings:
     in_place: bool = False
     """Put each result in its photo's place; the photo is kept beside it, as NAME.orig."""
     overwrite: bool = False
-    """Make results anew that exist already, instead of skipping them."""
+    """Make results again that exist already, instead of skipping them."""
     suffix: str | None = None
     """Add this to the results' names: _bright makes night_bright.jpg, which no folder is searched for then."""
     format: str | None = None
@@ -129,11 +129,11 @@ class EnhanceSettings:
     tile: int | None = None
     """Largest side of what is run at once, in pixels; smaller takes less memory."""
     best: bool = False
-    """Run each photo in its 8 flips and rotations and take the mean: cleaner, in eight times the time."""
+    """Self-ensemble: the mean over the 8 flips and rotations of each photo; cleaner, in eight times the time."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """What to run on. auto: a GPU if there is one that can be used."""
     controls: Annotated[Controls, tyro.conf.OmitArgPrefixes] = Controls()
-    """How the result shall look, where the model can be told."""
+    """How the result shall look, where the model has the control."""
     watch: bool = False
     """Go on with photos that come into the folders, each once it has stopped growing, until Ctrl-C."""
     dry_run: bool = False

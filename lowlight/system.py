@@ -11,9 +11,9 @@ from pathlib import Path
 
 from lowlight.errors import UserError
 
-FAILED = 1
-BAD_USAGE = 2
-INTERRUPTED = 130
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 
 def run(main: Callable[[], int]) -> int:
@@ -40,13 +40,13 @@ def run(main: Callable[[], int]) -> int:
         return status
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return BAD_USAGE
+        return EXIT_USAGE
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except BrokenPipeError:  # who reads the output, such as head, has heard enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return EXIT_FAILED
 
 
 def fastest_precision() -> str:

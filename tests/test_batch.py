@@ -198,7 +198,7 @@ def test_ctrl_c_ends_the_watch_and_what_was_done_is_counted(enhance, photos, tmp
     monkeypatch.setattr(batch, "Session", Once)
     monkeypatch.setattr("lowlight.cli.watch.LOOK", 0.02)
     monkeypatch.setattr("lowlight.cli.watch.SETTLED", 0.1)
-    monkeypatch.setattr("lowlight.cli.progress.Tally.told", _adding(photos, "late.png"))
+    monkeypatch.setattr("lowlight.cli.progress.Reporter.finished", _adding(photos, "late.png"))
     with pytest.raises(KeyboardInterrupt):
         enhance(photos, watch=True)
     assert "3 done, 0 skipped, 0 failed" in capsys.readouterr().out
@@ -207,13 +207,13 @@ def test_ctrl_c_ends_the_watch_and_what_was_done_is_counted(enhance, photos, tmp
 
 def _adding(folder, name):
     """Let a photo come into the folder once three have been told of."""
-    from lowlight.cli.progress import Tally
+    from lowlight.cli.progress import Reporter
 
-    told = Tally.told
+    finished = Reporter.finished
 
-    def adding(tally, task):
-        told(tally, task)
-        if tally.counts["done"] == 3:
+    def adding(reporter, task):
+        finished(reporter, task)
+        if reporter.counts["done"] == 3:
             Image.new("RGB", (9, 9)).save(folder / name)
 
     return adding

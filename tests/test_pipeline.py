@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lowlight.cli.jobs import Job
-from lowlight.cli.pipeline import Room, overlap
+from lowlight.cli.pipeline import MemoryBudget, overlap
 
 STEP = 0.03
 
@@ -15,16 +15,16 @@ STEP = 0.03
 class Line:
     """Three steps that take their time and remember what they did, for jobs that each weigh 10."""
 
-    def __init__(self, count=10, room=None, fails=()):
+    def __init__(self, count=10, budget=None, fails=()):
         self.jobs = [Job(Path(str(number)), Path(str(number))) for number in range(count)]
-        self.room = room or Room(10**6, 8)
+        self.budget = budget or MemoryBudget(10**6, 8)
         self.fails = fails
         self.inside = self.most = 0
-        self.told, self.threads = [], {}
+        self.reported, self.threads = [], {}
 
     def start(self, jobs=None):
         steps = [self.step("read", 1), self.step("run", 0), self.step("write", -1)]
-        overlap(jobs or self.jobs, lambda job: 10, *steps, self.told.append, self.room)
+        overlap(jobs or self.jobs, lambda job: 10, *steps, self.reported.append, self.budget)
 
     def step(self, name, change):
         def step(task):
@@ -39,7 +39,7 @@ class Line:
         return step
 
     def names(self):
-        return [int(task.job.source.name) for task in self.told]
+        return [int(task.job.source.name) for task in self.reported]
 
 
 def test_the_three_steps_overlap_and_the_order_is_kept():
@@ -48,7 +48,7 @@ def test_the_three_steps_overlap_and_the_order_is_kept():
     line.start()
     assert time.perf_counter() - start < 12 * 3 * STEP * 0.7
     assert line.names() == list(range(12))
-    assert all(len(task.seconds) == 3 for task in line.told)
+    assert all(len(task.seconds) == 3 for task in line.reported)
 
 
 def test_the_model_is_called_from_the_calling_thread_alone():
@@ -58,21 +58,24 @@ def test_the_model_is_called_from_the_calling_thread_alone():
     assert line.threads["read"] != line.threads["run"] != line.threads["write"]
 
 
-@pytest.mark.parametrize(("room", "most"), [(Room(10, 8), 1), (Room(5, 8), 1), (Room(20, 8), 2), (Room(10**6, 3), 3)])
-def test_no_more_photos_are_in_memory_than_fit_into_the_room_but_always_one(room, most):
-    line = Line(8, room)
+@pytest.mark.parametrize(
+    ("budget", "most"),
+    [(MemoryBudget(10, 8), 1), (MemoryBudget(5, 8), 1), (MemoryBudget(20, 8), 2), (MemoryBudget(10**6, 3), 3)],
+)
+def test_no_more_photos_are_in_memory_than_fit_into_the_budget_but_always_one(budget, most):
+    line = Line(8, budget)
     line.start()
     assert line.most == most
-    assert len(line.told) == 8
+    assert len(line.reported) == 8
 
 
 def test_what_one_step_cannot_do_with_one_photo_leaves_the_others_alone():
     line = Line(6, fails={("read", 1), ("run", 2), ("write", 4)})
     line.start()
-    failed = {int(task.job.source.name): str(task.error) for task in line.told if task.error}
+    failed = {int(task.job.source.name): str(task.error) for task in line.reported if task.error}
     assert failed == {1: "read cannot do 1", 2: "run cannot do 2", 4: "write cannot do 4"}
     assert line.names() == list(range(6))
-    assert [len(task.seconds) for task in line.told[:3]] == [3, 1, 2]
+    assert [len(task.seconds) for task in line.reported[:3]] == [3, 1, 2]
 
 
 def test_after_ctrl_c_what_was_run_is_written_and_nothing_else():
@@ -86,7 +89,7 @@ def test_after_ctrl_c_what_was_run_is_written_and_nothing_else():
 
     steps = line.step("read", 1), interrupted, line.step("write", -1)
     with pytest.raises(KeyboardInterrupt):
-        overlap(line.jobs, lambda job: 10, *steps, line.told.append, line.room)
+        overlap(line.jobs, lambda job: 10, *steps, line.reported.append, line.budget)
     assert line.names() == [0, 1, 2]
 
 
@@ -95,11 +98,11 @@ def test_jobs_that_wait_for_more_are_told_to_end():
 
     def endless():
         yield from line.jobs
-        while not line.room.closed.wait(0.01):
+        while not line.budget.closed.wait(0.01):
             pass
-        line.room.close()
+        line.budget.close()
 
-    threading.Timer(0.3, line.room.close).start()
+    threading.Timer(0.3, line.budget.close).start()
     line.start(endless())
     assert line.names() == [0, 1]
 
@@ -117,4 +120,4 @@ def test_what_goes_wrong_beside_the_photos_ends_it_all():
     line = Line(30)
     steps = [line.step(name, 0) for name in ("read", "run", "write")]
     with pytest.raises(ZeroDivisionError):
-        overlap(line.jobs, lambda job: 10, *steps, lambda task: 1 / 0, line.room)
+        overlap(line.jobs, lambda job: 10, *steps, lambda task: 1 / 0, line.budget)

@@ -190,6 +190,16 @@ def test_the_sheet_of_all_models_is_shown_where_there_is_one(tmp_path, blank_plo
     assert "(ladder.png)" in (tmp_path / "s" / "README.md").read_text()
 
 
+def test_scores_under_their_former_names_are_still_shown(tmp_path, blank_plots):
+    summary, _ = write(tmp_path, "model_11")
+    summary["scores"]["val"]["model_11"]["psnr_told"] = 27.125
+    (tmp_path / "model_11" / "summary.json").write_text(json.dumps(summary))
+    report.write_readme(tmp_path)
+    lines = (tmp_path / "README.md").read_text().splitlines()
+    assert any("oracle exposure: PSNR (dB)" in line for line in lines)
+    assert any(line.startswith("| [model_11]") and "27.12 / –" in line for line in lines)
+
+
 def test_models_measured_on_other_photos_are_not_compared(tmp_path, blank_plots):
     write(tmp_path / "s", "model_01", 14.0)
     write(tmp_path / "s", "model_02", 15.0)

@@ -1,7 +1,7 @@
 """How models do on what they were not made for: other cameras, every kind of bad light, and photos that are fine.
 
-The photos are those that `lowlight.data.samplers` holds out: of more pairs, and of clean photos, which a
-`lowlight.data.camera.Camera` takes anew, the same way each time. Baselines stand beside the models.
+The photos are those that `lowlight.data.samplers` holds out: of more pairs, and of clean photos, which
+`lowlight.data.camera` degrades, the same way each time. Baselines stand beside the models.
 """
 
 import tempfile
@@ -28,13 +28,13 @@ STOPS = (1, 3, 5)
 
 _NIGHT: dict[str, Any] = {"shot": 5e-4, "read": 5e-4, "balance": (1.1, 1.0, 0.9), "quality": 95}
 
-SHOTS = {
+DEGRADATIONS = {
     "well lit": Camera(),
     **{f"noise, sigma {sigma}": Camera(sigma=sigma) for sigma in SIGMAS},
     **{f"{stops} stop{'s' * (stops > 1)} dark": Camera(stops=stops, **_NIGHT) for stops in STOPS},
     "against the light": Camera(stops=3, dim_only=0.6, shot=2e-4, read=2e-4),
 }
-"""How the clean photos are taken; what a model gives is compared with the clean photo."""
+"""How the clean photos are degraded; what a model gives is compared with the clean photo."""
 
 HASH = 12
 """How many digits of a hash tell weights apart."""
@@ -48,7 +48,7 @@ def clahe(photo: np.ndarray) -> np.ndarray:
 
 
 def non_local_means(sigma: float) -> Method:
-    """Non-local means (Buades et al. 2005), told the noise's true sigma, by scikit-image."""
+    """Non-local means (Buades et al. 2005) with the noise's true sigma, by scikit-image."""
 
     def clean(photo):
         return denoise_nl_means(photo, 5, 6, h=0.8 * sigma, sigma=sigma, channel_axis=2, fast_mode=True)
@@ -94,7 +94,7 @@ def measure(
     rows: list[dict] = []
     with tempfile.TemporaryDirectory() as folder:
         for name, pairs in _sets(Path(folder), also, clean).items():
-            baselines = BASELINES | {"CLAHE": clahe} | _cleaners(name)
+            baselines = BASELINES | {"CLAHE": clahe} | _denoisers(name)
             facts = {"set": name, "photos": len(pairs)}
             earlier = _usable(known, facts | _scored("untouched input", "", BASELINES["untouched input"], pairs, name))
             for method, weights in (dict.fromkeys(baselines, "") | dict(models)).items():
@@ -117,13 +117,13 @@ def _usable(known, untouched) -> dict[tuple[str, str], dict]:
     return rows if same else {}
 
 
-def take_all(photos: Sequence[Path], shot: Camera, folder: Path) -> list[Pair]:
-    """Take clean photos by a camera, whole, into low/ and high/ of a folder; the same files each time."""
+def degrade_all(photos: Sequence[Path], degradation: Camera, folder: Path) -> list[Pair]:
+    """Degrade clean photos, whole, into low/ and high/ of a folder; the same files each time."""
     pairs = []
     for index, path in enumerate(photos):
         photo = read_rgb(path)
         rng = np.random.default_rng(index)
-        low, high = camera.take_whole(photo, shot, rng)
+        low, high = camera.take_whole(photo, degradation, rng)
         pair = Pair(path.stem, *(folder / side / f"{path.stem}.png" for side in ("low", "high")))
         for file, pixels in ((pair.low, low), (pair.high, high)):
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -138,10 +138,11 @@ def _sets(folder, also, clean) -> dict[str, list[Pair]]:
         sets[HELD_OUT_PAIRS] = listed_pairs(also)[1]
     if clean:
         photos = clean_photos(clean)[1]
-        sets |= {name: take_all(photos, shot, folder / str(i)) for i, (name, shot) in enumerate(SHOTS.items())}
+        for index, (name, degradation) in enumerate(DEGRADATIONS.items()):
+            sets[name] = degrade_all(photos, degradation, folder / str(index))
     return sets
 
 
-def _cleaners(name) -> dict[str, Method]:
-    sigma = SHOTS[name].sigma if name in SHOTS else 0
-    return {"non-local means, told sigma": non_local_means(sigma / 255)} if sigma else {}
+def _denoisers(name) -> dict[str, Method]:
+    sigma = DEGRADATIONS[name].sigma if name in DEGRADATIONS else 0
+    return {"non-local means, known sigma": non_local_means(sigma / 255)} if sigma else {}

@@ -25,7 +25,7 @@ IN_OTHER_LIGHT = {
     "chelsea": "5 stops dark",
     "rocket": "well lit",
 }
-"""Clean photos, and how of `lowlight.benchmark.held_out.SHOTS` each is taken."""
+"""Clean photos, and how of `lowlight.benchmark.held_out.DEGRADATIONS` each is taken."""
 
 WIDTH = 330
 """Of each photo, in pixels."""
@@ -64,9 +64,9 @@ def write_light_sheet(path: Path, model: str) -> None:
     examples = []
     with tempfile.TemporaryDirectory() as folder:
         for sample in SAMPLES:
-            shot = IN_OTHER_LIGHT.get(Path(sample.file).stem)
-            if shot:
-                (pair,) = held_out.take_all([shipped(sample)], held_out.SHOTS[shot], Path(folder))
+            degradation = IN_OTHER_LIGHT.get(Path(sample.file).stem)
+            if degradation:
+                (pair,) = held_out.degrade_all([shipped(sample)], held_out.DEGRADATIONS[degradation], Path(folder))
                 low, truth = read_pair(pair)
                 output = enhance(low)
                 captions = (
@@ -74,7 +74,7 @@ def write_light_sheet(path: Path, model: str) -> None:
                     f"{model}  {quality.psnr(truth, output):.1f} dB",
                     "clean",
                 )
-                examples.append(plots.Example(f"{sample.origin}: {shot}", captions, (low, output, truth)))
+                examples.append(plots.Example(f"{sample.origin}: {degradation}", captions, (low, output, truth)))
     report.write(path, plots.photos(examples, WIDTH))
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from lowlight.benchmark import plots, tables
 from lowlight.errors import UserError
 from lowlight.io import atomic
+from lowlight.metrics.evaluate import with_current_names
 
 CHARTED = ("psnr", "mae", "mse")
 
 SHEET = "ladder.png"
-CROSS = "cross.csv"
+HELD_OUT = "held_out.csv"
 
 LIGHT_SHEET = "light.png"
 LIGHT_CAPTION = "Clean photos taken in four kinds of light, and what the default model makes of them"
@@ -75,7 +76,7 @@ def write_report(
             f"{method} (mean {tables.shown(summary['scores'][part][method], key)})": [row[key] for row in of_method]
             for method, of_method in rows[part].items()
         }
-        plot = plots.metric(key, tables.LABELS[key], epochs, of_photos, tables.PARTS[part], summary["name"])
+        plot = plots.metric(key, tables.LABELS[key], epochs, of_photos, tables.SPLIT_LABELS[part], summary["name"])
         write(folder / f"{key}.png", plot)
     if epochs:
         write(folder / "loss.png", plots.loss(epochs, summary["recipe"]["loss"], summary["name"]))
@@ -119,20 +120,20 @@ def write_readme(statistics: Path) -> None:
         for key in CHARTED:
             plot = plots.bars(key, tables.LABELS[key], _bars(group, key), len(group[0]["baselines"]))
             write(statistics / f"{key}{suffix}.png", plot)
-        write(statistics / f"cost{suffix}.png", plots.cost(_points(group), tables.PARTS[tables.parts(group)[0]]))
+        write(statistics / f"cost{suffix}.png", plots.cost(_points(group), tables.SPLIT_LABELS[tables.parts(group)[0]]))
     for key in (*CHARTED, "cost"):  # of a group that is no more
         (statistics / f"{key}_{len(groups) + 1}.png").unlink(missing_ok=True)
     if (statistics / SHEET).is_file():
         sections.append(f"## The same photos through every model\n\n![{SHEET_CAPTION}]({SHEET})\n")
-    if (statistics / CROSS).is_file():
-        sections.append(tables.cross(statistics / CROSS))
+    if (statistics / HELD_OUT).is_file():
+        sections.append(tables.held_out_section(statistics / HELD_OUT))
     if (statistics / LIGHT_SHEET).is_file():
         sections.append(f"![{LIGHT_CAPTION}]({LIGHT_SHEET})\n")
     write(statistics / "README.md", "\n".join(sections))
 
 
-def write_cross(statistics: Path, rows: Sequence[dict]) -> None:
-    """Write cross.csv, and README.md with its table.
+def write_held_out(statistics: Path, rows: Sequence[dict]) -> None:
+    """Write held_out.csv, and README.md with its table.
 
     Parameters
     ----------
@@ -151,21 +152,22 @@ def write_cross(statistics: Path, rows: Sequence[dict]) -> None:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write(statistics / CROSS, text.getvalue())
+    write(statistics / HELD_OUT, text.getvalue())
     write_readme(statistics)
 
 
-def read_cross(statistics: Path) -> list[dict]:
-    """The rows that `write_cross` wrote; none if it did not."""
-    path = statistics / CROSS
+def read_held_out(statistics: Path) -> list[dict]:
+    """The rows that `write_held_out` wrote; none if it did not."""
+    path = statistics / HELD_OUT
     if not path.is_file():
         return []
     texts = ("set", "method", "weights")
     with path.open(newline="", encoding="utf-8") as file:
-        return [
+        rows = [
             {key: text if key in texts else json.loads(text) for key, text in row.items() if text or key in texts}
             for row in csv.DictReader(file)
         ]
+    return [with_current_names(row) for row in rows]
 
 
 def comparison(statistics: Path) -> str:
@@ -178,14 +180,14 @@ def _groups(statistics) -> list[list[dict]]:
     """Summaries of the models that were measured on the same photos, the largest group first."""
     groups: dict[str, list[dict]] = {}
     for path in sorted(statistics.glob("*/summary.json")):
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = _read_summary(path)
         groups.setdefault(_fingerprint(summary), []).append(summary)
     return sorted(groups.values(), key=len, reverse=True)
 
 
 def _section(group, suffix):
     split = group[0]["split"]
-    counts = ", ".join(f"{split[part]} {tables.PARTS[part]} photos" for part in tables.parts(group))
+    counts = ", ".join(f"{split[part]} {tables.SPLIT_LABELS[part]} photos" for part in tables.parts(group))
     lines = [f"## {counts}\n", f"Split: {split['source']}.\n", *tables.markdown(group), "", tables.legend(group), ""]
     notes = dict.fromkeys(note for summary in group for note in (*summary["notes"], summary["protocol"]))
     lines += [*(f"- {note}" for note in ["Models are chosen by the validation split only.", *notes]), ""]
@@ -208,7 +210,7 @@ def _bars(group, key):
     result: dict[str, dict[str, float]] = {}
     for part in tables.parts(group):
         for name, scores in tables.methods(group, part):
-            result.setdefault(name, {})[tables.PARTS[part]] = scores[key]
+            result.setdefault(name, {})[tables.SPLIT_LABELS[part]] = scores[key]
     return result
 
 
@@ -247,7 +249,16 @@ def _keep_history(folder, summary, source):
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
+def _read_summary(path) -> dict:
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    summary["scores"] = {
+        part: {name: with_current_names(scores) for name, scores in of_part.items()}
+        for part, of_part in summary["scores"].items()
+    }
+    return summary
+
+
 def _earlier_summary(folder, sha256) -> dict | None:
     path = folder / "summary.json"
-    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    summary = _read_summary(path) if path.is_file() else None
     return summary if summary and summary["weights"]["sha256"] == sha256 else None

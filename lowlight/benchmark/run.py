@@ -13,7 +13,7 @@ from lowlight.data import splits
 from lowlight.data.pairs import Pair, Split, read_pair
 from lowlight.errors import UserError
 from lowlight.metrics import quality
-from lowlight.metrics.evaluate import BASELINES, NEAR_TWINS, PROTOCOL, Method, evaluate, mean
+from lowlight.metrics.evaluate import BASELINES, NEAR_TWINS, PROTOCOL, Method, evaluate, mean, with_current_names
 from lowlight.settings import ROOT, PerformanceSettings
 from lowlight.system import machine
 from lowlight.zoo import registry
@@ -59,7 +59,7 @@ def perform(settings: PerformanceSettings, generation: str) -> list[dict]:
         return _perform_all(settings)
     if settings.evaluate_only:
         model = settings.weights or recipe(settings.model, generation).number
-        registry.files_of(model)  # told at once if absent, before the pairs are checked
+        registry.files_of(model)  # reported at once if absent, before the pairs are checked
         return measure([model], splits.load(settings)[0], settings.statistics)
     from lowlight.training.trainer import train
 
@@ -95,7 +95,7 @@ def measure(
     UserError
         If there is no such model, nothing to measure on, or a folder that cannot be written.
     """
-    parts = {part: pairs for part in tables.PARTS if (pairs := getattr(split, part))}
+    parts = {part: pairs for part in tables.SPLIT_LABELS if (pairs := getattr(split, part))}
     if not parts:
         raise UserError(f"There are no pairs to measure on. Received: empty val and test ({split.source}).")
     candidates = {candidate.card["name"]: candidate for candidate in map(_candidate, models)}
@@ -122,7 +122,7 @@ def measure(
         examples = [
             example
             for part, pairs in unseen.items()
-            for example in choose_examples(tables.PARTS[part], name, candidate.enhancer, pairs, rows[part][name])
+            for example in choose_examples(tables.SPLIT_LABELS[part], name, candidate.enhancer, pairs, rows[part][name])
         ]
         report.write_report(statistics, summaries[-1], rows, examples, _history(candidate))
         _add_to_card(candidate, summaries[-1], announce)
@@ -137,7 +137,7 @@ def summarise(
 ) -> dict:
     """The facts of summary.json: what was measured, on what and how, and the means by part and method."""
     data = card["data"]
-    counts = {part: len(getattr(split, part)) for part in ("train", *tables.PARTS)}
+    counts = {part: len(getattr(split, part)) for part in ("train", *tables.SPLIT_LABELS)}
     notes = []
     if "validation" in card:
         counts |= {"train": counts["train"] + counts["val"], "val": 0}
@@ -156,7 +156,7 @@ def summarise(
         for part, methods in rows.items()
     }
     if "validation" in card and "val" in scores:
-        scores["val"][card["name"]] = card["validation"]
+        scores["val"][card["name"]] = with_current_names(card["validation"])
     return {
         **{key: card[key] for key in ("name", "generation", "parameters", "recipe", "weights")},
         "training": card.get("training"),
@@ -203,20 +203,20 @@ def _perform_all(settings):
     split = splits.load(dataclasses.replace(settings, also=None, clean=None))[0]
     summaries = measure(models, split, settings.statistics)
     if settings.also or settings.clean:
-        _measure_cross(settings, models)
+        _measure_held_out(settings, models)
     publish.write_sheets(settings.statistics, models)
     if settings.statistics.resolve() == ROOT / "statistics":
         publish.write_readme()
     return summaries
 
 
-def _measure_cross(settings, models):
+def _measure_held_out(settings, models):
     from lowlight.benchmark import held_out
 
     hashes = {name: registry.files_of(name)[0]["weights"]["sha256"] for name in models}
-    known = report.read_cross(settings.statistics)
+    known = report.read_held_out(settings.statistics)
     rows = held_out.measure(hashes, lambda name: _candidate(name).enhancer, settings.also, settings.clean, known)
-    report.write_cross(settings.statistics, rows)
+    report.write_held_out(settings.statistics, rows)
 
 
 def _candidate(model) -> Candidate:

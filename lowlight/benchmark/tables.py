@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lowlight.zoo.recipes import RECIPES
 
-PARTS = {"val": "validation", "test": "test"}
+SPLIT_LABELS = {"val": "validation", "test": "test"}
 
 LABELS = {
     "psnr": "PSNR (dB)",
@@ -19,18 +19,18 @@ LABELS = {
     "mae": "MAE",
     "mse": "MSE",
     "ssim": "SSIM",
-    "psnr_told": "told: PSNR (dB)",
-    "ssim_told": "told: SSIM",
+    "psnr_oracle": "oracle exposure: PSNR (dB)",
+    "ssim_oracle": "oracle exposure: SSIM",
 }
 
-SHOWN_DIGITS = {"psnr": 2, "psnr_gt_mean": 2, "mae": 4, "mse": 4, "ssim": 3, "psnr_told": 2, "ssim_told": 3}
-SAVED_DIGITS = {"psnr": 4, "psnr_gt_mean": 4, "mae": 6, "mse": 8, "ssim": 4, "psnr_told": 4, "ssim_told": 4}
+SHOWN_DIGITS = {"psnr": 2, "psnr_gt_mean": 2, "mae": 4, "mse": 4, "ssim": 3, "psnr_oracle": 2, "ssim_oracle": 3}
+SAVED_DIGITS = {"psnr": 4, "psnr_gt_mean": 4, "mae": 6, "mse": 8, "ssim": 4, "psnr_oracle": 4, "ssim_oracle": 4}
 
 
 def table(summaries: Sequence[dict], part: str) -> Table:
     """The means of models, measured together, over one part of the split, as a table for the terminal."""
     count = summaries[0]["split"][part]
-    title = f"{PARTS[part]}: {count} photo{'s' if count > 1 else ''}"
+    title = f"{SPLIT_LABELS[part]}: {count} photo{'s' if count > 1 else ''}"
     result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     result.add_column("method", no_wrap=True)
     labels = _labels(summaries)
@@ -79,17 +79,17 @@ def markdown(group: Sequence[dict], with_ideas: bool = True) -> list[str]:
 
 def legend(group: Sequence[dict]) -> str:
     """What the columns of `markdown` mean."""
-    measured = " / ".join(PARTS[part] for part in parts(group))
+    measured = " / ".join(SPLIT_LABELS[part] for part in parts(group))
     machines = " and ".join(dict.fromkeys(summary["cost"]["machine"] for summary in group))
     return (
         f"Scores: {measured}. MACs/px: multiply-accumulate operations for each pixel. s/MP: seconds for a million "
         f"pixels ({machines}). Trained: for how long, and on how many million pixels. Change: PSNR on "
-        f"{PARTS[parts(group)[0]]} against the model before."
+        f"{SPLIT_LABELS[parts(group)[0]]} against the model before."
     )
 
 
-def cross(path: Path) -> str:
-    """The section of README.md on cross.csv: methods against sets, PSNR / SSIM, the best of a set in bold."""
+def held_out_section(path: Path) -> str:
+    """The section of README.md on held_out.csv: methods against sets, PSNR / SSIM, the best of a set in bold."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     sets = {row["set"]: row["photos"] for row in rows}
@@ -107,7 +107,7 @@ def cross(path: Path) -> str:
     return (
         "## On other cameras and in other light\n\n"
         "PSNR in dB / SSIM; in brackets, how many photos, none of which any model was trained on. Held-out pairs: real "
-        "photos of other cameras. The rest are clean photos, taken anew by `lowlight.data.camera`: as they are, with "
+        "photos of other cameras. The rest are clean photos, degraded by `lowlight.data.camera`: as they are, with "
         "white noise, darkened with a sensor's noise, and darkened by 3 stops only where the scene is dim; the truth "
         "is the clean photo.\n\n" + "\n".join(lines) + "\n"
     )
@@ -115,7 +115,7 @@ def cross(path: Path) -> str:
 
 def parts(group: Sequence[dict]) -> list[str]:
     """Of the split, those that were measured."""
-    return [part for part in PARTS if part in group[0]["scores"]]
+    return [part for part in SPLIT_LABELS if part in group[0]["scores"]]
 
 
 def methods(group: Sequence[dict], part: str) -> Iterator[tuple[str, dict]]:
@@ -132,7 +132,7 @@ def shown(scores: dict, key: str) -> str:
 
 
 def _labels(group) -> dict[str, str]:
-    """The metrics that any of the models has; only those that take a wish can be told one."""
+    """The metrics that any of the models has; only those that take a target exposure have an oracle's."""
     found = {key for summary in group for of_part in summary["scores"].values() for key in of_part[summary["name"]]}
     return {key: label for key, label in LABELS.items() if key in found}
 

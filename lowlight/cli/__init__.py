@@ -1,4 +1,4 @@
-"""The command line: settings from words, jobs, batches of photos, progress, and what is told to the person.
+"""The command line: settings from words, jobs, batches of photos, progress, and reports to the person.
 
 The top room: it may import all others, and none imports it.
 """

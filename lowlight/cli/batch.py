@@ -8,8 +8,8 @@ import psutil
 
 from lowlight.cli.backup import backed_up
 from lowlight.cli.jobs import Job, is_done, output_folder, plan
-from lowlight.cli.pipeline import Room, Task, overlap
-from lowlight.cli.progress import FAILED, PLANNED, SKIPPED, Tally
+from lowlight.cli.pipeline import MemoryBudget, Task, overlap
+from lowlight.cli.progress import FAILED, PLANNED, SKIPPED, Reporter
 from lowlight.cli.stdio import enhance_stream
 from lowlight.cli.watch import check, watch
 from lowlight.errors import UserError
@@ -52,41 +52,41 @@ def enhance_all(settings: EnhanceSettings) -> int:
     if not settings.dry_run:
         found = registry.files_of(settings.model or registry.default(), settings.models_url)
         _make_writable(output_folder(settings))
-    with Tally(settings) as tally:
-        due = _due(jobs, settings, tally)
+    with Reporter(settings) as reporter:
+        due = _due(jobs, settings, reporter)
         if found and (due or settings.watch):
-            _run(due, Session(*found, settings.tile, settings.device, settings.best), settings, tally)
-    return 1 if tally.counts[FAILED] else 0
+            _run(due, Session(*found, settings.tile, settings.device, settings.best), settings, reporter)
+    return 1 if reporter.counts[FAILED] else 0
 
 
-def _due(jobs, settings, tally) -> list[Job]:
-    """What is left to do; the rest is told."""
+def _due(jobs, settings, reporter) -> list[Job]:
+    """What is left to do; the rest is reported."""
     due = []
     for job in jobs:
         if job.problem is None and is_done(job, settings):
-            tally.tell(Task(job), SKIPPED, "the result is there")
+            reporter.report(Task(job), SKIPPED, "the result is there")
         elif settings.dry_run:
-            tally.tell(Task(job), FAILED if job.problem else PLANNED, job.problem)
+            reporter.report(Task(job), FAILED if job.problem else PLANNED, job.problem)
         else:
             due.append(job)
     return due
 
 
-def _run(jobs: Sequence[Job], session, settings, tally):
+def _run(jobs: Sequence[Job], session, settings, reporter):
     session.check(settings.controls)
-    tally.expect(None if settings.watch else len(jobs))
+    reporter.expect(None if settings.watch else len(jobs))
     if settings.piped:
-        enhance_stream(jobs[0], session, settings, tally)
+        enhance_stream(jobs[0], session, settings, reporter)
         return
-    room = Room(min(MOST_MEMORY, psutil.virtual_memory().available // 4), MOST_PHOTOS)
+    budget = MemoryBudget(min(MOST_MEMORY, psutil.virtual_memory().available // 4), MOST_PHOTOS)
     overlap(
-        watch(settings, room.closed) if settings.watch else jobs,
+        watch(settings, budget.closed) if settings.watch else jobs,
         weigh=_weigh,
         read=partial(_read, session=session, settings=settings),
-        run=partial(_enhance, session=session, settings=settings, bar=tally.bar),
+        run=partial(_enhance, session=session, settings=settings, bar=reporter.bar),
         write=partial(_write, settings=settings),
-        tell=tally.told,
-        room=room,
+        report=reporter.finished,
+        budget=budget,
     )
 
 

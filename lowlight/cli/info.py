@@ -6,7 +6,7 @@ from lowlight import __version__
 from lowlight.settings import EnhanceSettings
 from lowlight.zoo import registry
 
-PARTS = ("val", "test")
+MEASURED_PARTS = ("val", "test")
 
 
 def answer(settings: EnhanceSettings) -> int | None:
@@ -98,5 +98,5 @@ def download(which: str, address: str | None) -> int:
 
 def _scores(entry, key, form) -> str:
     metrics = entry["metrics"] or {}
-    values = [metrics.get(part, {}).get(key) for part in PARTS]
+    values = [metrics.get(part, {}).get(key) for part in MEASURED_PARTS]
     return " / ".join("–" if value is None else format(value, form) for value in values)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import tyro
 
 from lowlight.errors import UserError
-from lowlight.system import BAD_USAGE
+from lowlight.system import EXIT_USAGE
 
 Settings = TypeVar("Settings")
 
@@ -29,7 +29,7 @@ def parse(kind: type[Settings], description: str | None) -> Settings:
                 kind, description=description, config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
             )
     except SystemExit as end:
-        if end.code == BAD_USAGE:
+        if end.code == EXIT_USAGE:
             raise UserError(_without_box(said.getvalue())) from None
         raise
 

@@ -23,7 +23,7 @@ class Task:
     """Bytes that it takes on its way."""
     photo: Any = None
     facts: dict[str, Any] = field(default_factory=dict)
-    """What is told of the job in the end, next to its names and its status."""
+    """What is reported of the job in the end, next to its names and its status."""
     error: Exception | None = None
     seconds: list[float] = field(default_factory=list)
     """That the steps took: reading, running, writing."""
@@ -32,7 +32,7 @@ class Task:
 Step = Callable[[Task], None]
 
 
-class Room:
+class MemoryBudget:
     """What may be in memory at once: several photos that fit into `size` bytes together, or one of any size.
 
     Parameters
@@ -49,16 +49,16 @@ class Room:
         self.weights: list[int] = []
         self.change = threading.Condition()
 
-    def enter(self, weight: int) -> bool:
-        """Wait until there is room; False if the room was closed."""
+    def acquire(self, weight: int) -> bool:
+        """Wait until there is memory for it; False if the budget was closed."""
         with self.change:
             self.change.wait_for(lambda: self.closed.is_set() or self._fits(weight))
             if not self.closed.is_set():
                 self.weights.append(weight)
             return not self.closed.is_set()
 
-    def leave(self, weight: int) -> None:
-        """Give the room back."""
+    def release(self, weight: int) -> None:
+        """Give the memory back."""
         with self.change:
             self.weights.remove(weight)
             self.change.notify_all()
@@ -74,22 +74,28 @@ class Room:
 
 
 def overlap(
-    jobs: Iterable[Job], weigh: Callable[[Job], int], read: Step, run: Step, write: Step, tell: Step, room: Room
+    jobs: Iterable[Job],
+    weigh: Callable[[Job], int],
+    read: Step,
+    run: Step,
+    write: Step,
+    report: Step,
+    budget: MemoryBudget,
 ) -> None:
     """Take jobs through three steps, of which three photos can be at one each at a time; the order is kept.
 
     Parameters
     ----------
     jobs : iterable of Job
-        Is gone through in the reader's thread, and may wait there until `room.closed`.
+        Is gone through in the reader's thread, and may wait there until `budget.closed`.
     weigh : callable
         Bytes that a job will take; called before it is read.
     read, run, write : callable
         The steps. `run` is called in this thread alone. What a step raises becomes the task's error, and the steps
         after it are left out.
-    tell : callable
+    report : callable
         Called in the writer's thread with each task once it is written or has failed.
-    room : Room
+    budget : MemoryBudget
         Is closed in the end. After Ctrl-C, what has been run is still written.
     """
     ready: Queue[Task | None] = Queue()
@@ -99,7 +105,7 @@ def overlap(
         try:
             for job in jobs:
                 task = Task(job, weigh(job))
-                if not room.enter(task.weight):
+                if not budget.acquire(task.weight):
                     break
                 attempt(read, task)
                 ready.put(task)
@@ -111,10 +117,10 @@ def overlap(
             while task := finished.get():
                 attempt(write, task)
                 task.photo = None
-                room.leave(task.weight)
-                tell(task)
+                budget.release(task.weight)
+                report(task)
         finally:
-            room.close()
+            budget.close()
 
     with ThreadPoolExecutor(2) as threads:
         reader, writer = threads.submit(reading), threads.submit(writing)
@@ -123,7 +129,7 @@ def overlap(
                 attempt(run, task)
                 finished.put(task)
         finally:
-            room.close()
+            budget.close()
             finished.put(None)
         reader.result()
         writer.result()

@@ -1,4 +1,4 @@
-"""What is told of a run: a progress bar, a line for what failed, a JSON record for each photo, the count at the end."""
+"""What a run reports: a progress bar, a line for what failed, a JSON record for each photo, the count at the end."""
 
 import json
 import sys
@@ -17,13 +17,13 @@ from lowlight.settings import STANDARD_STREAM, EnhanceSettings
 DONE, SKIPPED, FAILED, PLANNED = "done", "skipped", "failed", "planned"
 
 
-class Tally:
-    """Counts what became of the photos, and tells it; a context, which tells the count when it ends.
+class Reporter:
+    """Counts what became of the photos, and reports it; a context, which reports the count when it ends.
 
     Parameters
     ----------
     settings : EnhanceSettings
-        What to tell, and where to.
+        What to report, and where to.
 
     Raises
     ------
@@ -58,14 +58,14 @@ class Tally:
         self.bar.update(self.task, total=number)
         self.bar.start()
 
-    def told(self, task: Task) -> None:
-        """Tell of a photo that was run, or that failed."""
+    def finished(self, task: Task) -> None:
+        """Report a photo that was run, or that failed."""
         self.model_seconds += sum(task.seconds[1:2])
-        self.tell(task, *((DONE, None) if task.error is None else (FAILED, _reason(task))))
+        self.report(task, *((DONE, None) if task.error is None else (FAILED, _reason(task))))
         self.bar.advance(self.task)
 
-    def tell(self, task: Task, status: str, reason: str | None = None) -> None:
-        """Tell what became of a photo, or will.
+    def report(self, task: Task, status: str, reason: str | None = None) -> None:
+        """Report what became of a photo, or will.
 
         Raises
         ------

@@ -5,13 +5,13 @@ import sys
 
 from lowlight.cli.jobs import Job
 from lowlight.cli.pipeline import Task, attempt
-from lowlight.cli.progress import Tally
+from lowlight.cli.progress import Reporter
 from lowlight.inference.session import Session
 from lowlight.io.photo import encode, read_photo
 from lowlight.settings import EnhanceSettings
 
 
-def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, tally: Tally) -> None:
+def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, reporter: Reporter) -> None:
     """Enhance the photo that standard input holds, in the format that it has, or --format.
 
     In this thread alone, so that Ctrl-C ends a wait for input.
@@ -34,4 +34,4 @@ def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, tally:
     task = Task(job)
     for step in (read, run, write):
         attempt(step, task)
-    tally.told(task)
+    reporter.finished(task)

@@ -133,7 +133,7 @@ def adjust_exposure(target: np.ndarray, controls: Controls) -> np.ndarray:
 
     Parameters
     ----------
-    wished : (8, 8, 1) float array
+    target : (8, 8, 1) float array
         As a model predicts it.
     controls : Controls
 

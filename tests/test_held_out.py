@@ -38,13 +38,15 @@ def identity(name):
 
 def test_every_set_is_scored_with_baselines_and_models(clean, also):
     rows = held_out.measure({"model_00": "ab"}, identity, also, clean, announce=lambda line: None)
-    assert {row["set"]: row["photos"] for row in rows} == {"held-out pairs": 1} | dict.fromkeys(held_out.SHOTS, 2)
+    assert {row["set"]: row["photos"] for row in rows} == {"held-out pairs": 1} | dict.fromkeys(
+        held_out.DEGRADATIONS, 2
+    )
     by_name = {(row["set"], row["method"]): row for row in rows}
     assert by_name["well lit", "model_00"]["psnr"] == 100
     assert by_name["noise, sigma 25", "model_00"]["psnr"] == pytest.approx(20.5, abs=1.5)
-    told = by_name["noise, sigma 50", "non-local means, told sigma"]["psnr"]
-    assert told > by_name["noise, sigma 50", "untouched input"]["psnr"] + 3
-    assert ("3 stops dark", "non-local means, told sigma") not in by_name
+    denoised = by_name["noise, sigma 50", "non-local means, known sigma"]["psnr"]
+    assert denoised > by_name["noise, sigma 50", "untouched input"]["psnr"] + 3
+    assert ("3 stops dark", "non-local means, known sigma") not in by_name
 
 
 def test_a_folder_that_is_not_given_has_no_sets(also):
@@ -55,8 +57,8 @@ def test_a_folder_that_is_not_given_has_no_sets(also):
 
 def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also, clean, tmp_path):
     first = held_out.measure({"model_00": "ab", "model_01": "cd"}, identity, also, clean, announce=lambda line: None)
-    report.write_cross(tmp_path, first)
-    assert report.read_cross(tmp_path) == first
+    report.write_held_out(tmp_path, first)
+    assert report.read_held_out(tmp_path) == first
     loaded = []
 
     def load(name):
@@ -64,7 +66,7 @@ def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also
         return lambda photo: photo * 0.5
 
     models = {"model_00": "ab", "model_01": "new"}
-    again = held_out.measure(models, load, also, clean, report.read_cross(tmp_path), announce=lambda line: None)
+    again = held_out.measure(models, load, also, clean, report.read_held_out(tmp_path), announce=lambda line: None)
     assert set(loaded) == {"model_01"}
     kept = [row for row in again if row["method"] != "model_01"]
     assert kept == [row for row in first if row["method"] != "model_01"]
@@ -73,9 +75,11 @@ def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also
     assert set(loaded) == {"model_00", "model_01"}
 
 
-def test_shots_are_the_same_each_time_and_their_truth_is_the_photo(clean, tmp_path):
+def test_degradations_are_the_same_each_time_and_their_truth_is_the_photo(clean, tmp_path):
     photos = sorted(clean.iterdir())[:2]
-    first, second = (held_out.take_all(photos, held_out.SHOTS["3 stops dark"], tmp_path / name) for name in "ab")
+    first, second = (
+        held_out.degrade_all(photos, held_out.DEGRADATIONS["3 stops dark"], tmp_path / name) for name in "ab"
+    )
     for path, one, two in zip(photos, first, second, strict=True):
         np.testing.assert_array_equal(read_pair(one)[0], read_pair(two)[0])
         np.testing.assert_array_equal(read_pair(one)[1], read_rgb(path))
@@ -86,11 +90,17 @@ def test_the_table_has_a_row_for_each_method_and_the_best_in_bold(tmp_path):
     untouched = {"set": "well lit", "photos": 2, "method": "untouched input", "weights": "", "psnr": 100.0, "ssim": 1.0}
     model = {"set": "well lit", "photos": 2, "method": "model_12", "weights": "ab", "psnr": 35.678, "ssim": 0.9712}
     noise = {"set": "noise", "photos": 3, "method": "model_12", "weights": "ab", "psnr": 28.3, "ssim": 0.8}
-    rows = [untouched, model | {"psnr_told": 36.0}, noise]
-    report.write_cross(tmp_path, rows)
+    rows = [untouched, model | {"psnr_oracle": 36.0}, noise]
+    report.write_held_out(tmp_path, rows)
     readme = (tmp_path / "README.md").read_text()
     assert "| method | well lit (2) | noise (3) |" in readme
     assert "| untouched input | **100.00** / 1.000 |  |" in readme
     assert "| model_12 | 35.68 / 0.971 | **28.30** / 0.800 |" in readme
-    with (tmp_path / "cross.csv").open() as file:
-        assert [row["psnr_told"] for row in csv.DictReader(file)] == ["", "36.0", ""]
+    with (tmp_path / "held_out.csv").open() as file:
+        assert [row["psnr_oracle"] for row in csv.DictReader(file)] == ["", "36.0", ""]
+
+
+def test_metrics_under_their_former_names_are_still_read(tmp_path):
+    (tmp_path / "held_out.csv").write_text("set,photos,method,weights,psnr,psnr_told\nnoise,3,model_12,ab,28.3,30.5\n")
+    (row,) = report.read_held_out(tmp_path)
+    assert (row["psnr"], row["psnr_oracle"]) == (28.3, 30.5)
