@@ -33,11 +33,11 @@ KEPT_SECONDS = 3600
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "work", "api_visibility": "private"}
 
 CSS = """
-.gradio-container {width: 100%; max-width: 1480px !important; margin: 0 auto !important}
+.gradio-container {overflow: clip !important; width: 100%; max-width: 1480px !important; margin: 0 auto !important}
 #title p {font-size: 1.05rem; margin: 0}
 #title strong {font-weight: 650; letter-spacing: -.01em}
 #drop, #drop > button, #drop > button > .wrap {min-height: min(62vh, 620px)}
-#before-after img {object-fit: contain}
+#before-after img {object-fit: contain; max-height: min(720px, 72vh) !important}
 #strip, #strip .grid-wrap {height: auto !important; min-height: 0}
 #strip .grid-container {grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)) !important}
 #strip .thumbnail-lg {aspect-ratio: 4 / 3}
@@ -54,7 +54,8 @@ CSS = """
 @media (max-width: 700px) {
   .gradio-container > .main > .wrap {padding: 0}
   .column:has(> #before-after) {display: contents}
-  #before-after {position: sticky; top: 0; z-index: 20}
+  #before-after {position: sticky !important; top: 0; z-index: 20}
+  #before-after img {max-height: 45vh !important}
 }
 """
 
