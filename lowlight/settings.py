@@ -91,6 +91,38 @@ class PerformanceSettings(TrainingSettings):
 
 
 @dataclasses.dataclass(frozen=True)
+class ExportSettings:
+    """Settings of lowlight export.
+
+    Raises
+    ------
+    UserError
+        If they contradict each other.
+    """
+
+    model: str | None = None
+    """A model's number, a run's folder, a weights file with its card, or a .keras or .h5 file. Default: as for
+    enhancing."""
+    format: Literal["onnx", "litert", "saved_model", "openvino"] = "onnx"
+    """Of the file."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("exports")
+    """Folder for the file and its card."""
+    float16: bool = False
+    """Compute the heavy part in float16: for GPUs and phones; a CPU gains nothing."""
+    beside: bool = False
+    """Put an ONNX file beside the model's weights and into its card (and the manifest): what --engine onnx runs."""
+    models_url: str | None = None
+    """Where a missing model comes from, as for enhancing."""
+
+    def __post_init__(self):
+        if self.beside and (self.format != "onnx" or self.float16):
+            raise UserError(
+                "Beside the weights goes an ONNX file in float32 alone. Received: --beside with "
+                f"{'--float16' if self.float16 else f'--format {self.format}'}. Leave one out."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
 class EnhanceSettings:
     """Settings of main.py.
 

@@ -19,7 +19,7 @@ FLOORS = (
     ("networks",),
     ("zoo",),
     ("inference", "data"),
-    ("metrics",),
+    ("metrics", "export"),
     ("training",),
     ("benchmark",),
     ("cli",),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lowlight.errors import UserError
+from lowlight.system import fastest_precision
 
 if TYPE_CHECKING:
     import keras
@@ -184,6 +185,10 @@ class OpenVinoGraph:
         return run
 
 
+GRAPHS: dict[str, Callable[[Path, str], Graph]] = {"onnx": OnnxGraph, "openvino": OpenVinoGraph}
+"""By name, the engines that run an ONNX file."""
+
+
 def graph_of(model: Any) -> Graph:
     """A model as a graph that tiles can be run through; a Keras model is wrapped."""
     return model if hasattr(model, "function") else KerasGraph(model)
@@ -194,7 +199,7 @@ def installed() -> list[str]:
     return [engine for engine, module in MODULES.items() if importlib.util.find_spec(module)]
 
 
-def choose(engine: str, exported: bool, device: str = "auto", megapixels: float = 0.0, half: bool = False) -> str:
+def choose(engine: str, exported: bool, device: str = "auto", megapixels: float = 0.0) -> str:
     """Name of the engine for a job.
 
     Parameters
@@ -207,8 +212,6 @@ def choose(engine: str, exported: bool, device: str = "auto", megapixels: float 
     device : {"auto", "cpu", "gpu"}
     megapixels : float
         How much is to be done, about.
-    half : bool
-        Whether TensorFlow would compute in half precision.
 
     Raises
     ------
@@ -237,7 +240,8 @@ def choose(engine: str, exported: bool, device: str = "auto", megapixels: float 
         return choose("onnx" if "onnx" in here or "openvino" not in here else "openvino", exported)
     if "onnx" not in here or not exported or device == "gpu" or MODULES["tensorflow"] in sys.modules:
         return "tensorflow"
-    return "tensorflow" if megapixels > MANY_MEGAPIXELS and (half or _has_gpu()) else "onnx"
+    faster = _has_gpu() or fastest_precision() != "float32"
+    return "tensorflow" if megapixels > MANY_MEGAPIXELS and faster else "onnx"
 
 
 def _package(engine) -> str:

@@ -11,12 +11,14 @@ import numpy as np
 
 from lowlight.controls import Controls
 from lowlight.errors import UserError
+from lowlight.inference import engines
+from lowlight.inference.enhancer import Enhancer
 from lowlight.io.photo import Photo
 from lowlight.zoo import registry
 
 
 class Session:
-    """A network with its weights, its device and its tiles. TensorFlow is loaded with the first one.
+    """A network with its weights, its engine, its device and its tiles. TensorFlow is loaded only if it is the engine.
 
     Parameters
     ----------
@@ -28,22 +30,37 @@ class Session:
     device : {"auto", "cpu", "gpu"}
     best : bool
         As for `lowlight.inference.enhancer.Enhancer`.
+    engine, megapixels
+        As for `lowlight.inference.engines.choose`.
 
     Raises
     ------
     UserError
-        If there is no such tile or device, or the weights cannot be loaded.
+        If there is no such tile, device or engine, or the weights cannot be loaded.
     """
 
-    def __init__(self, card: dict, weights: Path, tile: int | None = None, device: str = "auto", best: bool = False):
+    def __init__(
+        self,
+        card: dict,
+        weights: Path,
+        tile: int | None = None,
+        device: str = "auto",
+        best: bool = False,
+        engine: str = "auto",
+        megapixels: float = 0.0,
+    ):
         self.card = card
-        if device == "cpu" and "tensorflow" not in sys.modules:
-            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # else TensorFlow takes a GPU's memory without using it
-        self.scope = _scope(device)
-        from lowlight.inference.enhancer import Enhancer
-
-        with self.scope():
-            self.enhancer = Enhancer(registry.build(card, weights)[0], tile, best)
+        exported = registry.onnx_of(card, weights)
+        self.engine = engines.choose(engine, exported is not None, device, megapixels)
+        self.scope: Callable[[], AbstractContextManager] = nullcontext
+        if exported is not None and self.engine in engines.GRAPHS:
+            self.enhancer = Enhancer(engines.GRAPHS[self.engine](exported, device), tile, best)
+        else:
+            if device == "cpu" and "tensorflow" not in sys.modules:
+                os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # else TensorFlow takes a GPU's memory without using it
+            self.scope = _scope(device)
+            with self.scope():
+                self.enhancer = Enhancer(registry.build(card, weights)[0], tile, best)
         self.controls = self.enhancer.controls
 
     @property
@@ -102,6 +119,8 @@ def load_session(
     device: str = "auto",
     models_url: str | None = None,
     best: bool = False,
+    engine: str = "auto",
+    megapixels: float = 0.0,
 ) -> Session:
     """Find a model, download what is missing of it, and load it.
 
@@ -109,7 +128,7 @@ def load_session(
     ----------
     model, models_url
         As for `lowlight.zoo.registry.files_of`. Default: `lowlight.zoo.registry.default`.
-    tile, device, best
+    tile, device, best, engine, megapixels
         As for `Session`.
 
     Raises
@@ -117,7 +136,7 @@ def load_session(
     UserError
         As `lowlight.zoo.registry.files_of` and `Session`.
     """
-    return Session(*registry.files_of(model or registry.default(), models_url), tile, device, best)
+    return Session(*registry.files_of(model or registry.default(), models_url), tile, device, best, engine, megapixels)
 
 
 def devices() -> list[str]:

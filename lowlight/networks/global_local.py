@@ -116,7 +116,7 @@ def _guess(overview, width=96):
 
 def _grain(grain):
     """From 0, for none, in log units."""
-    return ops.log(grain + FAINTEST) - np.log(FAINTEST)
+    return ops.log(grain + FAINTEST) - float(np.log(FAINTEST))
 
 
 def _where_not_nearly_right(own, right):

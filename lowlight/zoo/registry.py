@@ -116,6 +116,22 @@ def files_of(model: str | int | Path, address: str | None = None) -> tuple[dict,
     return card, weights
 
 
+def onnx_of(card: dict, weights: Path) -> Path | None:
+    """The ONNX file of a model: beside its weights, named by its card, made of these weights; None if there is none.
+
+    Parameters
+    ----------
+    card : dict
+    weights : Path
+        As `files_of` gives both.
+    """
+    facts = card.get("exports", {}).get("onnx")
+    if facts is None or facts["of"] != card["weights"]["sha256"]:
+        return None
+    path = weights.with_name(facts["file"])
+    return path if path.is_file() and sha256(path) == facts["sha256"] else None
+
+
 def load_network(model: str | int | Path, address: str | None = None) -> tuple["keras.Model", dict]:
     """Find a model, build its network and load its weights.
 
@@ -132,8 +148,15 @@ def load_network(model: str | int | Path, address: str | None = None) -> tuple["
     return build(*files_of(model, address))
 
 
-def build(card: dict, weights: Path) -> tuple["keras.Model", dict]:
+def build(card: dict, weights: Path, precision: str | None = None) -> tuple["keras.Model", dict]:
     """Build the network of a card and load its weights, as `files_of` found them.
+
+    Parameters
+    ----------
+    card : dict
+    weights : Path
+    precision : str, optional
+        As for `lowlight.networks.architectures.build`. Default: the fastest that does no harm on this machine.
 
     Raises
     ------
@@ -147,7 +170,8 @@ def build(card: dict, weights: Path) -> tuple["keras.Model", dict]:
         loaded = keras_import.load(weights)
         return loaded, card | {"parameters": loaded.count_params()}
     name = card["architecture"]["name"]
-    precision = system.fastest_precision() if name in architectures.HALF else "float32"
+    if precision is None:
+        precision = system.fastest_precision() if name in architectures.HALF else "float32"
     built = architectures.build(name, precision, **card["architecture"]["settings"])
     built.load_weights(weights)
     return built, card
@@ -196,7 +220,9 @@ def write_manifest() -> None:
     models = []
     for path in sorted(MODELS.glob("model_*.json")):
         card = _read_card(path)
-        files = [path, path.with_name(card["weights"]["file"])]
+        weights = path.with_name(card["weights"]["file"])
+        onnx = onnx_of(card, weights)
+        files = [path, weights, *([onnx] if onnx else [])]
         facts = [{"file": file.name, "sha256": sha256(file), "bytes": file.stat().st_size} for file in files]
         models.append(_entry(card) | {"files": facts})
     write_card(MANIFEST, _manifest() | {"models": models})
