@@ -13,7 +13,8 @@ from lowlight.controls import Controls
 from lowlight.errors import UserError
 from lowlight.imaging.pixels import as_float, as_levels, fill_hidden
 from lowlight.inference.session import Session, load_session
-from lowlight.io.photo import GREY_WEIGHTS, Photo, read_photo, write_photo
+from lowlight.io.encode import GREY_WEIGHTS
+from lowlight.io.photo import Photo, read_photo, write_photo
 from lowlight.settings import EnhanceSettings
 
 KEPT = 2

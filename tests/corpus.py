@@ -391,4 +391,4 @@ def _bad(folder) -> Iterator[Entry]:
     header = b"IHDR" + struct.pack(">2I5B", 30000, 30000, 8, 2, 0, 0, 0)
     bomb = file.getvalue()[:12] + header + struct.pack(">I", zlib.crc32(header)) + file.getvalue()[33:]
     (folder / "bomb.png").write_bytes(bomb)
-    yield Entry(folder / "bomb.png", "bad", message="megapixels")
+    yield Entry(folder / "bomb.png", "bad", message="30000x30000 pixels")

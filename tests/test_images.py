@@ -15,9 +15,8 @@ from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from lowlight.imaging.pixels import as_float, as_levels
+from lowlight.io.formats import FORMATS, WITHOUT_ALPHA, result_suffix
 from lowlight.io.photo import (
-    FORMATS,
-    WITHOUT_ALPHA,
     ImageError,
     Photo,
     encode,
@@ -25,7 +24,6 @@ from lowlight.io.photo import (
     list_images,
     read_photo,
     read_rgb,
-    result_suffix,
     write_photo,
 )
 from tests import corpus
@@ -381,7 +379,7 @@ def test_nothing_is_left_of_a_photo_that_cannot_be_written(tmp_path, monkeypatch
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(ImageError, match="No space left"):
-        write_photo(tmp_path / "out.png", Photo(np.zeros((4, 4, 3), np.float32)))
+        write_photo(tmp_path / "out.jpg", Photo(np.zeros((4, 4, 3), np.float32)))
     assert not list(tmp_path.iterdir())
 
 

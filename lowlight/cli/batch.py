@@ -109,7 +109,7 @@ def _read(task, session, settings):
     else:
         task.photo = read_photo(source, settings.max_megapixels, levels=True)
         height, width = task.photo.pixels.shape[:2]
-        task.facts |= {"width": width, "height": height}
+        task.facts |= {"width": width, "height": height} | ({"notes": task.photo.notes} if task.photo.notes else {})
     task.facts["in_bytes"] = source.stat().st_size
     if notes := getattr(task.photo, "notes", ()):
         task.facts["notes"] = list(notes)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from lowlight.cli.backup import is_replaced
 from lowlight.errors import UserError
 from lowlight.inference.video import VIDEO_SUFFIXES, WRITTEN, clip_suffix, is_clip
-from lowlight.io.photo import FORMATS, IMAGE_SUFFIXES, list_images, result_suffix
+from lowlight.io.formats import FORMATS, IMAGE_SUFFIXES, result_suffix
+from lowlight.io.photo import list_images
 from lowlight.settings import PREDICTED, STANDARD_STREAM, EnhanceSettings
 
 KNOWN = IMAGE_SUFFIXES | VIDEO_SUFFIXES

@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from lowlight.cli.pipeline import Task
 from lowlight.errors import UserError
-from lowlight.io.photo import IMAGE_SUFFIXES
+from lowlight.io.formats import IMAGE_SUFFIXES
 from lowlight.settings import STANDARD_STREAM, EnhanceSettings
 
 DONE, SKIPPED, FAILED, PLANNED = "done", "skipped", "failed", "planned"

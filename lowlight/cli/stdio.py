@@ -20,7 +20,7 @@ def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, report
 
     def read(task):
         task.photo = read_photo(io.BytesIO(data), settings.max_megapixels, levels=True)
-        task.facts |= {"in_bytes": len(data)}
+        task.facts |= {"in_bytes": len(data)} | ({"notes": task.photo.notes} if task.photo.notes else {})
 
     def run(task):
         task.photo = session.enhance(task.photo, settings.controls, settings.compare)

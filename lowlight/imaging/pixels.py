@@ -57,6 +57,31 @@ def as_levels(pixels: np.ndarray, depth: int) -> np.ndarray:
     return levels
 
 
+def scaled(values: np.ndarray, white: float) -> np.ndarray:
+    """Levels of any depth as those of 8 or 16 bits, rounded; what has them is given back as it is.
+
+    Parameters
+    ----------
+    values : (H, W, ...) array of whole numbers or floats
+        What is below 0 or above `white`, or no number, is clipped.
+    white : float
+        The level of white; up to 255 of whole numbers become 8 bits, all else 16.
+
+    Returns
+    -------
+    array of the same shape, uint8 or uint16
+    """
+    target = np.dtype(np.uint8 if white <= 255 and values.dtype.kind != "f" else np.uint16)
+    if values.dtype == target and white == _white(target):
+        return values
+    levels = np.empty(values.shape, target)
+    factor = np.float64(_white(target) / white)
+    for rows in bands(*values.shape[:2]):
+        part = np.nan_to_num(values[rows], nan=0, posinf=white, neginf=0)
+        levels[rows] = np.rint(np.clip(part, 0, white) * factor)
+    return levels
+
+
 def mean_of_colours(pixels: np.ndarray) -> np.ndarray:
     """The mean of red, green and blue, as a product: NumPy is slow to take it over so short an axis.
 

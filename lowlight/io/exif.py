@@ -1,7 +1,6 @@
-"""What a photo says about itself: EXIF with GPS, XMP, the quality of its JPEG."""
+"""What a photo says about itself in EXIF, and that it is still true of what is written."""
 
 import io
-import re
 import struct
 import warnings
 from functools import cache
@@ -10,71 +9,133 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin
 
+from lowlight.io import ifd
+from lowlight.io.ifd import EXIF_TABLE, INTEROP_TABLE, LONG, SHORT
+
 warnings.filterwarnings("ignore", "Corrupt EXIF data|Truncated File Read", UserWarning)  # Pillow's; no news to a user
 
 EXIF_HEADER = b"Exif\0\0"
 
 ABOUT_THE_PHOTO = {
-    ExifTags.Base[name]
+    ExifTags.Base[name].value
     for name in (
         *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright"),
         *("XResolution", "YResolution", "ResolutionUnit", "Rating", "RatingPercent"),
         *("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
     )
-} | {ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo}
+}
 """The tags of a TIFF, and so of a camera's raw, that do not say how its pixels lie in the file."""
 
-XMP_ORIENTATION = re.compile(rb'\s*tiff:Orientation="\d*"|<tiff:Orientation>\d*</tiff:Orientation>')
+WIDTH, HEIGHT, COLOUR_SPACE, INTEROP_INDEX, ORIENTATION = 0xA002, 0xA003, 0xA001, 0x0001, 0x0112
+
+IMAGE_WIDTH, IMAGE_HEIGHT = 0x0100, 0x0101
+
+BROKEN = (ValueError, KeyError, IndexError, OverflowError, struct.error, OSError)
 
 
-def read_exif(image: Image.Image) -> Image.Exif:
-    """The EXIF of an image, empty if it is broken: it must not stop the photo."""
+def bare(exif: bytes) -> bytes:
+    """A block of EXIF from its byte order on, whatever is before that in a file."""
+    exif = exif.removeprefix(EXIF_HEADER)
+    return exif if exif[:2] in (b"II", b"MM") else b""
+
+
+def tiff_exif(file: BinaryIO) -> bytes:
+    """What a TIFF, or a raw that is built like one, says about the photo, as a block of EXIF."""
     try:
-        return image.getexif()
-    except (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error):
-        return Image.Exif()
-
-
-def tiff_exif(file: BinaryIO) -> Image.Exif:
-    """The EXIF of a TIFF or of a raw that is built like one; it stays in `file` until it is asked for."""
-    exif = Image.Exif()
-    file.seek(0)
-    try:
-        exif.load_from_fp(file)
-    except (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error):
-        return Image.Exif()
-    return exif
-
-
-def orientation(exif: Image.Exif) -> int:
-    """How the pixels lie, 1 to 8; 1, which is upright, also where it is not said or makes no sense."""
-    value = exif.get(ExifTags.Base.Orientation, 1)
-    return value if value in range(1, 9) else 1
-
-
-def upright_exif(exif: Image.Exif, of_tiff: bool = False) -> bytes:
-    """EXIF as it is put into files, without the orientation.
-
-    The thumbnail is left out, which would show the photo as it was.
-
-    Parameters
-    ----------
-    exif : Image.Exif
-    of_tiff : bool
-        Whether it comes from a TIFF, where the layout of the file stands among it; that is left out then.
-    """
-    try:
-        for tag in list(exif):
-            if tag == ExifTags.Base.Orientation or (of_tiff and tag not in ABOUT_THE_PHOTO):
-                del exif[tag]
-        return exif.tobytes() if len(exif) else b""
-    except (OSError, ValueError, SyntaxError, TypeError, KeyError, AttributeError, OverflowError, struct.error):
+        order, found, _ = ifd.tables(ifd.at_of(file))
+        found[0] = {tag: entry for tag, entry in found[0].items() if tag in ABOUT_THE_PHOTO}
+        return ifd.block(order, found)
+    except BROKEN:
         return b""
 
 
-def upright_xmp(xmp: bytes | str | None) -> bytes:
-    """XMP without the orientation."""
-    return XMP_ORIENTATION.sub(b"", xmp.encode() if isinstance(xmp, str) else xmp or b"")
+def tables_of(exif: bytes) -> tuple[str, dict[int, ifd.Table]]:
+    """Byte order and tables of a block of EXIF; none if it is broken: it must not stop the photo."""
+    try:
+        order, found, _ = ifd.tables(ifd.within(bare(exif)))
+    except BROKEN:
+        return "<", {0: {}}
+    return order, found
+
+
+def orientation(exif: bytes) -> int:
+    """How the pixels lie, 1 to 8; 1, which is upright, also where it is not said or makes no sense."""
+    order, found = tables_of(exif)
+    entry = found[0].get(ORIENTATION)
+    value = ifd.number(entry, order) if entry else 1
+    return value if value in range(1, 9) else 1
+
+
+def says_adobe_rgb(exif: bytes) -> bool:
+    """Whether the file follows DCF's option for Adobe RGB: no number for its colour space, and R03."""
+    order, found = tables_of(exif)
+    space = found.get(EXIF_TABLE, {}).get(COLOUR_SPACE)
+    index = found.get(INTEROP_TABLE, {}).get(INTEROP_INDEX)
+    value = ifd.number(space, order) if space else 0
+    return value == 2 or (value == 65535 and index is not None and index.data.startswith(b"R03"))
+
+
+def truthful(exif: bytes, height: int, width: int) -> bytes:
+    """EXIF as it is put into a file of upright sRGB pixels.
+
+    Orientation, size and colour space say what is written; the thumbnail, which would show the photo as it was, is
+    left out. All else stays where it was, to the byte: makers' notes say where their parts lie.
+
+    Parameters
+    ----------
+    exif : bytes
+        Is left out if it is broken.
+    height, width : int
+        Of what is written.
+
+    Returns
+    -------
+    bytes
+        From its byte order on; empty if nothing remains.
+    """
+    made = bytearray(bare(exif))
+    try:
+        order, found, after = ifd.tables(ifd.within(bytes(made)))
+        if not found[0].keys() - {ORIENTATION} and len(found) == 1:
+            return b""
+        _cut_thumbnail(made, order, after)
+        for table, tag, value in (
+            (0, ORIENTATION, 1),
+            (0, IMAGE_WIDTH, width),
+            (0, IMAGE_HEIGHT, height),
+            (EXIF_TABLE, WIDTH, width),
+            (EXIF_TABLE, HEIGHT, height),
+            (EXIF_TABLE, COLOUR_SPACE, 1),
+        ):
+            entry = found.get(table, {}).get(tag)
+            if entry:
+                kind, letter = (SHORT, "HH") if value < 65536 and entry.type == SHORT else (LONG, "I")
+                values = (value, 0)[: len(letter)]
+                struct.pack_into(f"{order}HI{letter}", made, entry.at + 2, kind, 1, *values)
+        index = found.get(INTEROP_TABLE, {}).get(INTEROP_INDEX)
+        if index and index.data.startswith(b"R03"):
+            made[index.where : index.where + 3] = b"R98"
+    except BROKEN:
+        return b""
+    return bytes(made)
+
+
+def _cut_thumbnail(made: bytearray, order, after):
+    if after + 4 > len(made):
+        return
+    (second,) = struct.unpack_from(order + "I", made, after)
+    struct.pack_into(order + "I", made, after, 0)
+    try:
+        thumbnail, _ = ifd.table(ifd.within(bytes(made)), order, second, False) if second else ({}, 0)
+    except BROKEN:
+        return
+    place, length = (ifd.number(thumbnail[tag], order) if tag in thumbnail else 0 for tag in (0x0201, 0x0202))
+    if not 8 < place < len(made):
+        return
+    if place + length >= len(made) and place > second:
+        del made[place:]  # where nearly all have it
+    else:
+        made[place : place + length] = bytes(min(length, len(made) - place))
 
 
 def jpeg_encoding(image: JpegImagePlugin.JpegImageFile) -> tuple[int, int]:

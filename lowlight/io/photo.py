@@ -1,75 +1,29 @@
 """Read and write photos: any kind upright as sRGB, and back with what belongs to them."""
 
-import importlib.util
 import io
 import re
 import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError, features
-from PIL.PngImagePlugin import PngInfo
+from PIL import UnidentifiedImageError
 
 from lowlight.errors import UserError
-from lowlight.imaging.pixels import as_float, as_levels, bands, fill_hidden
-from lowlight.io import exif
+from lowlight.imaging.pixels import as_float, as_levels, fill_hidden
+from lowlight.io import encode as encoders
+from lowlight.io import exif, xmp
 from lowlight.io.atomic import replacing
+from lowlight.io.contents import Contents
+from lowlight.io.formats import FORMATS, IMAGE_SUFFIXES
 from lowlight.io.icc import grey_profile, srgb_profile
-from lowlight.io.png16 import write_png
-from lowlight.io.probe import Contents, identify, register_heic
-from lowlight.io.raw import RAW_SUFFIXES
-from lowlight.io.tiff import write_tiff
-
-HEIC_SUFFIXES = (".heic", ".heif", ".hif")
-
-FORMATS = (
-    {
-        ".jpg": "JPEG",
-        ".jpeg": "JPEG",
-        ".png": "PNG",
-        ".webp": "WEBP",
-        ".tif": "TIFF",
-        ".tiff": "TIFF",
-        ".bmp": "BMP",
-    }
-    | ({".avif": "AVIF"} if features.check("avif") else {})
-    | (dict.fromkeys(HEIC_SUFFIXES, "HEIF") if importlib.util.find_spec("pillow_heif") else {})
-)
-"""What is written, by the end of the name."""
-
-IMAGE_SUFFIXES = frozenset({*FORMATS, *HEIC_SUFFIXES, *RAW_SUFFIXES})
-"""What is read, by the end of the name; some needs a package more, which the error names if it is missing."""
-
-WITHOUT_ALPHA = {"JPEG", "BMP"}
-
-SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 95, "subsampling": 0},
-    "PNG": {"compress_level": 1, "compress_type": zlib.Z_RLE},
-    "WEBP": {"quality": 95},
-    "AVIF": {"quality": 90, "subsampling": "4:4:4", "speed": 8},
-    "HEIF": {"quality": 90, "enc_params": {"preset": "ultrafast"}},
-}
-"""Encoders are to be fast: a longer search makes AVIF and HEIC hardly smaller, and PNG of photos not at all, for in
-their noise there is nothing to find but runs."""
-
-LOWEST_JPEG_QUALITY = 90
-"""A dark photo may have been saved more coarsely than it can be looked at once it is bright."""
-
-LONGEST_SEGMENT = 65000
-"""Bytes of EXIF, or of XMP, that a JPEG can hold, about."""
+from lowlight.io.probe import identify
 
 LARGEST_MEGAPIXELS = 250
 """A photo with more pixels is taken for a decompression bomb, unless told otherwise."""
-
-GREY_WEIGHTS = (0.299, 0.587, 0.114)
-"""Of red, green and blue (ITU-R BT.601), as Pillow has them."""
-
-Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit only warns where this one refuses
 
 
 class ImageError(UserError):
@@ -87,11 +41,17 @@ class Photo:
     grey: bool = False
     """Whether the file had no colour; then what is written has none."""
     exif: bytes = b""
-    """With GPS; without the orientation, which the pixels have taken on."""
+    """With GPS, from its byte order on. Orientation, size and colour space are set when it is written."""
     icc: bytes | None = None
-    """The profile that `pixels` have, if the file had one."""
+    """The profile that `pixels` have, if the file said what its colours meant."""
     xmp: bytes = b""
-    """Without the orientation."""
+    """Without what is not true of the pixels alone, as the orientation, videos and gain maps."""
+    iptc: bytes = b""
+    """Records of IPTC, as they lay in the file."""
+    comment: bytes = b""
+    text: dict[str, str] = field(default_factory=dict)
+    """Of a PNG, by keyword."""
+    dpi: tuple[float, float] | None = None
     depth: int = 8
     """Bits a channel, 8 or 16: 16 if the file had more than 8, and then written where the format can."""
     suffix: str = ".png"
@@ -100,23 +60,16 @@ class Photo:
     """Of the JPEG that the photo was, as encoders count it, 1 to 100; None if it was none."""
     subsampling: int = 0
     """Of the JPEG that the photo was: colour at full resolution (0), at half the width (1), or half of both (2)."""
+    lossless: bool = False
+    """Whether the file held its pixels without loss in a format that can do either, as JPEG and WebP."""
+    notes: tuple[str, ...] = ()
+    """What a user should be told of how it was read."""
 
 
 def list_images(folder: Path) -> list[Path]:
     """Photos directly in a folder, by the end of their names, 2 before 10; hidden files are left out."""
     found = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     return sorted((path for path in found if not path.name.startswith(".")), key=_natural)
-
-
-def result_suffix(suffix: str) -> str:
-    """What the name of a result ends in, for a photo whose name ends in `suffix`.
-
-    The same where it can be written; for raws .tif, which holds the 16 bits that they are developed to and their
-    EXIF; else .png.
-    """
-    if suffix.lower() in FORMATS:
-        return suffix
-    return ".tif" if suffix.lower() in RAW_SUFFIXES else ".png"
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -148,12 +101,14 @@ def read_rgb(path: Path) -> np.ndarray:
         return as_levels(exif.upright(contents.read().colour, contents.orientation), 8)
 
 
-def read_photo(source: Path | BinaryIO, limit_megapixels: float | None = None, levels: bool = False) -> Photo:
+def read_photo(
+    source: Path | BinaryIO, limit_megapixels: float | None = None, levels: bool = False, frame: int | None = None
+) -> Photo:
     """Read a photo, whatever its kind, with what is needed to write it back.
 
-    The content counts, not the name. The orientation that EXIF names is applied, a colour profile other than sRGB is
-    converted to sRGB, colour that nobody sees under full transparency is replaced by that around it. Of several
-    frames the first is read. Raws are developed with the camera's white balance and not brightened.
+    The content counts, not the name. The orientation that EXIF names is applied, colours become sRGB by what the file
+    says of them, colour that nobody sees under full transparency is replaced by that around it. Raws are developed
+    with the camera's white balance and not brightened; HDR is rolled off above the white of paper.
 
     Parameters
     ----------
@@ -164,25 +119,33 @@ def read_photo(source: Path | BinaryIO, limit_megapixels: float | None = None, l
     levels : bool
         Give the pixels as uint8 or uint16, by the photo's depth, which is a quarter or half of the memory;
         `lowlight.imaging.pixels.as_float` makes floats of any part of them. Default: as float32.
+    frame : int, optional
+        Which of several pictures, from 1. Default: the first; of a TIFF the largest.
 
     Raises
     ------
     ImageError
         If the file is no photo, is cut short, or is too large, or the package that reads it is not installed.
     """
-    with _opened(source, limit_megapixels) as contents:
+    with _opened(source, limit_megapixels, frame) as contents:
         orientation = contents.orientation
         colour, alpha, grey = contents.read()
         quality, subsampling = contents.jpeg or (None, 0)
         about: dict[str, Any] = {
             "grey": grey,
-            "exif": exif.upright_exif(contents.exif, contents.of_tiff),
-            "icc": (grey_profile() if grey else srgb_profile()) if contents.profile else None,
-            "xmp": exif.upright_xmp(contents.xmp),
+            "exif": contents.exif,
+            "icc": (grey_profile() if grey else srgb_profile()) if contents.tagged else None,
+            "xmp": xmp.truthful(contents.xmp),
+            "iptc": contents.iptc,
+            "comment": contents.comment,
+            "text": contents.text,
+            "dpi": contents.dpi,
             "depth": 8 if colour.dtype == np.uint8 else 16,
             "suffix": contents.suffix,
             "quality": quality,
             "subsampling": subsampling,
+            "lossless": contents.lossless,
+            "notes": tuple(dict.fromkeys([*contents.notes, *_of_several(contents, frame)])),
         }
     del contents  # and with it the decoded image, of which `colour` is a copy
     pixels = exif.upright(colour, orientation)
@@ -193,11 +156,23 @@ def read_photo(source: Path | BinaryIO, limit_megapixels: float | None = None, l
     return Photo(pixels if levels else as_float(pixels), alpha, **about)
 
 
+def count_frames(path: Path) -> int:
+    """How many pictures a file holds, without thumbnails.
+
+    Raises
+    ------
+    ImageError
+        If the file is no photo.
+    """
+    with _opened(path) as contents:
+        return contents.frames
+
+
 def write_photo(path: Path, photo: Photo, quality: int | None = None, strip_metadata: bool = False) -> None:
     """Write a photo in the format that the end of its name says, under a temporary name first.
 
-    What the format cannot hold is left out: BMP has no metadata, BMP and JPEG have no transparency, and 16 bits are
-    for PNG and TIFF.
+    What the format cannot hold is left out (`lowlight.io.formats` has a table). EXIF comes to say the size, orientation
+    and colours that are written.
 
     Parameters
     ----------
@@ -207,7 +182,7 @@ def write_photo(path: Path, photo: Photo, quality: int | None = None, strip_meta
         Of JPEG, WebP, AVIF and HEIC, from 1 to 100. Default: for a photo that was a JPEG its own, but no less than 90;
         else so high that the loss is hardly seen.
     strip_metadata : bool
-        Leave EXIF and XMP out; the colour profile stays, for it says what the pixels mean.
+        Leave out all that belongs to the photo; only the colour profile stays, for it says what the pixels mean.
 
     Raises
     ------
@@ -217,7 +192,7 @@ def write_photo(path: Path, photo: Photo, quality: int | None = None, strip_meta
     form = _format(path.suffix, path.name)
     try:
         with replacing(path) as file:
-            _save(file, photo, form, quality, strip_metadata)
+            encoders.save(file, photo, form, quality, strip_metadata)
     except (OSError, ValueError, RuntimeError, struct.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{path} cannot be written: {reason}.") from error
@@ -240,29 +215,33 @@ def encode(photo: Photo, form: str, quality: int | None = None, strip_metadata: 
     """
     file = io.BytesIO()
     try:
-        _save(file, photo, _format(form, form), quality, strip_metadata)
+        encoders.save(file, photo, _format(form, form), quality, strip_metadata)
     except (OSError, ValueError, RuntimeError, struct.error) as error:
         raise ImageError(f"The photo cannot be written as {form}: {error}.") from error
     return file.getvalue()
 
 
 @contextmanager
-def _opened(source, limit_megapixels=None) -> Iterator[Contents]:
+def _opened(source, limit_megapixels=None, frame=None) -> Iterator[Contents]:
     """A photo whose header is read; what goes wrong with it, then or later, is told in one line."""
     name = source if isinstance(source, Path) else getattr(source, "name", "the photo")
     limit = LARGEST_MEGAPIXELS if limit_megapixels is None else limit_megapixels
     try:
         with source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read()) as file:
-            contents = identify(file, Path(str(name)).suffix)
+            contents = identify(file, Path(str(name)).suffix, None if frame is None else max(0, frame - 1))
             height, width = contents.size
             if height * width > limit * 1e6:
                 size = f"{width}x{height}"
                 raise ImageError(
                     f"{name} is too large: {size} pixels, above {limit:g} megapixels. --max-megapixels lifts the limit."
                 )
+            if frame is not None and not 1 <= frame <= contents.frames:
+                raise ImageError(f"{name} holds fewer pictures. Received: --frame {frame} of {contents.frames}.")
             yield contents
-    except (ImageError, MemoryError):
+    except ImageError:
         raise
+    except MemoryError as error:
+        raise ImageError(f"{name} needs more memory than there is. --max-megapixels refuses such photos.") from error
     except ModuleNotFoundError as error:
         package = (error.name or "").replace("_", "-")
         raise ImageError(f"{name} needs {package} to be read. Install it: pip install {package}") from error
@@ -275,63 +254,19 @@ def _opened(source, limit_megapixels=None) -> Iterator[Contents]:
         raise ImageError(f"{name} cannot be read: {reason}.") from error
 
 
+def _of_several(contents, frame) -> list[str]:
+    if contents.frames < 2 or frame is not None:
+        return []
+    which = "the largest" if contents.suffix == ".tif" else "the first"
+    return [f"it holds {contents.frames} pictures, of which {which} is read; --frame and --all-frames choose"]
+
+
 def _format(suffix, name) -> str:
     try:
         return FORMATS[suffix.lower()]
     except KeyError:
         known = ", ".join(sorted(FORMATS))
         raise ImageError(f"Photos cannot be written so. Received: {name}. Known: {known}.") from None
-
-
-def _save(file, photo, form, quality, strip_metadata):
-    exif, xmp = (b"", b"") if strip_metadata else (photo.exif, photo.xmp)
-    with_alpha = photo.alpha is not None and form not in WITHOUT_ALPHA
-    if form == "TIFF":
-        write_tiff(file, _levels(photo, photo.depth), exif, photo.icc, xmp)
-        return
-    if form == "PNG" and photo.depth == 16:
-        write_png(file, _levels(photo, 16), exif, photo.icc, xmp)
-        return
-    options = dict(SAVE_OPTIONS.get(form, {}))
-    if form == "JPEG":
-        exif, xmp = (data if len(data) < LONGEST_SEGMENT else b"" for data in (exif, xmp))
-        if photo.quality is not None:
-            options = {"quality": max(photo.quality, LOWEST_JPEG_QUALITY), "subsampling": photo.subsampling}
-    if form != "BMP":
-        options |= {"icc_profile": photo.icc} | ({"exif": exif} if exif else {})
-    if quality is not None and "quality" in options:
-        options["quality"] = quality
-    if xmp and form == "PNG":
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode(errors="replace"))
-    elif xmp and form != "BMP":
-        options["xmp"] = xmp
-    if form == "HEIF":
-        register_heic()
-    _image(photo, with_alpha).save(file, form, **options)
-
-
-def _image(photo, with_alpha) -> Image.Image:
-    """As 8-bit image, made in bands: at no time is there a second copy of the photo beside it."""
-    height, width = photo.pixels.shape[:2]
-    mode = ("L" if photo.grey else "RGB") + ("A" if with_alpha else "")
-    image = Image.new(mode, (width, height))
-    for rows in bands(height, width):
-        band = Image.fromarray(as_levels(photo.pixels[rows], 8))
-        if photo.grey:
-            band = band.convert("L")
-        if with_alpha:
-            band.putalpha(Image.fromarray(as_levels(photo.alpha[rows], 8)))
-        image.paste(band, (0, rows.start))
-    return image
-
-
-def _levels(photo, depth) -> np.ndarray:
-    """As uint8 or uint16, (H, W) or (H, W, 2 to 4)."""
-    levels = as_levels(photo.pixels, depth)
-    if photo.grey:
-        levels = np.rint(levels @ np.array(GREY_WEIGHTS, np.float32)).astype(levels.dtype)
-    return levels if photo.alpha is None else np.dstack([levels, as_levels(photo.alpha, depth)])
 
 
 def _natural(path):

@@ -6,7 +6,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from lowlight.io.exif import read_exif, tiff_exif
+from lowlight.io.exif import tiff_exif
 
 RAW_SUFFIXES = frozenset(
     f".{kind}"
@@ -19,8 +19,6 @@ RAW_SUFFIXES = frozenset(
 RAW_HEADS = (b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"\0MRM", b"FOVb", b"II\x1a\0\0\0HEAPCCDR")
 
 OTHER_HEADS = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM", b"GIF8")
-
-DNG_VERSION = 50706
 
 
 def is_raw(head: bytes, suffix: str) -> bool:
@@ -58,21 +56,21 @@ def raw_size(raw) -> tuple[int, int]:
     return (width, height) if raw.sizes.flip & 4 else (height, width)
 
 
-def raw_exif(raw, file: BinaryIO) -> Image.Exif:
+def raw_exif(raw, file: BinaryIO) -> bytes:
     """The EXIF of the raw itself if it is built like a TIFF, else that of its preview."""
     import rawpy
 
-    exif = tiff_exif(file)
-    if len(exif):
-        return exif
+    block = tiff_exif(file)
+    if block:
+        return block
     try:
         preview = raw.extract_thumb()
     except rawpy.LibRawError:
-        return exif
+        return b""
     if preview.format != rawpy.ThumbFormat.JPEG:
-        return exif
+        return b""
     with Image.open(io.BytesIO(preview.data)) as image:
-        return read_exif(image)
+        return image.info.get("exif", b"")
 
 
 def develop(raw) -> np.ndarray:

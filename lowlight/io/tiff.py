@@ -1,151 +1,298 @@
-"""TIFF: read where it has more than 8 bits a channel, which Pillow would cut to 8; written with all its metadata."""
+"""TIFF: which of its pictures is the photo, how large it really is, and its pixels whatever they are packed in."""
 
 import logging
+import math
+import os
 import struct
-from typing import BinaryIO
+from collections.abc import Callable
+from functools import partial
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL import Image
 
-from lowlight.imaging.pixels import Levels, as_levels, bands
-from lowlight.io.exif import ABOUT_THE_PHOTO
-from lowlight.io.icc import deep_levels
+from lowlight.imaging.pixels import Levels, bands, scaled
+from lowlight.io import exif, ifd
+from lowlight.io.colour import Meaning, levels_of, meaning
+from lowlight.io.contents import Contents
+from lowlight.io.jpeg import iptc_of_photoshop
+from lowlight.io.limits import HARMLESS, MOST_UNPACKED, refuse_if_too_small
+from lowlight.io.pillow import decode
+from lowlight.io.tiff_range import white_of
 
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-TIFF_COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3, "SEPARATED": 4}
+COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3, "SEPARATED": 4, "YCBCR": 3, "PALETTE": 3}
 
 ASSOCIATED_ALPHA = 1
 
-RESOLUTION = (ExifTags.Base.XResolution, ExifTags.Base.YResolution, ExifTags.Base.ResolutionUnit)
+BY_PILLOW = {1, 2, 3, 4, 5, 7, 8, 32773, 32946}
+"""Compressions of which libtiff, as it comes with Pillow, reads all that there is."""
+
+RAW = {1, 5, 8, 32773, 32946}
+"""Compressions that know nothing of colours."""
+
+REDUCED, MASK = 1, 4
+"""Bits of NewSubfileType."""
+
+MOST_PAGES = 1000
+"""That are looked at."""
+
+MOST_SEGMENTS = 2**22
+
+DNG_VERSION = 50706
+
+XMP, IPTC, PHOTOSHOP, ICC, ORIENTATION = 700, 33723, 34377, 34675, 274
+
+YCBCR_COEFFICIENTS, YCBCR_SUBSAMPLING, REFERENCE_BLACK_WHITE = 529, 530, 532
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds odd in a file is no news
 
 
-def tiff_page(file: BinaryIO):
-    """The first picture of a TIFF as a `tifffile.TiffPage`, or None if it cannot be made out; needs `file` open."""
-    import tifffile
-
+def is_dng(file: BinaryIO) -> bool:
+    """Whether a TIFF is a raw of that kind, whatever its name ends in."""
     try:
-        page = tifffile.TiffFile(file).pages.first
-    except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, struct.error):
-        return None
-    return page if isinstance(page, tifffile.TiffPage) else None
+        return DNG_VERSION in ifd.tables(ifd.at_of(file))[1][0]
+    except exif.BROKEN:
+        return False
 
 
-def read_tiff(page, profile: bytes | None) -> Levels:
-    """Decode a TIFF of more than 8 bits a channel, integers or floats.
-
-    Integers of 32 bits that would fit into 16, and floats that lie in [0, 1], are taken as they are; of larger floats
-    the largest is taken for white.
+def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
+    """The header of a TIFF: of its largest picture, or of one by number, without thumbnails and masks.
 
     Raises
     ------
     ValueError
-        If it is broken or of a kind that is not known.
+        If it is broken, or too small for what it says.
     """
-    photometric = getattr(page.photometric, "name", str(page.photometric))
-    if photometric not in TIFF_COLOURS:
-        raise ValueError(f"TIFF of {page.bitspersample} bits and kind {photometric} is not known")
+    import tifffile
+
+    file.seek(0)
     try:
-        values = page.asarray(maxworkers=1)
-    except RuntimeError as error:  # what the codecs raise
-        raise ValueError(error) from error
+        tiff = tifffile.TiffFile(file)
+        pictures = _pictures(tiff)
+        stack = _stack(tiff)
+    except (tifffile.TiffFileError, KeyError, IndexError, TypeError, RuntimeError, struct.error) as error:
+        raise ValueError(f"its tables are broken ({error})") from error
+    notes: list[str] = []
+    if stack is not None:
+        page, frames, values = stack.keyframe, *_of_stack(stack, frame or 0)
+        _refuse_too_small(page, file, math.prod(stack.shape))
+    else:
+        if not pictures:
+            raise ValueError("it has no picture")
+        areas = [page.imagelength * page.imagewidth for page in pictures]
+        page = pictures[areas.index(max(areas)) if frame is None else min(frame, len(pictures) - 1)]
+        frames, values = len(pictures), partial(_values, page)
+        _refuse_too_small(page, file)
+    order = tiff.byteorder
+    tags = ifd.table(ifd.at_of(file), order, page.offset, tiff.is_bigtiff)[0]
+    first = ifd.table(ifd.at_of(file), order, tiff.pages.first.offset, tiff.is_bigtiff)[0] | tags
+    block = exif.tiff_exif(file)
+    raw = {tag: first[tag].data if tag in first else b"" for tag in (XMP, IPTC, PHOTOSHOP)}
+    means = meaning(tags[ICC].data if ICC in tags else None, exif=block)
+    turned = ifd.number(tags[ORIENTATION], order, 1) if ORIENTATION in tags else 1
+    height, width = page.imagelength, page.imagewidth
+    index = page.index if stack is None and isinstance(page.index, int) else None
+
+    def read() -> Levels:
+        return _read(file, page, index, values, turned, means, notes)
+
+    return Contents(
+        size=(width, height) if turned in (5, 6, 7, 8) else (height, width),
+        read=read,
+        suffix=".tif",
+        exif=block,
+        xmp=raw[XMP],
+        iptc=raw[IPTC].rstrip(b"\0") or iptc_of_photoshop(raw[PHOTOSHOP]),
+        tagged=means.tagged,
+        bytes_per_pixel=3 if page.bitspersample <= 8 else 6 if page.bitspersample <= 16 else 12,
+        frames=frames,
+        notes=notes,
+    )
+
+
+def _pictures(tiff) -> list[Any]:
+    """Its pages and those below them, in order, but for thumbnails and masks: flagged, or half as large at most."""
+    import tifffile
+
+    found = []
+    for number in range(MOST_PAGES):
+        try:
+            page = tiff.pages[number]
+        except IndexError:
+            break
+        found += [page, *(list(page.pages)[:MOST_PAGES] if getattr(page, "subifds", None) else [])]
+    pages = [page for page in found if isinstance(page, tifffile.TiffPage) and page.imagelength and page.imagewidth]
+    whole = [page for page in pages if not page.subfiletype & (REDUCED | MASK)] or pages
+    tallest, widest = (
+        max((getattr(page, side) for page in whole), default=0) for side in ("imagelength", "imagewidth")
+    )
+    return [page for page in whole if 2 * page.imagelength > tallest or 2 * page.imagewidth > widest]
+
+
+def _stack(tiff):
+    """What OME or ImageJ says that several pages, or planes of one, are together; None if nothing."""
+    if not (tiff.is_ome or tiff.is_imagej):
+        return None
+    series = tiff.series[0] if tiff.series else None
+    return series if series is not None and (series.ndim > 2 and series.axes not in ("YXS", "SYX")) else None
+
+
+def _of_stack(series, frame) -> tuple[int, Callable[[], np.ndarray]]:
+    """How many pictures are in a stack, and one of them as (H, W, C)."""
+    axes, shape = series.axes, series.shape
+    size = dict(zip(axes, shape, strict=True))
+    if size.get("C", 1) not in (1, 3) and "S" not in axes:
+        raise ValueError(f"a stack of {size['C']} channels ({axes}), of which nobody says what colours they are")
+    others = "".join(axis for axis in axes if axis not in "CSYX")
+    order = [axes.index(axis) for axis in others + "YX" + "".join(axis for axis in axes if axis in "CS")]
+
+    def values():
+        whole = series.asarray(maxworkers=1).transpose(order)
+        return whole.reshape(-1, size["Y"], size["X"], math.prod(size.get(axis, 1) for axis in "CS"))[frame]
+
+    return math.prod(size[axis] for axis in others), values
+
+
+def _refuse_too_small(page, file, samples=0):
+    """Look at the sizes before anything is decoded."""
+    size = file.seek(0, os.SEEK_END)
+    height, width = page.imagelength, page.imagewidth
+    planes = page.samplesperpixel if page.planarconfig == 2 else 1
+    tall, wide = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip or height, width)
+    tall, wide = min(tall, height) if not page.is_tiled else tall, max(1, wide)
+    segments = -(-height // max(1, tall)) * -(-width // wide) * planes * max(1, page.imagedepth)
+    packed = sum(page.databytecounts)
+    sample = max(1, page.bitspersample) / 8
+    needed = math.ceil(max(samples, height * width * page.samplesperpixel) * sample)
+    of_segment = tall * wide * page.samplesperpixel * sample
+    what = f"it says that it is {width}x{height} pixels large"
+    if segments > MOST_SEGMENTS or (segments > len(page.dataoffsets) and not page.is_contiguous):
+        raise ValueError(f"{what}, in {segments} parts, but holds {len(page.dataoffsets)}")
+    if of_segment > HARMLESS and of_segment > 4 * needed:
+        raise ValueError(f"{what}, in parts of {wide}x{tall}")
+    for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
+        if offset + length > size or not length:
+            raise ValueError("it is cut short")
+    refuse_if_too_small(width, height, needed, min(packed, size) * MOST_UNPACKED, packed)
+
+
+def _read(file, page, index, values, turned, means: Meaning, notes) -> Levels:
+    kind = _kind(page)
+    simple = page.bitspersample <= 8 and page.sampleformat == 1 and page.compression in BY_PILLOW
+    if index is not None and simple and not (kind == "YCBCR" and page.compression in RAW):
+        try:
+            return _by_pillow(file, index, means, notes)
+        except (OSError, ValueError, KeyError, SyntaxError, TypeError, IndexError):
+            pass  # of a kind that it does not know; if it is broken, that will be seen, too
+    levels = _by_tifffile(page, kind, values, means, notes)
+    alpha = None if levels.alpha is None else exif.upright(levels.alpha, turned)
+    return Levels(exif.upright(levels.colour, turned), alpha, levels.grey)
+
+
+def _by_pillow(file, index, means, notes) -> Levels:
+    """Upright: Pillow turns TIFFs."""
+    file.seek(0)
+    image = Image.open(file, formats=["TIFF"])
+    if index:
+        image.seek(index)
+    return decode(image, means, notes)
+
+
+def _kind(page) -> str:
+    return getattr(page.photometric, "name", str(page.photometric))
+
+
+def _values(page) -> np.ndarray:
+    """(H, W, C), or (H, W) with a palette, as they lie in the file."""
+    values = page.asarray(maxworkers=1)
     if page.axes.startswith("Z"):
         values = values[0]
     if page.axes.startswith("S"):
         values = np.moveaxis(values, 0, -1)
-    values = _sixteen_bits(values.reshape(*values.shape[:2], -1), page.bitspersample)
-    colours = TIFF_COLOURS[photometric]
-    if values.shape[2] < colours:
-        raise ValueError(f"{photometric} in {values.shape[2]} channels")
-    if photometric == "MINISWHITE":
-        values[..., 0] = 65535 - values[..., 0]
-    if page.extrasamples[:1] == (ASSOCIATED_ALPHA,):
-        _divide(values, colours)
-    return deep_levels(values, colours, profile, with_alpha=page.extrasamples[:1] > (0,))
+    return values.reshape(*values.shape[:2], -1)
 
 
-def write_tiff(file: BinaryIO, levels: np.ndarray, exif: bytes, icc: bytes | None, xmp: bytes) -> None:
-    """Write (H, W) or (H, W, C) uint8 or uint16 levels, C from 2 to 4, with what belongs to them, as a TIFF.
+def _by_tifffile(page, kind, values, means, notes) -> Levels:
+    if kind not in COLOURS:
+        raise ValueError(f"a TIFF of colours of the kind {kind} is not known")
+    if page.sampleformat in (5, 6):
+        raise ValueError("a TIFF of complex numbers is no photo")
+    try:
+        decoded = _from_ycbcr(page) if kind == "YCBCR" and page.compression in RAW else values()
+    except (RuntimeError, NotImplementedError, TypeError, KeyError, IndexError, AttributeError, struct.error) as error:
+        raise ValueError(f"its pixels are broken, or packed in a way that is not known ({error})") from error
+    if kind == "PALETTE":
+        decoded, white = np.moveaxis(page.colormap, 0, -1)[decoded[..., 0]], 65535.0
+    else:
+        white = white_of(page, decoded, notes)
+    stacked = kind == "MINISBLACK" and decoded.shape[2] == 3 and page.samplesperpixel == 1
+    colours = 3 if stacked else COLOURS[kind]
+    if decoded.shape[2] < colours:
+        raise ValueError(f"{kind} in {decoded.shape[2]} channels")
+    levels = scaled(decoded, white)
+    extra = page.extrasamples[:1]
+    if kind == "MINISWHITE":
+        levels = levels.copy()
+        levels[..., 0] = np.iinfo(levels.dtype).max - levels[..., 0]
+    if extra == (ASSOCIATED_ALPHA,):
+        levels = _divided(levels, colours)
+    return levels_of(levels, colours, means, extra > (0,), notes)
 
-    `file` must be readable too.
-    """
+
+def _divided(levels, colours) -> np.ndarray:
+    white = np.iinfo(levels.dtype).max
+    result = levels.copy()
+    for rows in bands(*levels.shape[:2]):
+        alpha = np.maximum(levels[rows, :, colours : colours + 1], 1).astype(np.float64)
+        result[rows, :, :colours] = np.minimum(np.rint(levels[rows, :, :colours] / alpha * white), white)
+    return result
+
+
+def _from_ycbcr(page) -> np.ndarray:
+    """TIFF 6.0, section 21, also where colours have half the sides and lie between the levels of brightness."""
+    tag = {
+        code: page.tags[code].value
+        for code in (YCBCR_COEFFICIENTS, YCBCR_SUBSAMPLING, REFERENCE_BLACK_WHITE)
+        if code in page.tags
+    }
+    across, down = tag.get(YCBCR_SUBSAMPLING, (2, 2))
+    values = (_values(page) if (across, down) == (1, 1) else _unclumped(page, across, down)).astype(np.float32)
+    red, green, blue = _ratios(tag.get(YCBCR_COEFFICIENTS)) or (0.299, 0.587, 0.114)
+    levels = _ratios(tag.get(REFERENCE_BLACK_WHITE)) or (0, 255, 128, 255, 128, 255)
+    black, white = np.array(levels[::2], np.float32), np.array(levels[1::2], np.float32)
+    y, cb, cr = np.moveaxis((values - black) / np.maximum(white - black, 1) * (255, 127, 127), -1, 0)
+    r, b = cr * (2 - 2 * red) + y, cb * (2 - 2 * blue) + y
+    return np.rint(np.clip(np.stack([r, (y - blue * b - red * r) / green, b], -1), 0, 255)).astype(np.uint8)
+
+
+def _ratios(value) -> list[float]:
+    if not value:
+        return []
+    return [above / (below or 1) for above, below in zip(value[::2], value[1::2], strict=True)]
+
+
+def _unclumped(page, across, down) -> np.ndarray:
     import tifffile
 
-    about = Image.Exif()
-    about.load(exif)
-    sub_ifds = [tag for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) if tag in about]
-    plain = {tag: about[tag] for tag in ABOUT_THE_PHOTO.difference(RESOLUTION, sub_ifds) if tag in about}
-    if xmp:
-        plain[ExifTags.Base.XMLPacket] = xmp
-    tags = [_extra_tag(tag, value) for tag, value in plain.items() if isinstance(value, str | bytes | int)]
-    tags += [(tifffile.TIFF.TAGS[tag], "I", 1, 0, True) for tag in sub_ifds]
-    across, down, unit = (about.get(tag, 1) for tag in RESOLUTION)
-    known = unit in (2, 3) and all(0 < side < 2**31 for side in (across, down))
-    channels = 1 if levels.ndim == 2 else levels.shape[2]
-    tifffile.imwrite(
-        file,
-        levels,
-        byteorder="<",
-        photometric="rgb" if channels > 2 else "minisblack",
-        planarconfig="contig" if channels > 1 else None,
-        extrasamples=["unassalpha"] if channels in (2, 4) else None,
-        compression="zlib",
-        compressionargs={"level": 1},
-        predictor=True,
-        resolution=(float(across), float(down)) if known else None,
-        resolutionunit=unit if known else None,
-        iccprofile=icc,
-        metadata=None,
-        software=False,
-        extratags=tags,
-    )
-    for tag in sub_ifds:
-        _append_ifd(file, tag, about)
-
-
-def _sixteen_bits(values, bits) -> np.ndarray:
-    if values.dtype.kind == "f":
-        values = np.nan_to_num(values.astype(np.float32, copy=False))
-        return as_levels(values / max(1, float(values.max(initial=0))), 16)
-    white = 2 ** (bits - (values.dtype.kind == "i")) - 1
-    if bits == 32 and values.max(initial=0) <= 65535:
-        white = 65535
-    if white == 65535 and values.dtype == np.uint16:
-        return values
-    return np.rint(np.clip(values, 0, white) * (65535 / white)).astype(np.uint16)
-
-
-def _divide(values, colours):
-    for rows in bands(*values.shape[:2]):
-        alpha = np.maximum(values[rows, :, colours : colours + 1], 1).astype(np.float64)
-        values[rows, :, :colours] = np.minimum(np.rint(values[rows, :, :colours] / alpha * 65535), 65535)
-
-
-def _extra_tag(tag, value) -> tuple:
-    """(code, type, count, value, only once), as tifffile wants it."""
-    if isinstance(value, str):
-        return int(tag), "s", 0, value.encode(), True
-    if isinstance(value, bytes):
-        return int(tag), "B", len(value), value, True
-    return int(tag), "I", 1, value, True
-
-
-def _append_ifd(file, tag, exif):
-    """Put a table of EXIF at the end of a TIFF, and where it is into the tag that names it; tifffile cannot."""
-    ifd = ImageFileDirectory_v2(group=tag)
-    ifd.update(exif.get_ifd(tag))
-    if tag == ExifTags.IFD.Exif and ExifTags.IFD.Interop in ifd:
-        ifd[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
-    file.seek(4)
-    (start,) = struct.unpack("<I", file.read(4))
-    file.seek(start)
-    (count,) = struct.unpack("<H", file.read(2))
-    codes = [struct.unpack_from("<H", file.read(12))[0] for _ in range(count)]
-    offset = file.seek(0, 2)
-    offset += file.write(b"\0" * (offset % 2))
-    file.write(ifd.tobytes(offset))
-    file.seek(start + 2 + 12 * codes.index(tag) + 8)
-    file.write(struct.pack("<I", offset))
+    if page.is_tiled or page.bitspersample != 8 or page.planarconfig == 2:
+        raise ValueError("a TIFF in YCbCr of such a layout is not known")
+    unpack = tifffile.TIFF.DECOMPRESSORS[page.compression]
+    height, width = page.imagelength, page.imagewidth
+    columns, result = -(-width // across), []
+    for number, (offset, length) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
+        page.parent.filehandle.seek(offset)
+        rows = min(page.rowsperstrip, height - number * page.rowsperstrip)
+        lines = -(-rows // down)
+        clumps = np.frombuffer(unpack(page.parent.filehandle.read(length)), np.uint8)
+        clumps = clumps[: lines * columns * (across * down + 2)].reshape(lines, columns, across * down + 2)
+        y = (
+            clumps[..., :-2]
+            .reshape(lines, columns, down, across)
+            .swapaxes(1, 2)
+            .reshape(lines * down, columns * across)
+        )
+        colours = clumps[..., -2:].repeat(down, 0).repeat(across, 1)
+        result.append(np.dstack([y, colours])[:rows, :width])
+    return np.concatenate(result)

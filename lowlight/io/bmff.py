@@ -1,0 +1,110 @@
+"""The boxes of ISO/IEC 14496-12, in which HEIC, AVIF, JPEG XL and JPEG 2000 lie."""
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+LARGEST = 2**24
+"""Bytes of a box that is read; pixels are in larger ones, what is known of them is not."""
+
+MOST_BOXES = 10000
+
+FULL_BOX = 4
+"""Bytes of version and flags."""
+
+
+class Still(NamedTuple):
+    """What a HEIC or AVIF says of its primary picture (ISO/IEC 23008-12)."""
+
+    bits: int = 8
+    cicp: tuple[int, int] | None = None
+    """Primaries and transfer."""
+    icc: bytes | None = None
+    size: tuple[int, int] | None = None
+    """Height and width."""
+
+
+def boxes(file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of the boxes of a file; large ones come without content."""
+    place = start
+    for _ in range(MOST_BOXES):
+        file.seek(place)
+        head = file.read(16)
+        if len(head) < 8:
+            return
+        length, kind = struct.unpack(">I4s", head[:8])
+        inner = 8
+        if length == 1 and len(head) == 16:
+            (length,), inner = struct.unpack(">Q", head[8:]), 16
+        file.seek(place + inner)
+        size = LARGEST + 1 if length == 0 else length - inner
+        if size < 0:
+            return
+        yield kind, file.read(size) if size <= LARGEST else b""
+        if length == 0:
+            return
+        place += length
+
+
+def inside(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of the boxes within a box."""
+    place = 0
+    while place + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        length = length or len(data) - place
+        if length < 8:
+            return
+        yield kind, data[place + 8 : place + length]
+        place += length
+
+
+def still(file: BinaryIO) -> Still:
+    """What a HEIC or AVIF says of its primary picture; nothing where it makes no sense."""
+    meta = next((data for kind, data in boxes(file) if kind == b"meta"), b"")
+    found = dict(inside(meta[FULL_BOX:]))
+    try:
+        wide = found[b"pitm"][:1] != b"\0"
+        (primary,) = struct.unpack_from(">I" if wide else ">H", found[b"pitm"], FULL_BOX)
+        properties = dict(inside(found[b"iprp"]))
+        listed = list(inside(properties[b"ipco"]))
+        return _described([listed[index - 1] for index in _of_item(properties[b"ipma"], primary) if index])
+    except (KeyError, IndexError, struct.error):
+        return Still()
+
+
+def _of_item(ipma, item) -> list[int]:
+    """Numbers of the properties of an item, from 1."""
+    wide, large = ipma[0] > 0, ipma[3] & 1
+    (count,) = struct.unpack_from(">I", ipma, FULL_BOX)
+    place = FULL_BOX + 4
+    for _ in range(min(count, MOST_BOXES)):
+        (number,) = struct.unpack_from(">I" if wide else ">H", ipma, place)
+        place += 4 if wide else 2
+        many = ipma[place]
+        place += 1
+        width = 2 if large else 1
+        rows = ipma[place : place + many * width]
+        place += many * width
+        if number == item:
+            values = struct.unpack(f">{many}{'H' if large else 'B'}", rows)
+            return [value & (0x7FFF if large else 0x7F) for value in values]
+    return []
+
+
+def _described(properties) -> Still:
+    known = Still()
+    for kind, data in properties:
+        if kind == b"pixi" and len(data) > FULL_BOX + 1:
+            known = known._replace(bits=max(data[FULL_BOX + 1 :]))
+        elif kind == b"av1C" and len(data) > 2 and known.bits == 8:
+            known = known._replace(bits=12 if data[2] & 0x20 else 10 if data[2] & 0x40 else 8)
+        elif kind == b"hvcC" and len(data) > 17 and known.bits == 8:
+            known = known._replace(bits=8 + (data[17] & 7))
+        elif kind == b"ispe" and len(data) >= 12:
+            width, height = struct.unpack_from(">II", data, FULL_BOX)
+            known = known._replace(size=(height, width))
+        elif kind == b"colr" and data[:4] == b"nclx" and len(data) >= 8:
+            known = known._replace(cicp=struct.unpack_from(">HH", data, 4))
+        elif kind == b"colr" and data[:4] in (b"prof", b"rICC"):
+            known = known._replace(icc=data[4:])
+    return known

@@ -1,0 +1,225 @@
+"""JPEG: its segments, and pixels of 8 bits, of 12, without loss, and without the last bytes of the file."""
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import Image, JpegImagePlugin
+
+from lowlight.imaging.pixels import Levels, scaled
+from lowlight.io import exif
+from lowlight.io.colour import Meaning, levels_of, meaning
+from lowlight.io.contents import Contents
+from lowlight.io.exif import jpeg_encoding
+from lowlight.io.limits import refuse_if_too_small
+from lowlight.io.pillow import decode
+from lowlight.io.xmp import left_out
+
+FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Markers of a header of a frame (ITU-T T.81, table B.1)."""
+
+LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
+
+ALONE = {0x01, *range(0xD0, 0xD9)}
+"""Markers without a segment."""
+
+COMMENT, SCAN, END = 0xFE, 0xDA, 0xD9
+
+END_MARKER = b"\xff\xd9"
+
+XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+
+PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
+
+IPTC_RESOURCE = 0x0404
+
+MOST_UNPACKED = 1600
+"""Bytes of a picture per byte of JPEG: a block of 64 levels takes at least a bit for its mean, a third of them at half
+of both sides."""
+
+MISSING = 0.01
+"""The share of a picture that may be missing, if it is told."""
+
+OF_SEVERAL_VIEWS = (0x20001, 0x20002, 0x20003)
+"""Types of pictures in a Multi-Picture file that are no previews: of a panorama, of a pair, of many angles."""
+
+
+class Header(NamedTuple):
+    """What a JPEG says before its first scan."""
+
+    kind: int
+    precision: int
+    height: int
+    width: int
+    channels: int
+    segments: list[tuple[int, bytes]]
+
+
+def open_jpeg(file: BinaryIO, frame: int) -> Contents:
+    """The header of a JPEG and its metadata.
+
+    Raises
+    ------
+    ValueError
+        If it is broken, or too small for what it says.
+    """
+    header = read_header(file)
+    packed = file.seek(0, 2)
+    needed = header.height * header.width * header.channels * (1 if header.precision == 8 else 2)
+    refuse_if_too_small(header.width, header.height, needed, packed * MOST_UNPACKED, packed)
+    block = exif.bare(_segment(header, 0xE1, exif.EXIF_HEADER))
+    xmp = _segment(header, 0xE1, XMP_HEAD)
+    means = meaning(_profile(header), exif=block)
+    notes: list[str] = left_out(xmp)
+    file.seek(0)
+    image = _by_pillow(file) if header.precision == 8 else None
+    return Contents(
+        size=(header.height, header.width),
+        read=lambda: _read(file, header, image, frame, means, notes),
+        suffix=".jpg",
+        exif=block,
+        orientation=exif.orientation(block),
+        xmp=xmp,
+        iptc=iptc_of_photoshop(_segment(header, 0xED, PHOTOSHOP_HEAD)),
+        comment=next((data for kind, data in header.segments if kind == COMMENT), b""),
+        dpi=_dpi(_segment(header, 0xE0, b"JFIF\0")),
+        tagged=means.tagged,
+        frames=_views(image),
+        jpeg=jpeg_encoding(image) if image is not None else (95, 0),
+        lossless=header.kind in LOSSLESS,
+        notes=notes,
+    )
+
+
+def read_header(file: BinaryIO) -> Header:
+    """All segments before the first scan."""
+    segments: list[tuple[int, bytes]] = []
+    frame = None
+    for kind, data in _segments(file):
+        if kind in FRAMES and frame is None and len(data) >= 6:
+            frame = (kind, *struct.unpack(">BHHB", data[:6]))
+        elif kind >= 0xE0:
+            segments.append((kind, data))
+    if frame is None:
+        raise ValueError("a JPEG without a picture, or cut short before it")
+    kind, precision, height, width, channels = frame
+    return Header(kind, precision, height, width, channels, segments)
+
+
+def photoshop_with(iptc: bytes) -> bytes:
+    """A JPEG segment's content that holds records of IPTC alone."""
+    resource = b"8BIM" + struct.pack(">HHI", IPTC_RESOURCE, 0, len(iptc)) + iptc
+    return PHOTOSHOP_HEAD + resource + b"\0" * (len(iptc) % 2)
+
+
+def iptc_of_photoshop(data: bytes) -> bytes:
+    """The records of IPTC among resources of Photoshop."""
+    place = 0
+    while data[place : place + 4] == b"8BIM" and place + 12 <= len(data):
+        (number,) = struct.unpack_from(">H", data, place + 4)
+        name = data[place + 6] + 1
+        place += 6 + name + name % 2
+        if place + 4 > len(data):
+            break
+        (length,) = struct.unpack_from(">I", data, place)
+        if number == IPTC_RESOURCE:
+            return data[place + 4 : place + 4 + length]
+        place += 4 + length + length % 2
+    return b""
+
+
+def _segments(file) -> Iterator[tuple[int, bytes]]:
+    file.seek(2)
+    while byte := file.read(1):
+        if byte != b"\xff":
+            continue  # what is not allowed there, and skipped by all
+        while (kind := file.read(1)) == b"\xff":
+            pass
+        if not kind or kind[0] in (SCAN, END):
+            return
+        if kind[0] in ALONE or kind[0] == 0:
+            continue
+        length = file.read(2)
+        if len(length) == 2:
+            yield kind[0], file.read(max(0, struct.unpack(">H", length)[0] - 2))
+
+
+def _segment(header, kind, head) -> bytes:
+    return next(
+        (data[len(head) :] for number, data in header.segments if number == kind and data.startswith(head)), b""
+    )
+
+
+def _profile(header) -> bytes | None:
+    head = b"ICC_PROFILE\0"
+    parts = {
+        data[12]: data[14:] for kind, data in header.segments if kind == 0xE2 and data[:12] == head and data[12:13]
+    }
+    return b"".join(parts[number] for number in sorted(parts)) or None
+
+
+def _dpi(jfif) -> tuple[float, float] | None:
+    if len(jfif) < 7 or jfif[2] not in (1, 2):
+        return None
+    across, down = struct.unpack(">HH", jfif[3:7])
+    per_inch = 1 if jfif[2] == 1 else 2.54
+    return (across * per_inch, down * per_inch) if across and down else None
+
+
+def _by_pillow(file) -> JpegImagePlugin.JpegImageFile | None:
+    try:
+        image = Image.open(file, formats=["JPEG"])
+    except (OSError, SyntaxError, ValueError):
+        return None
+    return image if isinstance(image, JpegImagePlugin.JpegImageFile) else None
+
+
+def _views(image) -> int:
+    entries = (getattr(image, "mpinfo", None) or {}).get(0xB002, [])
+    kinds = [entry.get("Attribute", {}).get("MPType", "") for entry in entries if isinstance(entry, dict)]
+    return max(1, sum(str(kind).startswith("Multi-Frame") for kind in kinds))
+
+
+def _read(file, header, image, frame, means: Meaning, notes) -> Levels:
+    if image is not None:
+        try:
+            if frame:
+                image.seek(frame)
+            return decode(image, means, notes)
+        except OSError:
+            if frame:
+                raise
+            file.seek(0)
+            return _without_its_end(file.read(), means, notes)
+    return _by_imagecodecs(file, header, means, notes)
+
+
+def _by_imagecodecs(file, header, means, notes) -> Levels:
+    """12 bits, 16 bits without loss, and whatever else Pillow's library does not read."""
+    import imagecodecs
+
+    file.seek(0)
+    data = file.read()
+    try:
+        values = imagecodecs.jpeg_decode(data, bitspersample=header.precision)
+    except Exception as error:  # each of its decoders has a kind of its own
+        raise ValueError(f"a JPEG of {header.precision} bits that is broken or not known ({error})") from error
+    values = scaled(values.reshape(*values.shape[:2], -1), 2**header.precision - 1)
+    return levels_of(values, values.shape[2], means, False, notes)
+
+
+def _without_its_end(data, means, notes) -> Levels:
+    """What is whole without the last bytes, or nearly: then the rest is the same whatever stands in their place."""
+    cut = data[: data.rfind(b"\xff")] if data[-1:] == b"\xff" else data
+    pictures = []
+    for tail in (b"", b"\x5a\xa5" * 64, b"\0" * 128):
+        with Image.open(io.BytesIO(cut + tail + END_MARKER), formats=["JPEG"]) as image:
+            pictures.append(decode(image, means, notes))
+    others = [picture.colour for picture in pictures[1:]]
+    missing = np.any([(other != pictures[0].colour).any(2) for other in others], axis=0).mean()
+    if missing > MISSING:
+        raise ValueError("it is cut short")
+    notes.append("its last bytes are missing" + (f", and {missing:.1%} of the picture" if missing else ""))
+    return pictures[0]

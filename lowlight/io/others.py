@@ -1,0 +1,287 @@
+"""Formats that are read, and not written: JPEG XL, JPEG 2000, and PBM, PGM, PPM."""
+
+import os
+import re
+import struct
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from lowlight.imaging.pixels import Levels, scaled
+from lowlight.io import bmff, exif
+from lowlight.io.colour import SRGB, UNKNOWN, levels_of, meaning
+from lowlight.io.contents import Contents
+from lowlight.io.limits import MOST_UNPACKED, refuse_if_too_small
+from lowlight.io.pillow import decode
+
+JPEG_XL_HEADS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
+
+JPEG_2000_HEADS = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")
+
+PNM_HEAD = re.compile(rb"P([1-6])\s")
+
+ENUMERATED_GREY, ENUMERATED_SYCC = 17, 18
+"""ISO/IEC 15444-1, table I.10."""
+
+LONGEST_HEADER = 2**16
+
+
+def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
+    """The header of a JPEG XL (ISO/IEC 18181-1)."""
+    about: dict[bytes, bytes] = {}
+    file.seek(0)
+    if file.read(2) == b"\xff\x0a":
+        file.seek(0)
+        codestream = file.read(LONGEST_HEADER)
+    else:
+        for kind, data in bmff.boxes(file):
+            about.setdefault(kind, data)
+        codestream = about.get(b"jxlc") or about.get(b"jxlp", b"")[4:]
+        codestream = codestream or _first_codestream(file)
+    header = _JpegXl(codestream)
+    packed = file.seek(0, os.SEEK_END)
+    refuse_if_too_small(header.width, header.height, header.height * header.width * 3, packed * MOST_UNPACKED, packed)
+    block = exif.bare(about.get(b"Exif", b"")[4:])
+    means = meaning(cicp=header.cicp)
+    notes = ["its colour profile is not read: taken for sRGB"] if header.has_profile else []
+
+    def read() -> Levels:
+        import imagecodecs
+
+        file.seek(0)
+        try:
+            values = imagecodecs.jpegxl_decode(file.read(), index=frame if frame or header.animated else None)
+        except imagecodecs.JpegxlError as error:
+            raise ValueError(error) from error
+        if values.ndim == 4:
+            values = values[frame]
+        values = values.reshape(*values.shape[:2], -1)
+        values = scaled(values, 1 if values.dtype.kind == "f" else 2**header.bits - 1)
+        return levels_of(values, 1 if values.shape[2] < 3 else 3, means, True, notes)
+
+    return Contents(
+        size=(header.height, header.width),
+        read=read,
+        suffix=".png",
+        exif=block,
+        xmp=about.get(b"xml ", b""),
+        tagged=means.tagged,
+        notes=notes,
+    )
+
+
+def open_jpeg_2000(file: BinaryIO) -> Contents:
+    """The header of a JPEG 2000 (ISO/IEC 15444-1), in a file of boxes or without."""
+    file.seek(0)
+    head = file.read(4)
+    icc, space = None, 0
+    if head == b"\xff\x4f\xff\x51":
+        file.seek(0)
+        codestream = file.read(100)
+    else:
+        codestream = b""
+        for kind, data in bmff.boxes(file):
+            if kind == b"jp2h":
+                for inner, content in bmff.inside(data):
+                    if inner == b"colr" and content[:1] == b"\2":
+                        icc = content[3:]
+                    elif inner == b"colr" and len(content) >= 7:
+                        (space,) = struct.unpack(">I", content[3:7])
+            elif kind == b"jp2c":
+                codestream = data or _first_codestream(file)
+                break
+    right, bottom, left, top = struct.unpack(">4I", codestream[8:24])
+    (channels,), depth = struct.unpack(">H", codestream[40:42]), (codestream[42] & 127) + 1
+    width, height = right - left, bottom - top
+    packed = file.seek(0, os.SEEK_END)
+    needed = width * height * channels * (1 if depth <= 8 else 2)
+    refuse_if_too_small(width, height, needed, packed * MOST_UNPACKED, packed)
+    means = meaning(icc)
+    notes: list[str] = []
+
+    def read() -> Levels:
+        import imagecodecs
+
+        file.seek(0)
+        try:
+            values = imagecodecs.jpeg2k_decode(file.read())
+        except imagecodecs.Jpeg2kError as error:
+            raise ValueError(error) from error
+        values = scaled(values.reshape(*values.shape[:2], -1), 2**depth - 1)
+        if space == ENUMERATED_SYCC and values.shape[2] >= 3:
+            raise ValueError("a JPEG 2000 in YCbCr is not known")
+        return levels_of(values, 1 if values.shape[2] < 3 else 3, means, True, notes)
+
+    return Contents(
+        size=(height, width), read=read, suffix=".png", tagged=means.tagged, bytes_per_pixel=channels * 2, notes=notes
+    )
+
+
+def open_pnm(file: BinaryIO) -> Contents:
+    """The header of a PBM, PGM or PPM; Pillow reads those of 8 bits."""
+    file.seek(0)
+    head = re.sub(rb"#[^\n]*", b"", file.read(LONGEST_HEADER))
+    match = re.match(rb"P([1-6])\s+(\d{1,9})\s+(\d{1,9})(?:\s+(\d{1,5}))?\s", head)
+    if not match:
+        raise ValueError("a PNM without a size")
+    kind, width, height = (int(match[number]) for number in (1, 2, 3))
+    white = 1 if kind in (1, 4) else int(match[4] or 255)
+    channels = 3 if kind in (3, 6) else 1
+    packed = file.seek(0, os.SEEK_END)
+    refuse_if_too_small(width, height, width * height * channels, packed * 8, packed)
+
+    def read() -> Levels:
+        file.seek(0)
+        data = file.read()
+        if white < 256 or kind < 4:
+            with Image.open(_stream(data), formats=["PPM"]) as image:
+                if image.mode != "I":
+                    return decode(image, meaning(), [])
+                values = np.asarray(image)[..., None].astype(np.uint16)
+                return levels_of(values, 1, meaning(), False, [])
+        values = np.frombuffer(data[-width * height * channels * 2 :], ">u2")
+        if values.size < width * height * channels:
+            raise ValueError("it is cut short")
+        values = scaled(values.reshape(height, width, channels).astype(np.uint16), white)
+        return levels_of(values, channels, meaning(), False, [])
+
+    return Contents(size=(height, width), read=read, suffix=".png")
+
+
+def _stream(data):
+    import io
+
+    return io.BytesIO(data)
+
+
+def _first_codestream(file) -> bytes:
+    """The beginning of pixels that lie in a box too large to be read for its header."""
+    file.seek(0)
+    head = file.read(LONGEST_HEADER)
+    places = [head.find(mark) for mark in (b"jxlc", b"jxlp", b"jp2c")]
+    place = next((place for place in places if place >= 0), None)
+    if place is None:
+        raise ValueError("it has no picture")
+    return head[place + 4 + 4 * (head[place : place + 4] == b"jxlp") :]
+
+
+class _JpegXl:
+    """The beginning of a codestream, bit by bit: size, depth and colours (ISO/IEC 18181-1, annexes A and D)."""
+
+    def __init__(self, data: bytes):
+        self.number, self.place, self.length = int.from_bytes(data[2:4096], "little"), 0, 8 * len(data[2:4096])
+        self.bits, self.cicp, self.has_profile, self.animated = 8, None, False, False
+        self.width, self.height = self._size()
+        if not self._bits(1):  # not all as by default
+            self._metadata()
+
+    def _bits(self, count) -> int:
+        if self.place + count > self.length:
+            raise ValueError("a JPEG XL that is cut short")
+        value = (self.number >> self.place) & ((1 << count) - 1)
+        self.place += count
+        return value
+
+    def _u32(self, *choices) -> int:
+        """Of four pairs of what is added to how many bits."""
+        plus, count = choices[self._bits(2)]
+        return plus + (self._bits(count) if count else 0)
+
+    def _enum(self) -> int:
+        return self._u32((0, 0), (1, 0), (2, 4), (18, 6))
+
+    def _size(self):
+        small = self._bits(1)
+
+        def side():
+            return 8 * (self._bits(5) + 1) if small else self._u32((1, 9), (1, 13), (1, 18), (1, 30))
+
+        height = side()
+        ratio = self._bits(3)
+        if not ratio:
+            return side(), height
+        above, below = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
+        return height * above // below, height
+
+    def _metadata(self):
+        if self._bits(1):  # more fields
+            turned = self._bits(3) + 1
+            if turned > 4:  # which decoding applies
+                self.width, self.height = self.height, self.width
+            if self._bits(1):
+                self._size()
+            if self._bits(1):
+                self._preview()
+            if self._bits(1):
+                self._animation()
+        self.bits = self._depth()
+        self._bits(1)
+        for _ in range(self._u32((0, 0), (1, 0), (2, 4), (1, 12))):
+            self._extra_channel()
+        self._bits(1)  # whether in XYB
+        if not self._bits(1):
+            self._colours()
+
+    def _preview(self):
+        eighths = self._bits(1)
+        choices = ((16, 0), (32, 0), (1, 5), (33, 9)) if eighths else ((1, 6), (65, 8), (321, 10), (1345, 12))
+        self._u32(*choices)
+        if not self._bits(3):
+            self._u32(*choices)
+
+    def _animation(self):
+        self.animated = True
+        self._u32((100, 0), (1000, 0), (1, 10), (1, 30))
+        self._u32((1, 0), (1001, 0), (1, 8), (1, 10))
+        self._u32((0, 0), (0, 3), (0, 16), (0, 32))
+        self._bits(1)
+
+    def _depth(self) -> int:
+        if self._bits(1):
+            bits = self._u32((32, 0), (16, 0), (24, 0), (1, 6))
+            self._bits(4)
+            return bits
+        return self._u32((8, 0), (10, 0), (12, 0), (1, 6))
+
+    def _extra_channel(self):
+        if self._bits(1):
+            return
+        kind = self._enum()
+        self._depth()
+        self._u32((0, 0), (3, 0), (4, 0), (1, 3))
+        self._bits(8 * self._u32((0, 0), (0, 4), (16, 5), (48, 10)))
+        if kind == 0:
+            self._bits(1)
+        elif kind == 2:
+            self._bits(4 * 16)
+        elif kind == 5:
+            self._u32((1, 0), (0, 2), (3, 4), (19, 8))
+
+    def _colours(self):
+        self.has_profile = bool(self._bits(1))
+        space = self._enum()
+        if self.has_profile or space > 1:
+            return
+        white = self._enum()
+        if white == 2:
+            self._point()
+        primaries = 1 if space == 1 else self._enum()
+        if primaries == 2:
+            for _ in range(3):
+                self._point()
+        if self._bits(1):
+            gamma, transfer = self._bits(24) / 1e7, UNKNOWN
+            self.has_profile = abs(gamma * 2.2 - 1) > 0.05
+        else:
+            transfer = self._enum()
+        if white in (1, 11) and primaries in (1, 9, 11) and not self.has_profile:
+            primaries = 12 if primaries == 11 else primaries
+            if (primaries, transfer) not in ((1, SRGB), (1, UNKNOWN)):
+                self.cicp = (primaries, transfer)
+        else:
+            self.has_profile = True
+
+    def _point(self):
+        for _ in range(2):
+            self._u32((0, 19), (524288, 19), (1048576, 20), (2097152, 21))
