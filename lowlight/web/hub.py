@@ -1,0 +1,252 @@
+"""Make what is put on the Hugging Face Hub: a folder for each model, with its card, and a Space that is the page.
+
+    python -m lowlight.web.hub hub/ --owner me
+    hf upload me/lowlight-model-12 hub/lowlight-model-12          # each folder is a repository of its own
+    python main.py --model 12 --models-url hf://me/lowlight-model-12@REVISION
+
+The first command is run in a clone of the project and sends nothing anywhere.
+"""
+
+import dataclasses
+import re
+import shutil
+import sys
+import tempfile
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from lowlight.benchmark.tables import LABELS, SHOWN_DIGITS, SPLIT_LABELS
+from lowlight.cli.parse import parse
+from lowlight.errors import UserError
+from lowlight.metrics.evaluate import NEAR_TWINS, with_current_names
+from lowlight.settings import ROOT
+from lowlight.system import run
+from lowlight.zoo import registry
+
+TASK = "image-to-image"
+
+LICENCE = {"license": "other", "license_name": "mit-code-research-data"}
+"""The code is MIT; the data that weights learnt from are for research, which the card's text says of each."""
+
+CARD = """
+# {title}
+
+Turns dark, noisy photos into bright, clean ones. {idea} {why}
+
+{parameters:,} parameters; Keras weights ({file}), whose graph is in {name}.json.
+
+## Use
+
+With the project [lowlight](https://github.com/{owner}/lowlight):
+
+```
+python main.py night.jpg -o bright.jpg --model {number} --models-url hf://{owner}/{repository}@REVISION
+```
+
+REVISION is the 40 digits of a commit of this repository. A file is used only if its SHA-256 is that which the project
+knows.
+
+## Scores
+
+| | {labels} |
+| --- | {rules} |
+{rows}
+
+Whole photos at their own size, RGB, clipped and rounded to 8 bits; GT-mean: after the output was given the truth's
+brightness. {twins}
+
+## Training
+
+{training}
+
+Learnt from:
+
+{data}
+
+## Limits
+
+How bright a scene was meant to be is guessed; in dark parts, fine detail is made smooth where it cannot be told from
+noise. The result is an estimate, and no evidence of what was there.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class HubSettings:
+    """Settings of this script."""
+
+    folder: tyro.conf.Positional[Path]
+    """Where the folders are made; must be empty, or not be there."""
+    owner: Annotated[str, tyro.conf.arg(metavar="NAME")] = "OWNER"
+    """Whose repositories they will be."""
+
+
+def publish(settings: HubSettings) -> list[Path]:
+    """Make the folders of all models that are here, and that of the Space.
+
+    Raises
+    ------
+    UserError
+        If the folder is not empty, a model's files are missing or wrong, or huggingface_hub is not installed.
+    """
+    try:
+        import huggingface_hub  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "The cards need a package that is not installed. Received: no huggingface_hub. Install it: pip install "
+            "gradio fastapi-offline"
+        ) from error
+    if settings.folder.exists() and (not settings.folder.is_dir() or any(settings.folder.iterdir())):
+        raise UserError(f"The folder must be empty. Received: {settings.folder}. Name another one.")
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.folder) as part:
+        names = [entry["name"] for entry in registry.available() if registry.is_here(entry["name"])]
+        made = [_model(Path(part), name, settings.owner) for name in names]
+        made.append(_space(Path(part), settings.owner))
+        return [folder.rename(settings.folder / folder.name) for folder in made]
+
+
+def _model(place, name, owner) -> Path:
+    card, files = _files(name)
+    folder = place / _repository(name)
+    folder.mkdir()
+    for path in (*files, ROOT / "LICENSE"):
+        shutil.copy2(path, folder)
+    (folder / "README.md").write_text(model_card(card, owner), encoding="utf-8")
+    return folder
+
+
+def _files(name) -> tuple[dict, list[Path]]:
+    """A model's card, and all files that the project knows of it."""
+    card, weights = registry.files_of(name)
+    onnx = registry.onnx_of(card, weights)
+    return card, [registry.MODELS / f"{name}.json", weights, *([onnx] if onnx else [])]
+
+
+def model_card(card: dict, owner: str) -> str:
+    """A model's card as the Hub reads it: facts for machines, then text for people.
+
+    Parameters
+    ----------
+    card : dict
+        As `lowlight.zoo.registry.files_of` gives it.
+    owner : str
+        Whose repository it will be in.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    title = f"lowlight model {_number(card['name'])}"
+    scores = {part: with_current_names(scores) for part, scores in card["metrics"].items()}
+    sets = _sets(card["data"])
+    results = [
+        EvalResult(
+            task_type=TASK,
+            dataset_type=_slug(card["data"]["name"]),
+            dataset_name=f"{card['data']['name']}, {SPLIT_LABELS[part]}",
+            dataset_split=SPLIT_LABELS[part],
+            metric_type=key,
+            metric_name=LABELS[key],
+            metric_value=value,
+        )
+        for part, of_part in scores.items()
+        for key, value in of_part.items()
+    ]
+    facts = ModelCardData(
+        library_name="keras",
+        pipeline_tag=TASK,
+        datasets=[_slug(one["name"]) for one in sets],
+        tags=["low-light", "denoising", "photography"],
+        model_name=title,
+        eval_results=results,
+        **LICENCE,
+    )
+    return f"---\n{facts.to_yaml()}\n---\n{_text(card, title, scores, sets, owner)}"
+
+
+def _text(card, title, scores, sets, owner) -> str:
+    keys = [key for key in LABELS if any(key in of_part for of_part in scores.values())]
+    rows = [
+        f"| {card['data']['name']}, {SPLIT_LABELS[part]} | "
+        + " | ".join(f"{of_part[key]:.{SHOWN_DIGITS[key]}f}" for key in keys)
+        + " |"
+        for part, of_part in scores.items()
+    ]
+    training = card["training"]
+    return CARD.format(
+        title=title,
+        name=card["name"],
+        number=_number(card["name"]),
+        repository=_repository(card["name"]),
+        owner=owner,
+        idea=card["idea"],
+        why=card["recipe"]["why"],
+        parameters=card["parameters"],
+        file=card["weights"]["file"],
+        labels=" | ".join(LABELS[key] for key in keys),
+        rules=" | ".join("---:" for _ in keys),
+        rows="\n".join(rows),
+        twins=NEAR_TWINS if card["data"]["name"].startswith("LOL") else "",
+        training=f"The last sitting: {training['minutes']:.0f} minutes on {training['machine']}, "
+        f"{training['steps']:,} steps.",
+        data="\n".join(f"- {one['licence']}" for one in sets),
+    )
+
+
+def _sets(data) -> list[dict]:
+    """What a model learnt from: the pairs, more pairs, and clean photos."""
+    return [data, *(data[kind] for kind in ("also", "clean") if data.get(kind))]
+
+
+def _space(place, owner) -> Path:
+    """The page, the package and the default model, as a repository that runs by itself."""
+    from huggingface_hub import SpaceCardData
+
+    folder = place / "lowlight-space"
+    shutil.copytree(ROOT / "lowlight", folder / "lowlight", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(ROOT / "lowlight" / "web" / "space.py", folder / "app.py")
+    shutil.copy2(ROOT / "LICENSE", folder)
+    card, files = _files(registry.default())
+    (folder / "models").mkdir()
+    for path in files:
+        shutil.copy2(path, folder / "models")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    wanted = [(ROOT / "requirements.txt").read_text(encoding="utf-8").strip(), *extras["web"]]
+    (folder / "requirements.txt").write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    facts: Any = SpaceCardData(
+        title="lowlight",
+        sdk="gradio",
+        sdk_version=version("gradio"),
+        python_version="3.12",
+        app_file="app.py",
+        models=[f"{owner}/{_repository(card['name'])}"],
+        **LICENCE,
+    )
+    text = "# lowlight\n\nThe page of the project: `python -m lowlight.web` is the same one on your own machine.\n"
+    (folder / "README.md").write_text(f"---\n{facts.to_yaml()}\n---\n\n{text}", encoding="utf-8")
+    return folder
+
+
+def _number(name) -> str:
+    return str(int(name.removeprefix("model_")))
+
+
+def _repository(name) -> str:
+    return f"lowlight-model-{_number(name)}"
+
+
+def _slug(name) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def main() -> int:
+    settings = parse(HubSettings, __doc__)
+    for folder in publish(settings):
+        print(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
