@@ -1,8 +1,8 @@
-"""Train one model of the latest generation (4 to 10) and measure it, or measure one that is trained.
+"""Train one model of the latest generation (4 and up) and measure it, or measure one that is trained.
 
     python performance_latest.py --model 10 --data LOL --minutes 60      # train, then measure
     python performance_latest.py --model 10 --data LOL --evaluate-only   # measure models/model_10
-    python performance_latest.py --all --data LOL --evaluate-only        # measure every model, renew statistics/
+    python performance_latest.py --all --data LOL --evaluate-only        # measure every model there is
 
 Prints PSNR, MAE, MSE and SSIM on validation and test beside three baselines; tables and plots are written to
 statistics/model_NN, and statistics/README.md compares all models measured so far.

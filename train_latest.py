@@ -1,4 +1,4 @@
-"""Train one model of the latest generation (4 to 10): ImageDataGenerator and a decaying learning rate.
+"""Train one model of the latest generation (4 and up): ImageDataGenerator and a decaying learning rate.
 
     python train_latest.py --model 10 --data LOL --minutes 60    # a folder of pairs, an hour
     python train_latest.py --model 8 --data synthetic --epochs 1 # no dataset needed

@@ -2,11 +2,13 @@
 
 import ctypes
 import io
+import logging
 import os
 import platform
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lowlight.errors import UserError
@@ -35,7 +37,8 @@ def run(main: Callable[[], int]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
-        status = main()
+        with _news_on_standard_output():
+            status = main()
         sys.stdout.flush()
         return status
     except UserError as error:
@@ -47,6 +50,28 @@ def run(main: Callable[[], int]) -> int:
     except BrokenPipeError:  # who reads the output, such as head, has heard enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+
+
+class _Printer(logging.Handler):
+    """Print each message, to whatever standard output is at that time."""
+
+    def emit(self, record):
+        print(self.format(record), flush=True)
+
+
+@contextmanager
+def _news_on_standard_output() -> Iterator[None]:
+    """Show what the logger `lowlight` has to say as plain lines; it is silent in programs that do not ask for it."""
+    logger, handler = logging.getLogger("lowlight"), _Printer()
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
 
 
 def fastest_precision() -> str:

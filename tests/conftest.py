@@ -1,5 +1,7 @@
 """Fixtures: small folders of pairs, made anew for each test that wants one."""
 
+import logging
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,33 @@ def make_pair(folder, name, low, high):
         Image.fromarray(pixels).save(folder / side / f"{name}.png")
         paths.append(folder / side / f"{name}.png")
     return Pair(name, *paths)
+
+
+class News(logging.Handler):
+    """What the logger `lowlight` said, as scripts show it."""
+
+    text = ""
+
+    def emit(self, record):
+        self.text += f"{record.getMessage()}\n"
+
+
+@contextmanager
+def news_of():
+    """What is said meanwhile."""
+    logger, news = logging.getLogger("lowlight"), News()
+    before = logger.level
+    logger.addHandler(news)
+    logger.setLevel(logging.INFO)
+    yield news
+    logger.removeHandler(news)
+    logger.setLevel(before)
+
+
+@pytest.fixture
+def news():
+    with news_of() as found:
+        yield found
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def identity(name):
 
 
 def test_every_set_is_scored_with_baselines_and_models(clean, also):
-    rows = held_out.measure({"model_00": "ab"}, identity, also, clean, announce=lambda line: None)
+    rows = held_out.measure({"model_00": "ab"}, identity, also, clean)
     assert {row["set"]: row["photos"] for row in rows} == {"held-out pairs": 1} | dict.fromkeys(
         held_out.DEGRADATIONS, 2
     )
@@ -50,13 +50,11 @@ def test_every_set_is_scored_with_baselines_and_models(clean, also):
 
 
 def test_a_folder_that_is_not_given_has_no_sets(also):
-    assert {row["set"] for row in held_out.measure({}, identity, also, None, announce=lambda line: None)} == {
-        "held-out pairs"
-    }
+    assert {row["set"] for row in held_out.measure({}, identity, also, None)} == {"held-out pairs"}
 
 
 def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also, clean, tmp_path):
-    first = held_out.measure({"model_00": "ab", "model_01": "cd"}, identity, also, clean, announce=lambda line: None)
+    first = held_out.measure({"model_00": "ab", "model_01": "cd"}, identity, also, clean)
     report.write_held_out(tmp_path, first)
     assert report.read_held_out(tmp_path) == first
     loaded = []
@@ -66,12 +64,12 @@ def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also
         return lambda photo: photo * 0.5
 
     models = {"model_00": "ab", "model_01": "new"}
-    again = held_out.measure(models, load, also, clean, report.read_held_out(tmp_path), announce=lambda line: None)
+    again = held_out.measure(models, load, also, clean, report.read_held_out(tmp_path))
     assert set(loaded) == {"model_01"}
     kept = [row for row in again if row["method"] != "model_01"]
     assert kept == [row for row in first if row["method"] != "model_01"]
     (clean / "0.png").unlink()
-    held_out.measure(models, load, None, clean, first, announce=lambda line: None)
+    held_out.measure(models, load, None, clean, first)
     assert set(loaded) == {"model_00", "model_01"}
 
 

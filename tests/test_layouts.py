@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from lowlight.data.pairs import PairError, load_split
-from tests.conftest import scene
+from tests.conftest import news_of, scene
 
 
 def save(path, pixels):
@@ -178,8 +178,9 @@ LAYOUTS = {
 
 
 def load(folder, **options):
-    lines = []
-    return load_split(folder, announce=lines.append, **options), "\n".join(lines)
+    with news_of() as news:
+        split = load_split(folder, **options)
+    return split, news.text
 
 
 def refusal(folder, **options):

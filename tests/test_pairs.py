@@ -14,12 +14,8 @@ from lowlight.data.pairs import PairError, Split, load_split, read_pair, write_s
 from tests.conftest import scene, write_pair
 
 
-def quiet(line):
-    pass
-
-
 def load(folder, **options):
-    return load_split(folder, announce=quiet, **options)
+    return load_split(folder, **options)
 
 
 def names(part):
@@ -171,25 +167,23 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("breaks", "reason"), BROKEN.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_a_broken_pair_is_refused_by_name_or_left_out_if_asked(pairs_folder, breaks, reason):
+def test_a_broken_pair_is_refused_by_name_or_left_out_if_asked(pairs_folder, breaks, reason, news):
     breaks(pairs_folder)
     message = refusal(pairs_folder)
     assert re.search(reason, message)
     assert "--skip-bad-pairs" in message
-    lines = []
-    split = load_split(pairs_folder, skip_bad=True, announce=lines.append)
+    split = load_split(pairs_folder, skip_bad=True)
     assert everything(split) == [f"photo{i}" for i in range(8) if i != 1]
-    text = "\n".join(lines)
+    text = news.text
     assert re.search(reason, text)
     assert "1 broken pairs are left out" in text
 
 
-def test_the_summary_tells_counts_size_brightness_and_all_problems(pairs_folder):
+def test_the_summary_tells_counts_size_brightness_and_all_problems(pairs_folder, news):
     for index in range(5):
         (pairs_folder / "low" / f"photo{index}.png").unlink()
-    lines = []
-    load_split(pairs_folder, skip_bad=True, announce=lines.append)
-    text = "\n".join(lines)
+    load_split(pairs_folder, skip_bad=True)
+    text = news.text
     means = [np.mean([f(scene(seed)).mean() for seed in (5, 6, 7)]) for f in (lambda x: x // 10, lambda x: x)]
     assert f"3 whole pairs, 64x48 pixels; mean brightness (0-255) low {means[0]:.0f}, high {means[1]:.0f}" in text
     assert "photo0.png, photo1.png, photo2.png, photo3.png, photo4.png" in text
@@ -218,14 +212,13 @@ def write_json(folder, content):
     (folder / "split.json").write_text(content if isinstance(content, str) else json.dumps(content))
 
 
-def test_split_json_is_followed_and_what_it_does_not_name_is_not_even_checked(pairs_folder):
+def test_split_json_is_followed_and_what_it_does_not_name_is_not_even_checked(pairs_folder, news):
     truncate(pairs_folder)
     (pairs_folder / "high" / "photo7.png").unlink()
     write_json(pairs_folder, {"train": ["photo2", "photo0"], "val": ["photo4"], "test": ["photo5", "gone"]})
-    lines = []
-    split = load_split(pairs_folder, announce=lines.append)
+    split = load_split(pairs_folder)
     assert (names(split.train), names(split.val), names(split.test)) == (["photo2", "photo0"], ["photo4"], ["photo5"])
-    text = "\n".join(lines)
+    text = news.text
     assert "names 1 pairs that are not there: gone" in text
     assert "4 pairs are left out" in text
 
@@ -265,12 +258,11 @@ def test_a_split_that_is_written_is_the_split_that_is_read(pairs_folder):
     assert [path.name for path in pairs_folder.iterdir() if path.is_file()] == ["split.json"]
 
 
-def test_a_scene_that_is_in_train_and_in_val_is_told(pairs_folder):
+def test_a_scene_that_is_in_train_and_in_val_is_told(pairs_folder, news):
     write_pair(pairs_folder, "twin", np.minimum(scene(0), 250))
     write_json(pairs_folder, {"train": ["photo0", "photo1"], "val": ["twin", "photo2"]})
-    lines = []
-    load_split(pairs_folder, announce=lines.append)
-    assert "1 of the 2 val pairs show a scene that is in train too" in "\n".join(lines)
+    load_split(pairs_folder)
+    assert "1 of the 2 val pairs show a scene that is in train too" in news.text
 
 
 def test_pairs_of_a_single_scene_are_refused_with_what_would_mend_it(tmp_path):

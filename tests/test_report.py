@@ -65,6 +65,7 @@ def write(folder, name="model_10", psnr=20.0, baseline=8.0, sha256="ab", history
         "scores": scores,
     }
     report.write_report(folder, summary, by_part, [example("validation, best: photo a")], history)
+    report.write_overview(folder)
     return summary, by_part
 
 
@@ -124,6 +125,7 @@ def test_perfect_photos_and_missing_ssim_are_written_readably(tmp_path, blank_pl
     summary["scores"]["val"]["model_10"]["ssim"] = None
     by_part["val"]["model_10"][0] |= {"psnr": math.inf, "ssim": math.nan}
     report.write_report(tmp_path / "s", summary, by_part, [example("x")])
+    report.write_overview(tmp_path / "s")
     line = (tmp_path / "s" / "model_10" / "images.csv").read_text().splitlines()[7]
     assert line.startswith("val,a,model_10,inf,")
     assert line.endswith(",nan")
@@ -186,7 +188,7 @@ def test_the_sheet_of_all_models_is_shown_where_there_is_one(tmp_path, blank_plo
     write(tmp_path / "s")
     assert "ladder.png" not in (tmp_path / "s" / "README.md").read_text()
     (tmp_path / "s" / "ladder.png").write_bytes(b"")
-    report.write_readme(tmp_path / "s")
+    report.write_overview(tmp_path / "s")
     assert "(ladder.png)" in (tmp_path / "s" / "README.md").read_text()
 
 
@@ -194,7 +196,7 @@ def test_scores_under_their_former_names_are_still_shown(tmp_path, blank_plots):
     summary, _ = write(tmp_path, "model_11")
     summary["scores"]["val"]["model_11"]["psnr_told"] = 27.125
     (tmp_path / "model_11" / "summary.json").write_text(json.dumps(summary))
-    report.write_readme(tmp_path)
+    report.write_overview(tmp_path)
     lines = (tmp_path / "README.md").read_text().splitlines()
     assert any("oracle exposure: PSNR (dB)" in line for line in lines)
     assert any(line.startswith("| [model_11]") and "27.12 / –" in line for line in lines)

@@ -100,7 +100,7 @@ def test_a_photo_that_is_not_8_bit_rgb_is_refused():
 
 
 def test_pairs_without_a_dataset_pass_all_checks_and_no_photo_is_on_both_sides(shipped_pairs):
-    split = load_split(shipped_pairs, announce=lambda line: None)
+    split = load_split(shipped_pairs)
     assert len(split.train) >= 24
     assert len(split.val) >= 6
     assert split.test == ()

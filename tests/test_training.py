@@ -224,7 +224,7 @@ def test_broken_pairs_stop_training_before_it_starts(pairs_folder, tmp_path):
 
 
 def test_the_split_of_the_fixture_is_by_scene(pairs_folder):
-    split = load_split(pairs_folder, announce=lambda line: None)
+    split = load_split(pairs_folder)
     assert not {pair.name for pair in split.train} & {pair.name for pair in split.val}
 
 

@@ -4,6 +4,7 @@ The photos are those that `lowlight.data.samplers` holds out: of more pairs, and
 `lowlight.data.camera` degrades, the same way each time. Baselines stand beside the models.
 """
 
+import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -22,6 +23,8 @@ from lowlight.data.pairs import Pair
 from lowlight.data.samplers import clean_photos, listed_pairs
 from lowlight.io.photo import read_rgb
 from lowlight.metrics.evaluate import BASELINES, Method, evaluate, mean
+
+LOG = logging.getLogger(__name__)
 
 SIGMAS = (15, 25, 50)
 STOPS = (1, 3, 5)
@@ -62,7 +65,6 @@ def measure(
     also: Path | None,
     clean: Path | None,
     known: Sequence[dict] = (),
-    announce: Callable[[str], None] = print,
 ) -> list[dict]:
     """Score models and baselines on every held-out set.
 
@@ -76,8 +78,6 @@ def measure(
         Folders of more pairs and of clean photos, as for training; sets of a folder that is not given are left out.
     known : sequence of dict
         Rows of an earlier call. Those of the same weights are taken over, if a set's untouched photos score as then.
-    announce : callable
-        Takes each line of news.
 
     Returns
     -------
@@ -101,8 +101,27 @@ def measure(
                 row = earlier.get((method, weights[:HASH]))
                 rows.append(row or facts | _scored(method, weights, baselines.get(method) or load(method), pairs, name))
             best = max((row for row in rows if row["set"] == name), key=lambda row: row["psnr"])
-            announce(f"{name}: {len(pairs)} photos, best {best['psnr']:.2f} dB ({best['method']})")
+            LOG.info("%s: %d photos, best %.2f dB (%s)", name, len(pairs), best["psnr"], best["method"])
     return rows
+
+
+def on_real_pairs(rows: Sequence[dict]) -> dict[str, tuple[float, int]]:
+    """By method, the mean PSNR over all held-out photos that are real pairs, and how many they are.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of `measure`.
+    """
+    found: dict[str, list[tuple[float, int]]] = {}
+    for row in rows:
+        if row["set"] not in DEGRADATIONS:
+            found.setdefault(row["method"], []).append((row["psnr"], row["photos"]))
+    counts = {method: sum(photos for _, photos in sets) for method, sets in found.items()}
+    return {
+        method: (sum(psnr * photos for psnr, photos in sets) / counts[method], counts[method])
+        for method, sets in found.items()
+    }
 
 
 def _scored(method, weights, run, pairs, name) -> dict:

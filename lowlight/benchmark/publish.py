@@ -1,22 +1,37 @@
-"""What the README shows: a picture made by the default model, its scores, and the ladder of models.
+"""Publish models: weights into models/, measured scores into cards and the manifest, pictures and tables into pages.
 
-Run ``python -m lowlight.benchmark.publish`` to make the pictures in statistics/ anew, and the tables between the
-README's markers; ``performance_latest.py --all --evaluate-only`` does so, too, after measuring.
+    python -m lowlight.benchmark.publish                      # scores, manifest, pictures and tables of what is there
+    python -m lowlight.benchmark.publish runs/model_13        # put a run's weights, card and history into models/ first
+    python -m lowlight.benchmark.publish --default 13         # and make this model the one that main.py uses
+    python -m lowlight.benchmark.publish --scores runs/mine   # write the measured scores into a run's card, no more
+
+Scores are those that performance_old.py and performance_latest.py wrote to statistics/ for these very weights.
 """
 
+import argparse
+import dataclasses
+import logging
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from lowlight.benchmark import plots, report
+from lowlight.benchmark import held_out, plots, report, tables
 from lowlight.data.pairs import read_pair
 from lowlight.data.synthetic import SAMPLES, shipped
+from lowlight.errors import UserError
+from lowlight.io import atomic
 from lowlight.io.photo import read_rgb
 from lowlight.metrics import quality
 from lowlight.settings import ROOT
 from lowlight.zoo import registry
 from lowlight.zoo.recipes import RECIPES
+
+LOG = logging.getLogger(__name__)
+
+STATISTICS = ROOT / "statistics"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "models.md")
 
 SHOWN = ("astronaut", "coffee", "rocket")
 IN_OTHER_LIGHT = {
@@ -25,10 +40,81 @@ IN_OTHER_LIGHT = {
     "chelsea": "5 stops dark",
     "rocket": "well lit",
 }
-"""Clean photos, and how of `lowlight.benchmark.held_out.DEGRADATIONS` each is taken."""
+"""Clean photos, and by which of `lowlight.benchmark.held_out.DEGRADATIONS` each is degraded."""
 
 WIDTH = 330
 """Of each photo, in pixels."""
+
+
+def put_into_models(run: str | Path) -> str:
+    """Copy weights, card and history of a run into models/; gives the model's name.
+
+    Raises
+    ------
+    UserError
+        If there is no such run, or models/ cannot be written.
+    """
+    card, weights = registry.files_of(run)
+    name, history = card["name"], weights.with_name("history.csv")
+    target = registry.MODELS / f"{name}{registry.WEIGHTS_SUFFIX}"
+    try:
+        atomic.write(target, weights.read_bytes())
+        if history.is_file():
+            atomic.write(registry.MODELS / f"{name}.history.csv", history.read_bytes())
+        card = card | {"weights": card["weights"] | {"file": target.name}}
+        registry.write_card(registry.MODELS / f"{name}.json", card)
+    except OSError as error:
+        raise UserError(f"Models cannot be written. Received: {registry.MODELS} ({error.strerror}).") from error
+    return name
+
+
+def write_scores(model: str | Path, statistics: Path) -> bool:
+    """Write what was measured of a model into its card, and its recipe's idea of today.
+
+    Returns
+    -------
+    bool
+        Whether these weights were measured, on the split that they were trained on.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, or the card cannot be written.
+    """
+    card, weights = registry.files_of(model)
+    summary = report.summary_of(statistics / card["name"], card["weights"]["sha256"])
+    facts: dict = {}
+    if summary and summary["trained_on_this_split"]:
+        measured = {part: summary["scores"][part][card["name"]] for part in tables.parts([summary])}
+        facts["metrics"] = {
+            part: {key: scores[key] for key in tables.SAVED_DIGITS if key in scores}
+            for part, scores in measured.items()
+        }
+    if plan := RECIPES.get(card.get("recipe", {}).get("number")):
+        facts["idea"] = plan.idea
+    path = weights.with_name(f"{weights.name.removesuffix(registry.WEIGHTS_SUFFIX)}.json")
+    try:
+        if card | facts != card:
+            registry.write_card(path, card | facts)
+    except OSError as error:
+        raise UserError(f"The card cannot be written. Received: {path} ({error.strerror}).") from error
+    return "metrics" in facts
+
+
+def write_manifest(default: str | None = None) -> None:
+    """Write models/manifest.json from the cards and weights beside it.
+
+    Raises
+    ------
+    UserError
+        If the default is no model in models/, a card cannot be read, or the file cannot be written.
+    """
+    if default is not None and not registry.is_here(default):
+        raise UserError(f"The default must be in models/. Received: {default}. Publish its run first.")
+    try:
+        registry.write_manifest(default)
+    except OSError as error:
+        raise UserError(f"The manifest cannot be written. Received: {registry.MANIFEST} ({error.strerror}).") from error
 
 
 def write_sheets(statistics: Path, models: Sequence[str]) -> None:
@@ -42,7 +128,6 @@ def write_sheets(statistics: Path, models: Sequence[str]) -> None:
     write_samples_sheet(statistics / "samples.png", registry.default())
     write_ladder_sheet(statistics / report.SHEET, models)
     write_light_sheet(statistics / report.LIGHT_SHEET, registry.default())
-    report.write_readme(statistics)
 
 
 def write_samples_sheet(path: Path, model: str) -> None:
@@ -56,17 +141,16 @@ def write_ladder_sheet(path: Path, models: Sequence[str]) -> None:
 
 
 def write_light_sheet(path: Path, model: str) -> None:
-    """Write a PNG with a row for each of `IN_OTHER_LIGHT`: the shot, what `model` makes of it, and the clean photo."""
-    from lowlight.benchmark import held_out
+    """Write a PNG with a row for each of `IN_OTHER_LIGHT`: the dark photo, what `model` makes of it, the clean one."""
     from lowlight.inference.enhancer import Enhancer
 
     enhance = Enhancer(registry.load_network(model)[0])
     examples = []
     with tempfile.TemporaryDirectory() as folder:
         for sample in SAMPLES:
-            degradation = IN_OTHER_LIGHT.get(Path(sample.file).stem)
-            if degradation:
-                (pair,) = held_out.degrade_all([shipped(sample)], held_out.DEGRADATIONS[degradation], Path(folder))
+            light = IN_OTHER_LIGHT.get(Path(sample.file).stem)
+            if light:
+                (pair,) = held_out.degrade_all([shipped(sample)], held_out.DEGRADATIONS[light], Path(folder))
                 low, truth = read_pair(pair)
                 output = enhance(low)
                 captions = (
@@ -74,39 +158,90 @@ def write_light_sheet(path: Path, model: str) -> None:
                     f"{model}  {quality.psnr(truth, output):.1f} dB",
                     "clean",
                 )
-                examples.append(plots.Example(f"{sample.origin}: {degradation}", captions, (low, output, truth)))
+                examples.append(plots.Example(f"{sample.origin}: {light}", captions, (low, output, truth)))
     report.write(path, plots.photos(examples, WIDTH))
 
 
-def with_tables(readme: str, statistics: Path) -> str:
-    """The README's text with its tables as the recipes and the statistics have them."""
-    scores = report.comparison(statistics).replace("](model_", "](statistics/model_")
-    ladder = ["| model | generation | parameters | the one new idea, and why |", "| ---: | --- | ---: | --- |"]
-    ladder += [f"| {p.number} | {p.generation} | {p.parameters:,} | {p.idea} {p.why} |" for p in RECIPES.values()]
-    for name, table in (("scores", scores), ("ladder", "\n".join(ladder))):
-        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, _, rest = readme.partition(start)
-        readme = f"{before}{start}{table}\n{end}{rest.partition(end)[2]}"
-    return readme
-
-
-def write_readme() -> None:
-    """Write the tables between the README's markers anew, from statistics/ and the recipes.
+def write_pages(pages: Sequence[Path] = PAGES, statistics: Path = STATISTICS) -> None:
+    """Write the tables between the markers of pages anew, from statistics/ and the recipes.
 
     Raises
     ------
     UserError
-        If the README cannot be written.
+        If a page cannot be written.
     """
-    readme = ROOT / "README.md"
-    report.write(readme, with_tables(readme.read_text(encoding="utf-8"), ROOT / "statistics"))
+    for page in pages:
+        report.write(page, with_tables(page.read_text(encoding="utf-8"), statistics))
 
 
-def main() -> int:
-    """Make pictures and tables, whatever the command line says."""
-    write_sheets(ROOT / "statistics", [entry["name"] for entry in registry.available()])
-    write_readme()
-    return 0
+def with_tables(page: str, statistics: Path) -> str:
+    """A page's text with what stands between its markers as the recipes and the statistics have it."""
+    for name, make in TABLES.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        if start in page:
+            before, _, rest = page.partition(start)
+            page = f"{before}{start}{make(statistics)}\n{end}{rest.partition(end)[2]}"
+    return page
+
+
+def _numbers(statistics) -> str:
+    """How good and how fast the default model is, in three lines."""
+    summary = report.summaries(statistics)[registry.default()]
+    scores, cost = summary["scores"]["val"], summary["cost"]
+    before, after = scores["untouched input"], scores[summary["name"]]
+    others = held_out.on_real_pairs(report.read_held_out(statistics))
+    (real_before, photos), (real_after, _) = others["untouched input"], others[summary["name"]]
+    return "\n".join(
+        [
+            f"- **{after['psnr']:.1f} dB** PSNR on {summary['split']['val']} validation photos of LOL (dark photos as "
+            f"they are: {before['psnr']:.1f} dB)",
+            f"- **{real_after:.1f} dB** on {photos} real photos of other cameras, held out of training (as they are: "
+            f"{real_before:.1f} dB)",
+            f"- **{cost['seconds_per_megapixel']:.2f} s** per megapixel without a GPU ({cost['machine']})",
+        ]
+    )
+
+
+def _models(statistics) -> str:
+    """One line a model, to choose by."""
+    default, others = registry.default(), held_out.on_real_pairs(report.read_held_out(statistics))
+    lines = [
+        "| model | parameters | PSNR on LOL (dB) | PSNR on other cameras (dB) | s/MP | controls |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for name, summary in report.summaries(statistics).items():
+        plan = RECIPES.get(summary["recipe"].get("number"))
+        controls = "all" if plan and plan.architecture == "global_local" else "`--strength`"
+        other = f"{others[name][0]:.1f}" if name in others else "–"
+        psnr, seconds = summary["scores"]["val"][name]["psnr"], summary["cost"]["seconds_per_megapixel"]
+        shown = f"**{name}**, the default" if name == default else name
+        lines.append(f"| {shown} | {summary['parameters']:,} | {psnr:.1f} | {other} | {seconds:.2f} | {controls} |")
+    return "\n".join(lines)
+
+
+def _scores(statistics) -> str:
+    return re.sub(r"\[([^]]+)\]\([^)]*/\)", r"\1", report.comparison(statistics))
+
+
+def _ladder(statistics) -> str:
+    lines = ["| model | generation | parameters | the one new idea, and why |", "| ---: | --- | ---: | --- |"]
+    lines += [f"| {p.number} | {p.generation} | {p.parameters:,} | {p.idea} {p.why} |" for p in RECIPES.values()]
+    return "\n".join(lines)
+
+
+def _recipes(statistics) -> str:
+    """What of each recipe differs from the one before."""
+    lines, before = [], None
+    for plan in RECIPES.values():
+        facts = {k: v for k, v in dataclasses.asdict(plan).items() if k not in ("number", "idea", "why", "parameters")}
+        new = {key: value for key, value in facts.items() if before is None or before[key] != value}
+        lines.append(f"- **{plan.number}**: " + ", ".join(f"`{key}={value!r}`" for key, value in new.items()))
+        before = facts
+    return "\n".join(lines)
+
+
+TABLES = {"numbers": _numbers, "models": _models, "scores": _scores, "ladder": _ladder, "recipes": _recipes}
+"""What can stand between ``<!-- name -->`` and ``<!-- /name -->`` of a page."""
 
 
 def _examples(models) -> list[plots.Example]:
@@ -124,6 +259,39 @@ def _example(sample, enhancers) -> plots.Example:
     return plots.Example(
         sample.origin, ["dark and noisy", *captions, "before darkening"], [low, *outputs.values(), truth]
     )
+
+
+def main() -> int:
+    """The command above."""
+    parser = argparse.ArgumentParser("python -m lowlight.benchmark.publish", description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="*", help="Folders of runs whose models are put into models/.")
+    parser.add_argument("--default", help="Number or name of the model that main.py uses from now on.")
+    parser.add_argument("--scores", metavar="RUN", help="Write the measured scores into this run's card, no more.")
+    parser.add_argument("--statistics", type=Path, default=STATISTICS, help="Where the scores are.")
+    parser.add_argument("--tables", action="store_true", help="Write the tables of pages only; no picture is made.")
+    settings = parser.parse_args()
+    if settings.scores:
+        if not write_scores(settings.scores, settings.statistics):
+            raise UserError(
+                f"These weights were not measured on their validation pairs. Received: {settings.scores}. Measure them "
+                f"first: performance_latest.py --evaluate-only --weights {settings.scores}"
+            )
+        return 0
+    if not settings.tables:
+        for run in settings.runs:
+            LOG.info("%s is in models/", put_into_models(run))
+        names = sorted(path.stem for path in registry.MODELS.glob("model_*.json"))
+        for name in names:
+            if not write_scores(name, settings.statistics):
+                LOG.info(
+                    "%s: not measured on its split with these weights; its card keeps the scores that it has", name
+                )
+        default = settings.default
+        write_manifest(f"model_{int(default):02}" if default and default.isdecimal() else default)
+        write_sheets(settings.statistics, names)
+    report.write_overview(settings.statistics)
+    write_pages(statistics=settings.statistics)
+    return 0
 
 
 if __name__ == "__main__":

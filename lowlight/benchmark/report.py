@@ -46,7 +46,7 @@ def write_report(
     examples: Sequence[plots.Example],
     history: Path | None = None,
 ) -> None:
-    """Write the folder of one model, and README.md and charts over all models; the same scores give the same bytes.
+    """Write the folder of one model; the same scores give the same bytes.
 
     Parameters
     ----------
@@ -81,12 +81,11 @@ def write_report(
     if epochs:
         write(folder / "loss.png", plots.loss(epochs, summary["recipe"]["loss"], summary["name"]))
     write(folder / "photos.png", plots.photos(examples))
-    write_readme(statistics)
 
 
 def earlier_cost(folder: Path, card: dict) -> dict | None:
     """What an earlier report of the same weights says they cost, if there is one."""
-    summary = _earlier_summary(folder, card["weights"]["sha256"])
+    summary = summary_of(folder, card["weights"]["sha256"])
     return summary and summary.get("cost")
 
 
@@ -102,7 +101,7 @@ def make_folder(folder: Path) -> None:
     (folder / ".writable").unlink()
 
 
-def write_readme(statistics: Path) -> None:
+def write_overview(statistics: Path) -> None:
     """Write README.md and its charts from the summaries of all models measured so far.
 
     Models are compared only where the baselines agree, which shows that the photos were the same; those measured on
@@ -153,7 +152,7 @@ def write_held_out(statistics: Path, rows: Sequence[dict]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write(statistics / HELD_OUT, text.getvalue())
-    write_readme(statistics)
+    write_overview(statistics)
 
 
 def read_held_out(statistics: Path) -> list[dict]:
@@ -168,6 +167,12 @@ def read_held_out(statistics: Path) -> list[dict]:
             for row in csv.DictReader(file)
         ]
     return [with_current_names(row) for row in rows]
+
+
+def summaries(statistics: Path) -> dict[str, dict]:
+    """By model, in the order of their names, what was measured of those that were measured on the same photos."""
+    groups = _groups(statistics)
+    return {summary["name"]: summary for summary in groups[0]} if groups else {}
 
 
 def comparison(statistics: Path) -> str:
@@ -240,7 +245,7 @@ def _keep_history(folder, summary, source):
     kept = folder / "history.csv"
     if source and source.is_file():
         write(kept, source.read_text(encoding="utf-8"))
-    elif kept.is_file() and not _earlier_summary(folder, summary["weights"]["sha256"]):
+    elif kept.is_file() and not summary_of(folder, summary["weights"]["sha256"]):
         kept.unlink()
         (folder / "loss.png").unlink(missing_ok=True)
     if not kept.is_file():
@@ -258,7 +263,8 @@ def _read_summary(path) -> dict:
     return summary
 
 
-def _earlier_summary(folder, sha256) -> dict | None:
+def summary_of(folder: Path, sha256: str) -> dict | None:
+    """The summary.json in a model's folder, if it is of the weights with that SHA-256."""
     path = folder / "summary.json"
     summary = _read_summary(path) if path.is_file() else None
     return summary if summary and summary["weights"]["sha256"] == sha256 else None

@@ -1,7 +1,8 @@
 """The work of performance_old.py and performance_latest.py: train or load models, score them, write statistics/."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,15 +15,24 @@ from lowlight.data.pairs import Pair, Split, read_pair
 from lowlight.errors import UserError
 from lowlight.metrics import quality
 from lowlight.metrics.evaluate import BASELINES, NEAR_TWINS, PROTOCOL, Method, evaluate, mean, with_current_names
-from lowlight.settings import ROOT, PerformanceSettings
+from lowlight.settings import PerformanceSettings
 from lowlight.system import machine
 from lowlight.zoo import registry
 from lowlight.zoo.recipes import recipe
+
+LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import keras
 
     from lowlight.inference.enhancer import Enhancer
+
+
+TRAINING_ALONE = (
+    "epochs", "minutes", "batch_size", "learning_rate", "crop", "seed", "mixed_precision", "start", "part",
+    "all_pairs", "resume", "overwrite",
+)  # fmt: skip
+"""Settings that only training obeys."""
 
 
 class Candidate(NamedTuple):
@@ -53,24 +63,21 @@ def perform(settings: PerformanceSettings, generation: str) -> list[dict]:
     UserError
         If settings, pairs, weights or a folder are not right.
     """
-    if settings.weights and not settings.evaluate_only:
-        raise UserError(f"Weights are measured only with --evaluate-only. Received: --weights {settings.weights}.")
+    _refuse_what_would_be_ignored(settings)
     if settings.all:
         return _perform_all(settings)
     if settings.evaluate_only:
         model = settings.weights or recipe(settings.model, generation).number
         registry.files_of(model)  # reported at once if absent, before the pairs are checked
         return measure([model], splits.load(settings)[0], settings.statistics)
+    recipe(settings.model, generation)  # refused before the pairs are checked
+    pairs = splits.load(settings)
     from lowlight.training.trainer import train
 
-    run = train(settings, generation)
-    split, _ = splits.load(settings, announce=lambda line: None)
-    return measure([run], split, settings.statistics)
+    return measure([train(settings, generation, pairs=pairs)], pairs[0], settings.statistics)
 
 
-def measure(
-    models: Sequence[str | int | Path], split: Split, statistics: Path, announce: Callable[[str], None] = print
-) -> list[dict]:
+def measure(models: Sequence[str | int | Path], split: Split, statistics: Path) -> list[dict]:
     """Score models and the baselines on validation and test, print the tables, and write the reports.
 
     Parameters
@@ -82,13 +89,11 @@ def measure(
         Its `val` and `test` are measured; an empty one has no rows.
     statistics : Path
         Gets a folder for each model, and README.md over all models measured so far.
-    announce : callable
-        Takes each line of news.
 
     Returns
     -------
     list of dict
-        What each summary.json holds. The metrics are also added to the model's card, if it was trained on this split.
+        What each summary.json holds.
 
     Raises
     ------
@@ -125,10 +130,10 @@ def measure(
             for example in choose_examples(tables.SPLIT_LABELS[part], name, candidate.enhancer, pairs, rows[part][name])
         ]
         report.write_report(statistics, summaries[-1], rows, examples, _history(candidate))
-        _add_to_card(candidate, summaries[-1], announce)
+    report.write_overview(statistics)
     notes = dict.fromkeys(note for summary in summaries for note in summary["notes"])
     Console().print(*(tables.table(summaries, part) for part in parts), *notes, sep="\n")
-    announce(f"tables and plots are in {statistics}; README.md there compares all models measured so far")
+    LOG.info("tables and plots are in %s; README.md there compares all models measured so far", statistics)
     return summaries
 
 
@@ -193,20 +198,37 @@ def choose_examples(
     return examples
 
 
-def _perform_all(settings):
-    if not settings.evaluate_only or settings.model is not None or settings.weights:
+def _refuse_what_would_be_ignored(settings):
+    if settings.all and (not settings.evaluate_only or settings.model is not None or settings.weights):
         raise UserError("All models are only measured. Give --evaluate-only with --all, and no --model or --weights.")
-    from lowlight.benchmark import publish
+    if settings.weights and not settings.evaluate_only:
+        raise UserError(f"Weights are measured only with --evaluate-only. Received: --weights {settings.weights}.")
+    if not settings.evaluate_only:
+        return
+    ignored = set(TRAINING_ALONE)
+    if settings.weights:
+        ignored |= {"model"}
+    if settings.data != "synthetic":
+        ignored |= {"output"} | (set() if settings.all else {"also", "clean"})
+    given = [
+        f"--{field.name.replace('_', '-')}"
+        for field in dataclasses.fields(settings)
+        if field.name in ignored and getattr(settings, field.name) != field.default
+    ]
+    if given:
+        raise UserError(
+            f"With --evaluate-only nothing is trained. Received: {', '.join(given)}, which would change nothing. Leave "
+            "it out."
+        )
 
+
+def _perform_all(settings):
     registry.default()  # refuses an empty models/ at once
     models = [entry["name"] for entry in registry.available()]
     split = splits.load(dataclasses.replace(settings, also=None, clean=None))[0]
     summaries = measure(models, split, settings.statistics)
     if settings.also or settings.clean:
         _measure_held_out(settings, models)
-    publish.write_sheets(settings.statistics, models)
-    if settings.statistics.resolve() == ROOT / "statistics":
-        publish.write_readme()
     return summaries
 
 
@@ -258,17 +280,3 @@ def _rows(methods, parts) -> dict[str, dict[str, list[dict]]]:
         part: {name: evaluate(method, pairs, description=f"{name}, {part}") for name, method in methods.items()}
         for part, pairs in parts.items()
     }
-
-
-def _add_to_card(candidate, summary, announce):
-    if not summary["trained_on_this_split"]:
-        return
-    name = candidate.card["name"]
-    scores = {part: methods[name] for part, methods in summary["scores"].items()}
-    path = candidate.weights.with_name(f"{candidate.weights.name.removesuffix(registry.WEIGHTS_SUFFIX)}.json")
-    try:
-        registry.write_card(path, candidate.card | {"metrics": scores})
-        if path.parent == registry.MODELS:
-            registry.write_manifest()
-    except OSError as error:
-        announce(f"the scores are not in the model's card, which cannot be written: {path} ({error.strerror})")

@@ -1,8 +1,8 @@
 """Find pairs of a dark and a well-lit photo, check that they are pairs, and split them by scene."""
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from lowlight.data.matching import Pair, PairError, Pool
 from lowlight.data.validate import BRIGHTER, Look, Problem, check, few, listing
 from lowlight.io import atomic
 from lowlight.io.photo import read_rgb
+
+LOG = logging.getLogger(__name__)
 
 VALIDATION_SHARE = 0.1
 
@@ -34,7 +36,6 @@ def load_split(
     low: str | Path | None = None,
     high: str | Path | None = None,
     skip_bad: bool = False,
-    announce: Callable[[str], None] = print,
 ) -> Split:
     """Find, check and split the pairs of a folder, or of two.
 
@@ -48,8 +49,6 @@ def load_split(
         The two sides, where they are not in one folder or it is not clear which is which.
     skip_bad : bool
         Leave broken pairs out instead of raising.
-    announce : callable
-        Is given the summary to print.
 
     Returns
     -------
@@ -68,21 +67,21 @@ def load_split(
         listed = _read_split(path, pools)
         notes += _keep_listed(listed, pools)
     pairs = [pair for pool in pools.values() for pair in pool.pairs.values()]
-    announce(f"Checking {len(pairs)} pairs ...")
+    LOG.info("Checking %d pairs ...", len(pairs))
     looks, problems = check(pairs)
     problems = [problem for pool in pools.values() for problem in pool.problems] + problems
     if reading.brighter_left_out:
         problems, left_out = _without_brighter(problems)
         notes += left_out
-    announce("\n".join([_describe(looks), *notes, *listing(problems)]))
+    LOG.info("%s", "\n".join([_describe(looks), *notes, *listing(problems)]))
     if problems and not skip_bad:
         raise PairError(_refusal(problems, len(pairs)))
     if problems:
-        announce(f"{len(problems)} broken pairs are left out.")
+        LOG.info("%d broken pairs are left out.", len(problems))
     if not looks:
         raise PairError(f"There is no whole pair. Received: {data or low}. Mend the photos, or name another folder.")
     split = _split_as_listed(listed, pools, looks) if listed else _split_by_scene(pools, looks)
-    announce(_describe_split(split, looks))
+    LOG.info("%s", _describe_split(split, looks))
     return split
 
 

@@ -1,7 +1,5 @@
 """The pairs that a command works on, from its settings."""
 
-from collections.abc import Callable
-
 from lowlight.data import synthetic
 from lowlight.data.pairs import Split, load_split
 from lowlight.data.samplers import CleanSource, PairSource, Share, clean_photos, listed_pairs
@@ -21,7 +19,7 @@ SCATTER = 0.3
 """In stops, of the light of more pairs for the guess: several show one scene, and are soon known by heart."""
 
 
-def load(settings: TrainingSettings, announce: Callable[[str], None] = print) -> tuple[Split, dict[str, str]]:
+def load(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
     """Find, check and split the pairs that the settings name.
 
     Returns
@@ -38,7 +36,7 @@ def load(settings: TrainingSettings, announce: Callable[[str], None] = print) ->
     if settings.data == "synthetic":
         folder = synthetic.write_pairs(settings.run_folder.parent / "synthetic", settings.clean)
         kind = "own" if settings.clean else "synthetic"
-        return load_split(folder, announce=announce), {"name": "synthetic", "licence": LICENCES[kind]}
+        return load_split(folder), {"name": "synthetic", "licence": LICENCES[kind]}
     given = [f"--{name}" for name in ("also", "clean") if getattr(settings, name)]
     if given and not (settings.model in RECIPES and RECIPES[settings.model].mixture[1:] != (0, 0)):
         raise UserError(
@@ -47,7 +45,7 @@ def load(settings: TrainingSettings, announce: Callable[[str], None] = print) ->
         )
     if not settings.data and not (settings.low and settings.high):
         raise UserError("No pairs were named. Give --data DIR, --data synthetic, or --low DIR and --high DIR.")
-    split = load_split(settings.data, settings.low, settings.high, settings.skip_bad_pairs, announce)
+    split = load_split(settings.data, settings.low, settings.high, settings.skip_bad_pairs)
     kind = "LOL" if any(pair.low.parent.parent.name == "our485" for pair in split.train) else "own"
     return split, {"name": "LOL v1" if kind == "LOL" else "own pairs", "licence": LICENCES[kind]}
 

@@ -34,7 +34,12 @@ VIEWS_A_CROP = 8
 """Of the whole photos that the guess learns from, so many are seen for each crop that a whole model would see."""
 
 
-def train(settings: TrainingSettings, generation: str, announce: Callable[[str], None] = print) -> Path:
+def train(
+    settings: TrainingSettings,
+    generation: str,
+    announce: Callable[[str], None] = print,
+    pairs: tuple[Split, dict] | None = None,
+) -> Path:
     """Train a model, or go on training it; the best weights on validation are kept.
 
     Parameters
@@ -44,6 +49,8 @@ def train(settings: TrainingSettings, generation: str, announce: Callable[[str],
         Of the script that asks; the model must be of it.
     announce : callable
         Takes each line of news.
+    pairs : tuple of Split and dict, optional
+        As `lowlight.data.splits.load` gives them, where they are loaded already.
 
     Returns
     -------
@@ -58,7 +65,7 @@ def train(settings: TrainingSettings, generation: str, announce: Callable[[str],
         After Ctrl-C, once what was learnt is saved.
     """
     plan = _adapt(recipe(settings.model, generation), settings)
-    split, about = splits.load(settings, announce)
+    split, about = pairs or splits.load(settings)
     plan = dataclasses.replace(plan, crop=fitting_crop(split.train, plan.crop, architectures.STRIDE))
     made_by = _unchangeable(plan, settings, split)
     folder = settings.run_folder
@@ -170,7 +177,8 @@ class Trainer:
         if self.settings.all_pairs and not _validated(card):
             raise UserError(
                 f"Weights that go on with the validation pairs must have been measured on them. Received: --start "
-                f"{name} without scores in its card. Measure it first: performance_latest.py --evaluate-only --weights."
+                f"{name} without scores in its card. Measure it (performance_latest.py --evaluate-only "
+                f"--weights {name}), then: python -m lowlight.benchmark.publish --scores {name}"
             )
         self.earlier = card
         return {"name": card["name"], "sha256": card["weights"]["sha256"]}

@@ -26,7 +26,7 @@ class Recipe:
     mixture: tuple[float, float, float] = (1.0, 0.0, 0.0)
     """Shares of the crops: of the pairs of --data, of --also, and of clean photos darkened on the fly."""
     views: tuple[float, float, float] = (1.0, 0.0, 0.0)
-    """The same shares, of the whole photos that a guess of brightness learns from."""
+    """The same shares, of the whole photos that the prediction of exposure learns from."""
     crop: int = 128
     """Side of the square crops in pixels. Old: the grid of patches that the photos are cut into."""
     batch_size: int = 8
@@ -107,7 +107,7 @@ _MODEL_3 = dataclasses.replace(
 _MODEL_4 = dataclasses.replace(
     _MODEL_3,
     number=4,
-    idea="The same graph with ImageDataGenerator's flips and shifts and an exponentially decaying rate.",
+    idea="The same graph with ImageDataGenerator's flips and an exponentially decaying rate.",
     why="Flipped scenes are new scenes, and a falling rate lets weights settle; in few steps neither counts for much.",
     generation="latest",
     crops_per_photo=6,
@@ -172,8 +172,8 @@ _MODEL_10 = dataclasses.replace(
 _MODEL_11 = dataclasses.replace(
     _MODEL_10,
     number=11,
-    idea="Global and local: a thumbnail of the whole photo decides colour and exposure by region; a U-Net cleans.",
-    why="Told how bright to be, the cleaning need not guess it; and the wish can be moved by hand.",
+    idea="Global and local: a thumbnail of the whole photo decides colour and exposure by region; a U-Net denoises.",
+    why="Given the target exposure, the U-Net need not predict it; and the target can be changed by hand.",
     architecture="global_local",
     settings={},
     parameters=1_282_640,

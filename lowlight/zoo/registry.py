@@ -207,8 +207,8 @@ def write_card(path: Path, card: dict) -> None:
     atomic.write(path, json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_manifest() -> None:
-    """Write manifest.json anew, from the cards and weights in models/; the address and the default in it stay.
+def write_manifest(default: str | None = None) -> None:
+    """Write manifest.json from the cards and weights in models/; the address stays, the default unless one is given.
 
     Raises
     ------
@@ -225,7 +225,8 @@ def write_manifest() -> None:
         files = [path, weights, *([onnx] if onnx else [])]
         facts = [{"file": file.name, "sha256": sha256(file), "bytes": file.stat().st_size} for file in files]
         models.append(_entry(card) | {"files": facts})
-    write_card(MANIFEST, _manifest() | {"models": models})
+    manifest = _manifest()
+    write_card(MANIFEST, manifest | {"default": default or manifest["default"], "models": models})
 
 
 def sha256(path: Path) -> str:

@@ -1,0 +1,113 @@
+"""What publishing writes: weights, scores and the manifest; pages show pictures and tables of what is shipped."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lowlight.benchmark import publish
+from lowlight.errors import UserError
+from lowlight.metrics import evaluate
+from lowlight.zoo import registry
+from tests.conftest import ROOT
+from tests.test_zoo import save_model
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """An empty models/, and a run beside it."""
+    (tmp_path / "models").mkdir()
+    monkeypatch.setattr(registry, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(registry, "MANIFEST", tmp_path / "models" / "manifest.json")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "runs" / "mine"
+    folder.mkdir(parents=True)
+    save_model(folder)
+    (folder / "history.csv").write_text("epoch\n1\n")
+    return folder
+
+
+def write_summary(statistics, sha256, at_home=True):
+    scores = {"val": {"untouched input": {"psnr": 7.0}, "model_10": {"psnr": 21.5}}}
+    summary = {"weights": {"sha256": sha256}, "trained_on_this_split": at_home, "scores": scores}
+    (statistics / "model_10").mkdir(parents=True, exist_ok=True)
+    (statistics / "model_10" / "summary.json").write_text(json.dumps(summary))
+
+
+def test_a_run_is_put_into_models_with_its_scores_and_a_manifest(models, run, tmp_path):
+    assert publish.put_into_models(run) == "model_10"
+    assert (models / "model_10.weights.h5").read_bytes() == (run / "model_10.weights.h5").read_bytes()
+    assert (models / "model_10.history.csv").read_text() == "epoch\n1\n"
+    sha256 = registry.files_of("model_10")[0]["weights"]["sha256"]
+    write_summary(tmp_path / "statistics", sha256)
+    assert publish.write_scores("model_10", tmp_path / "statistics")
+    publish.write_manifest("model_10")
+    manifest = json.loads((models / "manifest.json").read_text())
+    assert manifest["default"] == "model_10"
+    assert manifest["models"][0]["metrics"] == {"val": {"psnr": 21.5}}
+    assert manifest["models"][0]["files"][0]["sha256"] == registry.sha256(models / "model_10.json")
+    with pytest.raises(UserError, match="Received: model_11. Publish its run first"):
+        publish.write_manifest("model_11")
+
+
+@pytest.mark.parametrize(("sha256", "at_home"), [("another", True), (None, False)])
+def test_scores_of_other_weights_or_other_pairs_are_not_put_into_a_card(run, tmp_path, sha256, at_home, monkeypatch):
+    card, _ = registry.files_of(run)
+    write_summary(tmp_path / "statistics", sha256 or card["weights"]["sha256"], at_home)
+    words = ["publish", "--scores", str(run), "--statistics", str(tmp_path / "statistics")]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(UserError, match="Measure them first: performance_latest.py --evaluate-only --weights"):
+        publish.main()
+    assert registry.files_of(run)[0].get("metrics") == card.get("metrics")
+    write_summary(tmp_path / "statistics", card["weights"]["sha256"])
+    assert publish.main() == 0
+    assert registry.files_of(run)[0]["metrics"] == {"val": {"psnr": 21.5}}
+
+
+def test_the_picture_in_the_readme_is_made_by_the_shipped_weights(tmp_path):
+    publish.write_samples_sheet(tmp_path / "samples.png", registry.default())
+    with Image.open(tmp_path / "samples.png") as made, Image.open(ROOT / "statistics" / "samples.png") as shipped:
+        assert made.size == shipped.size
+        difference = np.abs(np.asarray(made, int) - np.asarray(shipped, int))
+    assert difference.mean() < 1  # rounding differs between machines, weights would differ by much more
+
+
+@pytest.mark.parametrize("page", publish.PAGES, ids=lambda page: page.name)
+def test_the_tables_of_a_page_are_those_of_the_recipes_and_the_statistics(page):
+    text = page.read_text(encoding="utf-8")
+    assert publish.with_tables(text, ROOT / "statistics") == text
+    assert text.count("<!-- /") >= 2
+
+
+def test_the_scores_in_the_pages_are_the_means_of_those_of_the_photos():
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()]
+    head = next(cells for cells in lines if "GT-mean PSNR (dB)" in cells)
+    for name in (entry["name"] for entry in registry.available()):
+        cells = next(cells for cells in lines if cells[0] == name and len(cells) == len(head))
+        with (ROOT / "statistics" / name / "images.csv").open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["method"] == name]
+        card = registry.files_of(name)[0]
+        of_parts = [card["validation"]] if "validation" in card else []  # it has seen those photos since
+        for part, count in (("val", 50), ("test", 15))[len(of_parts) :]:
+            of_part = [row for row in rows if row["split"] == part]
+            assert len(of_part) == count
+            keys = ("psnr", "psnr_gt_mean", "mae", "mse", "ssim")
+            of_parts.append(evaluate.mean([{key: float(row[key]) for key in keys} for row in of_part]))
+        for key, column, digits in (
+            ("psnr", "PSNR (dB)", 2),
+            ("psnr_gt_mean", "GT-mean PSNR (dB)", 2),
+            ("mae", "MAE", 4),
+            ("mse", "MSE", 4),
+            ("ssim", "SSIM", 3),
+        ):
+            shown = [float(value) for value in cells[head.index(column)].split(" / ")]
+            for value, of_part in zip(shown, of_parts, strict=True):
+                assert abs(value - of_part[key]) <= 0.56 * 10**-digits  # rounded twice
