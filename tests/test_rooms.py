@@ -23,7 +23,7 @@ FLOORS = (
     ("training",),
     ("benchmark",),
     ("cli",),
-    ("api",),
+    ("api", "cluster"),
     ("web",),
 )
 """Rooms, and the modules beside them, from the ground up; those of one floor do not know each other."""

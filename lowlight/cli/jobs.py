@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from lowlight.cli.backup import is_replaced
@@ -156,13 +156,27 @@ def _matches(pattern) -> list[Path]:
 
 
 def _job(photo, settings) -> Job:
-    ending = (None if is_clip(photo.path) else settings.ending) or _own_suffix(photo.path)
+    target = settings.output / photo.below.parent / result_name(photo.path, settings.ending, settings.name_suffix)
+    return Job(photo.path, target, photo.problem)
+
+
+def result_name(path: PurePath, ending: str | None, suffix: str) -> str:
+    """The name of a photo's or clip's result.
+
+    Parameters
+    ----------
+    path : PurePath
+        Of the photo.
+    ending : str or None
+        What all results of photos end in; None if each ends as its photo's.
+    suffix : str
+        Added to the name.
+    """
+    chosen = (None if is_clip(path) else ending) or _own_suffix(path)
     # An ending that cannot be kept is part of the name: scan.v2 becomes scan.v2.png, and IMG.dng beside IMG.tif stays
     # apart from it as IMG.dng.tif.
-    replaced = settings.ending or is_clip(photo.path) or photo.path.suffix.lower() in FORMATS
-    name = photo.path.stem if replaced else photo.path.name
-    target = settings.output / photo.below.parent / f"{name}{settings.name_suffix}{ending}"
-    return Job(photo.path, target, photo.problem)
+    replaced = ending or is_clip(path) or path.suffix.lower() in FORMATS
+    return f"{path.stem if replaced else path.name}{suffix}{chosen}"
 
 
 def _in_place(photo) -> Job:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from queue import Empty, Queue
 from typing import Any
 
-from lowlight.cli.jobs import Job
-
 CTRL_C = 0.5
 """Seconds after which a waiting main thread looks whether Ctrl-C was pressed; only Windows does not wake it."""
 
@@ -18,7 +16,8 @@ CTRL_C = 0.5
 class Task:
     """A job on its way: each step takes what the one before left in `photo`."""
 
-    job: Job
+    job: Any
+    """A `lowlight.cli.jobs.Job`, or whatever else the steps know."""
     weight: int = 0
     """Bytes that it takes on its way."""
     photo: Any = None
@@ -74,8 +73,8 @@ class MemoryBudget:
 
 
 def overlap(
-    jobs: Iterable[Job],
-    weigh: Callable[[Job], int],
+    jobs: Iterable[Any],
+    weigh: Callable[[Any], int],
     read: Step,
     run: Step,
     write: Step,
@@ -86,7 +85,7 @@ def overlap(
 
     Parameters
     ----------
-    jobs : iterable of Job
+    jobs : iterable
         Is gone through in the reader's thread, and may wait there until `budget.closed`.
     weigh : callable
         Bytes that a job will take; called before it is read.

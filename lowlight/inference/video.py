@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from itertools import count, groupby
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ SEGMENT = 100
 Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def is_clip(path: Path) -> bool:
+def is_clip(path: PurePath) -> bool:
     """Whether a file is taken for a clip, by the end of its name."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 

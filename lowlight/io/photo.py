@@ -72,7 +72,7 @@ def list_images(folder: Path) -> list[Path]:
     return sorted((path for path in found if not path.name.startswith(".")), key=_natural)
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path | BinaryIO) -> tuple[int, int]:
     """Height and width of a photo once it is upright, from its header alone.
 
     Raises

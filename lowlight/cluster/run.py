@@ -1,0 +1,187 @@
+"""Enhance what lies in a folder or a bucket on all workers of a Ray cluster."""
+
+import json
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from lowlight.cli.jobs import result_name
+from lowlight.cli.progress import DONE, FAILED, SKIPPED
+from lowlight.cluster.settings import ClusterSettings
+from lowlight.cluster.storage import Storage
+from lowlight.cluster.worker import RECORD, Attempts, Model, Worker, load_model
+from lowlight.errors import UserError
+from lowlight.io.photo import FORMATS
+from lowlight.zoo import registry
+
+MOST_IN_BLOCK = 64
+"""Photos that a worker is given at a time: so many are looked at again if it is lost."""
+
+BLOCKS_A_WORKER = 4
+"""At least so many, if there are photos enough, so that all workers end at about the same time."""
+
+ROWS_IN_GROUP = 10_000
+"""Of a Parquet file: records that are kept until they are written."""
+
+
+def enhance_all(settings: ClusterSettings, make_model: Callable[[ClusterSettings], Model] = load_model) -> int:
+    """Enhance all photos below a folder or a bucket.
+
+    Parameters
+    ----------
+    settings : ClusterSettings
+    make_model : callable
+        Makes the model ready in each worker.
+
+    Returns
+    -------
+    int
+        Exit status: 0 if no photo failed, else 1.
+
+    Raises
+    ------
+    UserError
+        Before any work: if there are no photos, results would get in each other's way or over their sources, records
+        cannot be written, there is no such model, or no worker fits into the cluster.
+    """
+    source, goal = Storage(settings.input), Storage(settings.output)
+    targets = _plan(source, goal, settings)
+    registry.files_of(settings.model or registry.default(), settings.models_url)
+    there = set() if settings.overwrite else set(goal.names())
+    due = pa.table({"name": pa.array(targets, pa.string()), "target": pa.array(targets.values(), pa.string())})
+    skipped = [target in there for target in targets.values()]
+    due = due.filter(pa.array([not is_there for is_there in skipped], pa.bool_()))
+    start, counts = time.monotonic(), Counter[str]()
+    with _records(settings, goal) as (write, where):
+        for name, target in targets.items():
+            if target in there:
+                write(_skipped(source.path(name), goal.path(target)))
+        counts[SKIPPED] = sum(skipped)
+        if len(due):
+            for block in _enhanced(due, settings, make_model):
+                write(block)
+                _tell(block, counts)
+    if not settings.quiet:
+        line = ", ".join(f"{counts[status]} {status}" for status in (DONE, SKIPPED, FAILED))
+        print(f"{line} in {time.monotonic() - start:.1f} s; results in {goal.url}, records in {where}")
+    return 1 if counts[FAILED] else 0
+
+
+def _plan(source, goal, settings) -> dict[str, str]:
+    """Names of photos, and of their results."""
+    if settings.ending and settings.ending not in FORMATS:
+        known = ", ".join(sorted(ending.removeprefix(".") for ending in FORMATS))
+        raise UserError(f"Photos cannot be written in that format. Received: {settings.format}. Known: {known}.")
+    results = ""
+    if goal.key().startswith(source.key() + "/"):
+        results = goal.key().removeprefix(source.key() + "/") + "/"
+    photos = [name for name in source.photos() if not (results and name.startswith(results))]
+    if not photos:
+        raise UserError(f"There are no photos to enhance. Received: {source.url}. Check its name.")
+    targets, first = {}, dict[str, str]()
+    for name in photos:
+        path = PurePosixPath(name)
+        targets[name] = str(path.with_name(result_name(path, settings.ending, settings.suffix)))
+        other = first.setdefault(targets[name], name)
+        if other != name:
+            raise UserError(
+                f"Photos of one name would write one result. Received: {other} and {name}. Rename one of them."
+            )
+    if goal.key() == source.key() and targets.keys() & set(targets.values()):
+        raise UserError(f"Results would be written over photos. Received: -o {goal.url}. Give another, or --suffix.")
+    return targets
+
+
+def _enhanced(due, settings, make_model) -> Iterator[pa.Table]:
+    """Records of all photos, block by block as they come."""
+    ray.init(settings.address, log_to_driver=False, logging_level=logging.ERROR if settings.quiet else logging.WARNING)
+    try:
+        workers = min(_most_workers(settings), len(due))
+        size = max(1, min(MOST_IN_BLOCK, len(due) // (workers * BLOCKS_A_WORKER)))
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        counting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(Attempts)
+        attempts = counting.remote()
+        ray.data.DataContext.get_current().enable_progress_bars = not settings.quiet
+        blocks = [due.slice(first, size) for first in range(0, len(due), size)]
+        records = ray.data.from_arrow(blocks).map_batches(
+            Worker,
+            fn_constructor_args=(settings, make_model, attempts),
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
+            num_cpus=settings.cpus,
+            num_gpus=settings.gpus,
+            memory=settings.memory * 1e9,
+        )
+        yield from records.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    finally:
+        ray.shutdown()
+
+
+def _most_workers(settings) -> int:
+    """For how many there is room."""
+    wanted = {"CPU": settings.cpus, "GPU": settings.gpus, "memory": settings.memory * 1e9}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    room = sum(min(int(node.get(kind, 0) // share) for kind, share in wanted.items() if share) for node in nodes)
+    if not room:
+        largest = ", ".join(f"{max(node.get(kind, 0) for node in nodes):g} {kind}" for kind in wanted)
+        raise UserError(
+            f"No worker fits into the cluster. Received: --cpus {settings.cpus:g} --gpus {settings.gpus:g} --memory "
+            f"{settings.memory:g}, and machines with up to {largest}. Ask for less."
+        )
+    return min(room, settings.workers or room)
+
+
+@contextmanager
+def _records(settings, goal) -> Iterator[tuple[Callable[[pa.Table], None], str]]:
+    """What writes records, and where to."""
+    if settings.records:
+        folder, _, name = settings.records.replace("\\", "/").rpartition("/")
+        storage = Storage(folder or ".")
+    else:
+        storage, name = goal, f"records/{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.jsonl"
+    if Path(name).suffix not in (".jsonl", ".parquet"):
+        raise UserError(f"Records are .jsonl or .parquet. Received: --records {settings.records}. Rename it.")
+    with storage.writing(name) as file:
+        if name.endswith(".jsonl"):
+            yield (lambda block: _write_lines(file, block)), storage.path(name)
+        else:
+            with pq.ParquetWriter(file, RECORD) as writer:
+                waiting: list[pa.Table] = []
+
+                def keep(block):
+                    waiting.append(block)
+                    if sum(map(len, waiting)) >= ROWS_IN_GROUP:
+                        writer.write_table(pa.concat_tables(waiting))
+                        waiting.clear()
+
+                yield keep, storage.path(name)
+                if waiting:
+                    writer.write_table(pa.concat_tables(waiting))
+
+
+def _write_lines(file, block):
+    for record in block.to_pylist():
+        file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
+    file.flush()
+
+
+def _skipped(source, target) -> pa.Table:
+    record = {"in": source, "out": target, "status": SKIPPED, "reason": "the result is there"}
+    return pa.Table.from_pylist([record], schema=RECORD)
+
+
+def _tell(block, counts):
+    for record in block.select(["status", "reason"]).to_pylist():
+        counts[record["status"]] += 1
+        if record["status"] == FAILED:
+            print(f"failed: {' '.join(record['reason'].split())}", file=sys.stderr)
