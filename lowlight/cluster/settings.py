@@ -1,7 +1,7 @@
 """What can be set of a run on many workers; the text under a field is its --help."""
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -51,6 +51,8 @@ class ClusterSettings:
     """Largest side of what is run at once, in pixels; smaller takes less memory."""
     best: bool = False
     """Run each photo in its 8 flips and rotations and take the mean."""
+    engine: Literal["auto", "tensorflow", "onnx", "openvino"] = "auto"
+    """What runs the model. auto: of those installed, what does very many photos first."""
     controls: Annotated[Controls, tyro.conf.OmitArgPrefixes] = Controls()
     """How the result shall look, where the model can be told."""
     models_url: str | None = None

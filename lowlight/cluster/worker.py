@@ -1,6 +1,7 @@
 """What one worker does: it holds a loaded model and takes photos from storage to storage, a few at a time."""
 
 import io
+import math
 import os
 import time
 from collections import Counter
@@ -200,9 +201,11 @@ def load_model(settings: ClusterSettings) -> Model:
     from lowlight.inference.session import load_session
 
     device = "gpu" if settings.gpus else "cpu"
-    model = load_session(settings.model, settings.tile, device, settings.models_url, settings.best)
-    model.check(settings.controls)
-    return model
+    session = load_session(
+        settings.model, settings.tile, device, settings.models_url, settings.best, settings.engine, math.inf
+    )
+    session.check(settings.controls)
+    return session
 
 
 def _patiently(ask: Callable[[], Any]) -> Any:
