@@ -112,7 +112,7 @@ def records(folder):
 def test_results_are_those_of_one_machine_to_the_byte(nodes, tmp_path):
     for seed in range(4):
         save(tmp_path / "in" / f"{seed % 2}" / f"{seed}.jpg", dark(seed))
-    answer = nodes.enhance(tmp_path / "in", tmp_path / "out", stand_in=False)
+    answer = nodes.enhance(tmp_path / "in", tmp_path / "out", stand_in=False, workers=1)
     assert answer["status"] == 0, answer
     alone = [sys.executable, "main.py", tmp_path / "in", "-o", tmp_path / "alone", "--recursive", "--quiet"]
     subprocess.run(alone, cwd=ROOT, check=True)
