@@ -12,20 +12,14 @@ The photos stay as they are. Exit status: 0 all done, 1 some photos failed, 2 no
 
 import sys
 
-from lowlight.cli.info import answer
 from lowlight.cli.parse import parse
+from lowlight.commands import enhance
 from lowlight.settings import EnhanceSettings
 from lowlight.system import run
 
 
 def main() -> int:
-    settings = parse(EnhanceSettings, __doc__)
-    status = answer(settings)
-    if status is None:
-        from lowlight.cli.batch import enhance_all
-
-        status = enhance_all(settings)
-    return status
+    return enhance(parse(EnhanceSettings, __doc__))
 
 
 if __name__ == "__main__":

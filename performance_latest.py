@@ -11,16 +11,13 @@ statistics/model_NN, and statistics/README.md compares all models measured so fa
 import sys
 
 from lowlight.cli.parse import parse
+from lowlight.commands import measure
 from lowlight.settings import PerformanceSettings
 from lowlight.system import run
 
 
 def main() -> int:
-    settings = parse(PerformanceSettings, __doc__)
-    from lowlight.benchmark.run import perform
-
-    perform(settings, "latest")
-    return 0
+    return measure(parse(PerformanceSettings, __doc__, command="measure"), "latest")
 
 
 if __name__ == "__main__":

@@ -10,16 +10,13 @@ after a crash or Ctrl-C.
 import sys
 
 from lowlight.cli.parse import parse
+from lowlight.commands import train
 from lowlight.settings import TrainingSettings
 from lowlight.system import run
 
 
 def main() -> int:
-    settings = parse(TrainingSettings, __doc__)
-    from lowlight.training.trainer import train  # TensorFlow is loaded here, after the settings are known to be right
-
-    train(settings, "old")
-    return 0
+    return train(parse(TrainingSettings, __doc__, command="train"), "old")
 
 
 if __name__ == "__main__":

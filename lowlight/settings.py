@@ -12,7 +12,11 @@ import tyro
 from lowlight.controls import Controls
 from lowlight.errors import UserError
 
-ROOT = Path(__file__).resolve().parent.parent
+_BESIDE_PACKAGE = Path(__file__).resolve().parent.parent
+
+ROOT = _BESIDE_PACKAGE if (_BESIDE_PACKAGE / "pyproject.toml").is_file() else Path()
+"""The project's folder; for the installed package the working folder, whichever that is."""
+
 PREDICTED = ROOT / "test" / "predicted"
 
 STANDARD_STREAM = Path("-")
@@ -62,6 +66,9 @@ class TrainingSettings:
     all_pairs: bool = False
     """With --start, go on with the validation pairs, too, once all is chosen: nothing is validated, the last weights
     are kept, and the scores on validation stay those that were measured of the start."""
+    config: Path | None = None
+    """A TOML file with more of these settings, by the same names, in the table [train] or [measure]. Default:
+    lowlight.toml, if the working folder has one."""
     resume: bool = False
     """Go on with the run in the output folder, also when it had ended or its budget was another."""
     overwrite: bool = False
@@ -88,6 +95,16 @@ class PerformanceSettings(TrainingSettings):
     """With --evaluate-only: a weights file, its card, a run's folder, or a .keras or .h5 file. Default: models/."""
     statistics: Path = Path("statistics")
     """Where tables and plots go."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelsSettings:
+    """Settings of lowlight models."""
+
+    download: str | None = None
+    """Download a model by its number, or all, unless they are here."""
+    models_url: str | None = None
+    """Where from: http(s)://…, file:///…, or hf://OWNER/REPOSITORY@REVISION/FOLDER."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,8 +181,16 @@ class EnhanceSettings:
     """Self-ensemble: the mean over the 8 flips and rotations of each photo; cleaner, in eight times the time."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """What to run on. auto: a GPU if there is one that can be used."""
+    engine: Literal["auto", "tensorflow", "onnx", "openvino"] = "auto"
+    """What runs the model. auto: of those installed, what is done first: ONNX Runtime for a few photos, TensorFlow for
+    many where it has a GPU or computes in bfloat16."""
+    preset: Literal["natural", "bright", "night", "documents"] | None = None
+    """Controls for a kind of photo; those that are given, too, come first."""
     controls: Annotated[Controls, tyro.conf.OmitArgPrefixes] = Controls()
     """How the result shall look, where the model has the control."""
+    config: Path | None = None
+    """A TOML file with more of these settings, by the same names. Default: lowlight.toml, if the working folder has
+    one."""
     watch: bool = False
     """Go on with photos that come into the folders, each once it has stopped growing, until Ctrl-C."""
     dry_run: bool = False

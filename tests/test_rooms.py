@@ -25,6 +25,7 @@ FLOORS = (
     ("cli",),
     ("api", "cluster"),
     ("web",),
+    ("commands",),
 )
 """Rooms, and the modules beside them, from the ground up; those of one floor do not know each other."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
+from math import inf
 
 import psutil
 
@@ -13,6 +14,7 @@ from lowlight.cli.progress import FAILED, PLANNED, SKIPPED, Reporter
 from lowlight.cli.stdio import enhance_stream
 from lowlight.cli.watch import check, watch
 from lowlight.errors import UserError
+from lowlight.inference.engines import ENGINES, MANY_MEGAPIXELS, choose
 from lowlight.inference.session import Session
 from lowlight.inference.video import Clip, is_clip
 from lowlight.io import atomic
@@ -55,7 +57,7 @@ def enhance_all(settings: EnhanceSettings) -> int:
     with Reporter(settings) as reporter:
         due = _due(jobs, settings, reporter)
         if found and (due or settings.watch):
-            _run(due, Session(*found, settings.tile, settings.device, settings.best), settings, reporter)
+            _run(due, _load(*found, due, settings, reporter), settings, reporter)
     return 1 if reporter.counts[FAILED] else 0
 
 
@@ -70,6 +72,24 @@ def _due(jobs, settings, reporter) -> list[Job]:
         else:
             due.append(job)
     return due
+
+
+def _load(card, weights, jobs, settings, reporter) -> Session:
+    """The model, by the engine that is done first with so many photos."""
+    exported = registry.onnx_of(card, weights) is not None
+    engine = choose(settings.engine, exported, settings.device, inf if settings.watch else _megapixels(jobs))
+    with reporter.loading(f"{card['name']} by {ENGINES[engine]}"):
+        return Session(card, weights, settings.tile, settings.device, settings.best, engine)
+
+
+def _megapixels(jobs) -> float:
+    """Of the photos, about, counted no further than matters."""
+    total = 0.0
+    for job in jobs:
+        total += MANY_MEGAPIXELS if is_clip(job.source) else _weigh(job) / BYTES_PER_PIXEL / 1e6
+        if total > MANY_MEGAPIXELS:
+            break
+    return total
 
 
 def _run(jobs: Sequence[Job], session, settings, reporter):

@@ -1,18 +1,41 @@
 """What a run reports: a progress bar, a line for what failed, a JSON record for each photo, the count at the end."""
 
 import json
+import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Task as Progressing
+from rich.text import Text
 
 from lowlight.cli.pipeline import Task
 from lowlight.errors import UserError
 from lowlight.io.formats import IMAGE_SUFFIXES
 from lowlight.settings import STANDARD_STREAM, EnhanceSettings
+
+
+class SpeedColumn(ProgressColumn):
+    """Megapixels a second, where they are counted."""
+
+    def render(self, task: Progressing) -> Text:
+        """As the field `speed` has it."""
+        return Text(task.fields.get("speed", ""))
+
+
+COLUMNS = (
+    MofNCompleteColumn(),
+    BarColumn(),
+    SpeedColumn(),
+    TimeRemainingColumn(),
+    TextColumn("{task.description}", markup=False),
+)
+"""Of the bar: how many of how many, how fast, how long still, and which was done last."""
 
 DONE, SKIPPED, FAILED, PLANNED = "done", "skipped", "failed", "planned"
 
@@ -37,8 +60,10 @@ class Reporter:
         self.model_seconds = 0.0
         self.start = self.begun = time.monotonic()
         console = Console(stderr=True)
-        self.bar = Progress(console=console, transient=True, disable=settings.quiet or not console.is_terminal)
-        self.task = self.bar.add_task("enhancing", total=None)
+        silent = settings.quiet or not console.is_terminal
+        self.bar = Progress(*COLUMNS, console=console, transient=True, disable=silent)
+        self.task = self.bar.add_task("", total=None, speed="")
+        self.megapixels = 0.0
         self.stdout_taken = settings.piped or settings.json == str(STANDARD_STREAM)
         self.records = _opened(settings.json)
 
@@ -52,6 +77,19 @@ class Reporter:
         if not isinstance(error, UserError):
             self._say(self._count())
 
+    @contextmanager
+    def loading(self, what: str) -> Iterator[None]:
+        """Show that something is loaded, which may take seconds; a line of its own if errors are shown nowhere."""
+        if self.bar.disable:
+            yield
+            return
+        # The stream that the terminal shows, whatever a library does meanwhile to the usual one.
+        with (
+            open(os.dup(sys.stderr.fileno()), "w", encoding="utf-8") as stream,  # noqa: PTH123
+            Console(file=stream, force_terminal=True).status(f"loading {what} …"),
+        ):
+            yield
+
     def expect(self, number: int | None) -> None:
         """Now that the model is loaded, show a progress bar for so many photos; None: nobody knows how many."""
         self.begun = time.monotonic()
@@ -62,7 +100,11 @@ class Reporter:
         """Report a photo that was run, or that failed."""
         self.model_seconds += sum(task.seconds[1:2])
         self.report(task, *((DONE, None) if task.error is None else (FAILED, _reason(task))))
-        self.bar.advance(self.task)
+        height, width = task.facts.get("height", 0), task.facts.get("width", 0)
+        self.megapixels += height * width / 1e6
+        speed = self.megapixels / (time.monotonic() - self.begun)
+        told = f"{speed:.1f} MP/s" if self.megapixels else ""
+        self.bar.update(self.task, advance=1, description=task.job.source.name, speed=told)
 
     def report(self, task: Task, status: str, reason: str | None = None) -> None:
         """Report what became of a photo, or will.

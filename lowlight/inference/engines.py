@@ -25,6 +25,9 @@ STRIDES = (16, 32, 64, 128)
 """Of which one divides the sides of what a graph takes: `lowlight.networks.architectures.STRIDE`, or that of a deeper
 graph from elsewhere."""
 
+ENGINES = {"tensorflow": "TensorFlow", "onnx": "ONNX Runtime", "openvino": "OpenVINO"}
+"""What people call them."""
+
 MODULES = {"tensorflow": "keras", "onnx": "onnxruntime", "openvino": "openvino"}
 """By engine, what must be installed."""
 

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 WEIGHTS_SUFFIX = ".weights.h5"
 
 _BESIDE_SCRIPTS = ROOT / "models"
-_IN_PACKAGE = ROOT / "lowlight" / "models"
-"""Only the installed package has this folder, with the manifest alone."""
+_IN_PACKAGE = Path(__file__).resolve().parent.parent / "models"
+"""Only the installed package has this folder, with the manifest and the default model."""
 
 
 def _models_folder() -> Path:
     if not _IN_PACKAGE.is_dir():
         return _BESIDE_SCRIPTS
-    import pooch
+    import platformdirs
 
-    return Path(os.environ.get("LOWLIGHT_HOME") or pooch.os_cache("lowlight"))
+    return Path(os.environ.get("LOWLIGHT_HOME") or platformdirs.user_cache_path("lowlight"))
 
 
 MANIFEST = (_IN_PACKAGE if _IN_PACKAGE.is_dir() else _BESIDE_SCRIPTS) / "manifest.json"
@@ -49,7 +49,7 @@ def available() -> list[dict]:
         `name`, `idea`, `parameters`, `val_psnr` (dB) and `metrics` (by part of the split, if it was measured).
     """
     entries = {entry["name"]: entry for entry in _manifest()["models"]}
-    entries |= {card["name"]: _entry(card) for card in map(_read_card, sorted(MODELS.glob("model_*.json")))}
+    entries |= {card["name"]: _entry(card) for card in map(_read_card, _cards())}
     return [entries[name] for name in sorted(entries)]
 
 
@@ -70,9 +70,20 @@ def default() -> str:
     return max(entries, key=lambda entry: entry["val_psnr"])["name"]
 
 
+def _folders() -> list[Path]:
+    """Where models are looked for: the one that comes with the package is not taken from an older download."""
+    return [MANIFEST.parent, MODELS]
+
+
+def _cards() -> list[Path]:
+    return [path for folder in reversed(_folders()) for path in sorted(folder.glob("model_*.json"))]
+
+
 def is_here(name: str) -> bool:
     """Whether both files of a model are in models/."""
-    return (MODELS / f"{name}.json").is_file() and (MODELS / f"{name}{WEIGHTS_SUFFIX}").is_file()
+    return any(
+        (folder / f"{name}.json").is_file() and (folder / f"{name}{WEIGHTS_SUFFIX}").is_file() for folder in _folders()
+    )
 
 
 def files_of(model: str | int | Path, address: str | None = None) -> tuple[dict, Path]:
@@ -269,8 +280,9 @@ def _copy_halved(item, target, name):
 def _card_path(model, address) -> Path:
     name = f"model_{int(model):02}" if str(model).isdecimal() else str(model)
     path, ours = Path(name), MODELS / f"{name}.json"
-    if ours.is_file():
-        return ours
+    for folder in _folders():
+        if (folder / ours.name).is_file():
+            return folder / ours.name
     if ours.name in _listed(name):
         _fetch(name, ours.name, address)
         return ours

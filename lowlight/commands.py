@@ -1,0 +1,168 @@
+"""What can be asked for by name: lowlight COMMAND, and the scripts at the top of the project."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from lowlight.cli.parse import parse
+from lowlight.errors import UserError
+from lowlight.settings import (
+    EnhanceSettings,
+    ExportSettings,
+    ModelsSettings,
+    PerformanceSettings,
+    TrainingSettings,
+)
+
+# What a command runs is imported by it, so that its --help and its errors do not wait for TensorFlow.
+
+
+def enhance(settings: EnhanceSettings) -> int:
+    """Enhance photos, or answer a question about the program; gives the exit status."""
+    from lowlight.cli.info import answer
+
+    status = answer(settings)
+    if status is None:
+        from lowlight.cli.batch import enhance_all
+
+        status = enhance_all(settings)
+    return status
+
+
+def train(settings: TrainingSettings, generation: str | None = None) -> int:
+    """Train a model; of one generation alone, where that is named."""
+    from lowlight.zoo.recipes import recipe
+
+    generation = recipe(settings.model, generation).generation
+    from lowlight.training.trainer import train
+
+    train(settings, generation)
+    return 0
+
+
+def measure(settings: PerformanceSettings, generation: str | None = None) -> int:
+    """Train a model and measure it, or measure what is there."""
+    from lowlight.zoo.recipes import recipe
+
+    if generation is None:
+        generation = recipe(settings.model).generation if settings.model is not None else "latest"
+    from lowlight.benchmark.run import perform
+
+    perform(settings, generation)
+    return 0
+
+
+def serve(settings: Any) -> int:
+    """Serve the page until Ctrl-C."""
+    from lowlight.web.server import serve
+
+    return serve(settings)
+
+
+def export(settings: ExportSettings) -> int:
+    """Write a model for another runtime."""
+    from lowlight.export.run import export
+
+    export(settings)
+    return 0
+
+
+def models(settings: ModelsSettings) -> int:
+    """Show the models, or download some."""
+    from lowlight.cli import info
+
+    return info.download(settings.download, settings.models_url) if settings.download else info.show()
+
+
+class Command(NamedTuple):
+    """A command: what it is told, and what it does then."""
+
+    kind: Callable[[], type]
+    """The dataclass of its settings."""
+    run: Callable[[Any], int]
+    purpose: str
+    """The first lines of its --help."""
+
+
+def _serve_settings() -> type:
+    from lowlight.web.settings import ServeSettings
+
+    return ServeSettings
+
+
+COMMANDS = {
+    "enhance": Command(
+        lambda: EnhanceSettings,
+        enhance,
+        "Enhance dark photos, folders of them, and clips; the photos stay as they are.\n\nExit status: 0 all done, 1 "
+        "some photos failed, 2 nothing was begun, 130 Ctrl-C.",
+    ),
+    "train": Command(
+        lambda: TrainingSettings,
+        train,
+        "Train one model of the ladder; the same command goes on after a crash or Ctrl-C.",
+    ),
+    "measure": Command(
+        lambda: PerformanceSettings, measure, "Train one model and measure it, or measure what is trained."
+    ),
+    "serve": Command(_serve_settings, serve, "Serve a page to drop photos on, to this machine alone, until Ctrl-C."),
+    "export": Command(
+        lambda: ExportSettings, export, "Write a model for another runtime, compared with Keras before it is kept."
+    ),
+    "models": Command(lambda: ModelsSettings, models, "Show the models that there are, with their scores."),
+}
+
+DEFAULT = "enhance"
+"""The command that is meant where none is named; a photo of a command's name is given after it."""
+
+
+def dispatch(words: Sequence[str], overview: str) -> int:
+    """Run the command that the first word names, or enhance what the words name; gives the exit status.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Of the command line, without the program's name.
+    overview : str
+        The answer to --help without a command.
+
+    Raises
+    ------
+    UserError
+        As the command does.
+    """
+    if list(words) in (["-h"], ["--help"]):
+        print(overview.strip())
+        return 0
+    if words and words[0] == "completion":
+        return complete(words[1:])
+    name = words[0] if words and words[0] in COMMANDS else DEFAULT
+    command = COMMANDS[name]
+    rest = list(words[1:] if words and words[0] == name else words)
+    return command.run(parse(command.kind(), command.purpose, rest, f"lowlight {name}", name))
+
+
+def complete(words: Sequence[str]) -> int:
+    """Print what makes a shell complete the commands and their options.
+
+    Raises
+    ------
+    UserError
+        If it is not told for which shell, of those that tyro knows.
+    """
+    shells = ("bash", "zsh", "tcsh")
+    if len(words) != 1 or words[0] not in shells:
+        raise UserError(
+            f"Name the shell to complete in. Received: {' '.join(words) or 'none'}. Known: {', '.join(shells)}; for "
+            'bash, put  eval "$(lowlight completion bash)"  into ~/.bashrc.'
+        )
+    from typing import Annotated, Union
+
+    import tyro
+
+    kinds = tuple(
+        Annotated[command.kind(), tyro.conf.subcommand(name, description=command.purpose, prefix_name=False)]
+        for name, command in COMMANDS.items()
+    )
+    everything: Any = Union[kinds]  # noqa: UP007
+    tyro.cli(everything, prog="lowlight", args=["--tyro-print-completion", words[0]])
+    return 0
