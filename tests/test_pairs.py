@@ -100,7 +100,7 @@ def test_a_low_that_fits_another_high_better_by_far_is_refused(tmp_path):
     rng = np.random.default_rng(0)
     right = scene(0).astype(float)
     wrong = np.clip(0.55 * right + 0.45 * scene(1) + rng.normal(0, 1, right.shape), 0, 255).astype(np.uint8)
-    own = float(scenes.thumbnail(scene(0)) @ scenes.thumbnail(wrong))
+    own = float(scenes.descriptor(scene(0)) @ scenes.descriptor(wrong))
     assert 0.55 < own < 0.84
     write_pair(tmp_path, "a", wrong, low=scene(0) // 10)
     write_pair(tmp_path, "c", scene(2))
@@ -310,6 +310,6 @@ def test_a_thumbnail_keeps_only_the_order_of_brightness():
     high = scene(4, 128, 128)
     curve = (255 * (np.arange(256) / 255) ** 2.2).astype(np.uint8)
     grey = np.repeat(high[..., :1], 3, axis=2)
-    assert scenes.thumbnail(grey) @ scenes.thumbnail(curve[grey]) > 0.99
-    assert scenes.thumbnail(grey) @ scenes.thumbnail(255 - grey) == pytest.approx(-1, abs=1e-3)
-    assert not scenes.thumbnail(np.full((9, 9, 3), 7, np.uint8)).any()
+    assert scenes.descriptor(grey) @ scenes.descriptor(curve[grey]) > 0.99
+    assert scenes.descriptor(grey) @ scenes.descriptor(255 - grey) == pytest.approx(-1, abs=1e-3)
+    assert not scenes.descriptor(np.full((9, 9, 3), 7, np.uint8)).any()

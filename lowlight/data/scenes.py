@@ -1,6 +1,6 @@
-"""Which photos show the same scene, told from small grey thumbnails, and which scenes to keep for validation.
+"""Which photos show the same scene, by descriptors of small grey thumbnails, and which scenes to keep for validation.
 
-A thumbnail is compared by the rank of its pixels (Spearman's correlation), which no change of exposure or contrast
+Thumbnails are compared by the ranks of their pixels (Spearman's correlation), which no change of exposure or contrast
 alters: a dark photo and its well-lit partner have nearly the same ranks.
 """
 
@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.stats import rankdata
 
 SIDE = 64
 """Pixels along a thumbnail's side."""
@@ -20,7 +23,7 @@ BLOCK = 512
 """Rows of the correlation matrix that are in memory at once."""
 
 
-def thumbnail(photo: np.ndarray) -> np.ndarray:
+def descriptor(photo: np.ndarray) -> np.ndarray:
     """Ranks of a photo's grey thumbnail, of zero mean and unit length, so that a dot product is a correlation.
 
     Parameters
@@ -36,31 +39,28 @@ def thumbnail(photo: np.ndarray) -> np.ndarray:
     red, green, blue = np.moveaxis(photo, 2, 0)
     grey = Image.fromarray((red.astype(np.uint16) + green + blue).astype(np.float32))  # 7 times as fast as a sum
     small = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX)).ravel()
-    _, place, count = np.unique(small, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(count) - (count - 1) / 2)[place]  # equal pixels share the mean of their ranks
-    centred = rank - rank.mean()
+    ranks = rankdata(small)  # equal pixels share the mean of their ranks
+    centred = ranks - ranks.mean()
     return (centred / max(np.linalg.norm(centred), 1e-9)).astype(np.float32)
 
 
-def group(thumbnails: np.ndarray) -> np.ndarray:
+def group(descriptors: np.ndarray) -> np.ndarray:
     """Put photos into scenes: twins, twins of twins and so on belong together.
 
     Parameters
     ----------
-    thumbnails : (N, D) float32 array
-        Rows by `thumbnail`, of well-lit photos.
+    descriptors : (N, D) float32 array
+        Rows by `descriptor`, of well-lit photos.
 
     Returns
     -------
     (N,) int array
         The scene of each: the index of its first photo.
     """
-    labels = np.arange(len(thumbnails))
-    for _, likeness in _correlations(thumbnails, thumbnails):
-        for near in likeness > TWIN:
-            joined = labels[near]
-            labels[np.isin(labels, joined)] = min(joined, default=-1)
-    return labels
+    twins = [np.zeros((0, 2), int)]
+    for first, likeness in _correlations(descriptors, descriptors):
+        twins.append(np.argwhere(likeness > TWIN) + (first, 0))
+    return _joined(np.concatenate(twins), len(descriptors))
 
 
 def join(labels: np.ndarray, names: Sequence[str]) -> np.ndarray:
@@ -77,11 +77,11 @@ def join(labels: np.ndarray, names: Sequence[str]) -> np.ndarray:
     -------
     (N,) int array
     """
-    labels, (_, owner) = labels.copy(), np.unique(names, return_inverse=True)
-    for index in range(owner.max(initial=-1) + 1):
-        joined = labels[owner == index]
-        labels[np.isin(labels, joined)] = joined.min()
-    return labels
+    _, first, owner = np.unique(names, return_index=True, return_inverse=True)
+    own = np.arange(len(labels))
+    return _joined(
+        np.concatenate([np.stack([own, labels], axis=1), np.stack([own, first[owner]], axis=1)]), len(labels)
+    )
 
 
 def partners(lows: np.ndarray, highs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +90,7 @@ def partners(lows: np.ndarray, highs: np.ndarray) -> tuple[np.ndarray, np.ndarra
     Parameters
     ----------
     lows, highs : (N, D) float32 arrays
-        Rows by `thumbnail`, partners in the same row.
+        Rows by `descriptor`, partners in the same row.
 
     Returns
     -------
@@ -137,6 +137,14 @@ def choose_validation(labels: np.ndarray, share: float, avoid: np.ndarray) -> np
     if not chosen and len(scenes) > 1:
         chosen = [scenes[allowed][np.argmin(sizes[allowed])]]
     return np.isin(labels, chosen)
+
+
+def _joined(edges: np.ndarray, count: int) -> np.ndarray:
+    """For each of `count` photos, the first of those that (E, 2) edges connect it to."""
+    links = coo_array((np.ones(len(edges), np.int8), tuple(edges.T)), shape=(count, count))
+    _, components = connected_components(links, directed=False)
+    _, first = np.unique(components, return_index=True)
+    return first[components]
 
 
 def _correlations(rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -249,7 +249,7 @@ def _pairs_of(clean, rng):
         top, left = rng.integers(0, np.array(clean.shape[:2]) - (height, width) + 1)
         high = clean[top : top + height, left : left + width]
         low = darken(high, rng)
-        if scenes.thumbnail(low) @ scenes.thumbnail(high) > FITTING:
+        if scenes.descriptor(low) @ scenes.descriptor(high) > FITTING:
             yield low, high
             found += 1
         if found == CROPS_PER_PHOTO:

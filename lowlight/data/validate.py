@@ -42,7 +42,7 @@ class Look(NamedTuple):
     """Mean pixel value of low and of high, 0 to 255."""
     low: np.ndarray
     high: np.ndarray
-    """By `lowlight.data.scenes.thumbnail`."""
+    """By `lowlight.data.scenes.descriptor`."""
 
 
 def check(pairs: "Sequence[Pair]") -> tuple["dict[Pair, Look]", list[Problem]]:
@@ -95,7 +95,7 @@ def _look(pair) -> Look | Problem:
     means = float(low.mean()), float(high.mean())
     if means[0] > means[1]:
         return Problem(pair.name, BRIGHTER, f"{pair.name} (mean {means[0]:.0f} against {means[1]:.0f})")
-    return Look((low.shape[1], low.shape[0]), means, scenes.thumbnail(low), scenes.thumbnail(high))
+    return Look((low.shape[1], low.shape[0]), means, scenes.descriptor(low), scenes.descriptor(high))
 
 
 def _mixed_up(looks) -> list[tuple["Pair", Problem]]:
