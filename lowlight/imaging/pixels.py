@@ -77,7 +77,9 @@ def scaled(values: np.ndarray, white: float) -> np.ndarray:
     levels = np.empty(values.shape, target)
     factor = np.float64(_white(target) / white)
     for rows in bands(*values.shape[:2]):
-        part = np.nan_to_num(values[rows], nan=0, posinf=white, neginf=0)
+        part = values[rows]
+        if part.dtype.kind == "f":
+            part = np.nan_to_num(part.astype(np.promote_types(part.dtype, np.float32)), nan=0, posinf=white, neginf=0)
         levels[rows] = np.rint(np.clip(part, 0, white) * factor)
     return levels
 

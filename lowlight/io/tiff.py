@@ -70,7 +70,8 @@ def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
     file.seek(0)
     try:
         tiff = tifffile.TiffFile(file)
-        pictures = _pictures(tiff)
+        tops = _tops(tiff)
+        pictures = _pictures(tops)
         stack = _stack(tiff)
     except (tifffile.TiffFileError, KeyError, IndexError, TypeError, RuntimeError, struct.error) as error:
         raise ValueError(f"its tables are broken ({error})") from error
@@ -93,7 +94,7 @@ def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
     means = meaning(tags[ICC].data if ICC in tags else None, exif=block)
     turned = ifd.number(tags[ORIENTATION], order, 1) if ORIENTATION in tags else 1
     height, width = page.imagelength, page.imagewidth
-    index = page.index if stack is None and isinstance(page.index, int) else None
+    index = None if stack is not None or page not in tops else tops.index(page)
 
     def read() -> Levels:
         return _read(file, page, index, values, turned, means, notes)
@@ -112,16 +113,23 @@ def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
     )
 
 
-def _pictures(tiff) -> list[Any]:
+def _tops(tiff) -> list[Any]:
+    """Its pages, without those below them; as many as are looked at."""
+    found = []
+    for number in range(MOST_PAGES):
+        try:
+            found.append(tiff.pages[number])
+        except IndexError:
+            break
+    return found
+
+
+def _pictures(tops) -> list[Any]:
     """Its pages and those below them, in order, but for thumbnails and masks: flagged, or half as large at most."""
     import tifffile
 
     found = []
-    for number in range(MOST_PAGES):
-        try:
-            page = tiff.pages[number]
-        except IndexError:
-            break
+    for page in tops:
         found += [page, *(list(page.pages)[:MOST_PAGES] if getattr(page, "subifds", None) else [])]
     pages = [page for page in found if isinstance(page, tifffile.TiffPage) and page.imagelength and page.imagewidth]
     whole = [page for page in pages if not page.subfiletype & (REDUCED | MASK)] or pages

@@ -1,0 +1,239 @@
+"""Of a TIFF the photo is read, at its own brightness, whatever it is packed in and whatever lies beside it."""
+
+import dataclasses
+import io
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from lowlight.io.photo import ImageError, count_frames, image_size, read_photo
+from tests.conftest import scene
+
+MAX_SAMPLE_VALUE, S_MAX_SAMPLE_VALUE = 281, 341
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return scene(1, 40, 60)
+
+
+def tiff(*pages, **options):
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file, **options) as writer:
+        for page in pages:
+            levels, more = page if isinstance(page, tuple) else (page, {})
+            colours = "rgb" if levels.ndim == 3 and levels.shape[2] >= 3 else "minisblack"
+            writer.write(levels, **{"photometric": colours, "metadata": None} | more)
+    return io.BytesIO(file.getvalue())
+
+
+def difference(file, picture):
+    photo = read_photo(file)
+    assert photo.pixels.shape == picture.shape
+    return np.abs(photo.pixels * 255 - picture).mean()
+
+
+THUMBNAIL = {"subfiletype": 1}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("layout", ["thumbnail first", "unflagged", "in SubIFDs", "mask", "thumbnail last", "two"])
+def test_the_full_size_picture_is_read_wherever_it_lies(layout, deep, picture):
+    full = picture.astype(np.uint16) * 257 if deep else picture
+    small = np.ascontiguousarray(255 - full[::4, ::4])
+    mask = np.zeros((40, 60), np.uint8)
+    pages = {
+        "thumbnail first": [(small, THUMBNAIL), full],
+        "unflagged": [small, full],
+        "in SubIFDs": [(small, THUMBNAIL | {"subifds": 2}), (np.ascontiguousarray(full[::2, ::2]), THUMBNAIL), full],
+        "mask": [(mask > 0, {"subfiletype": 4, "photometric": "mask"}), full, (mask > 0, {"subfiletype": 4, "photometric": "mask"})],
+        "thumbnail last": [(full, {"compression": "zlib"}), (small, THUMBNAIL)],
+        "two": [(small, THUMBNAIL), (small[::2], THUMBNAIL), (full, {"compression": "lzw"})],
+    }[layout]
+    file = tiff(*pages)
+    photo = read_photo(file)
+    assert np.abs(photo.pixels * 255 - picture).mean() < 0.01
+    assert not photo.notes
+    assert photo.depth == (16 if deep else 8)
+
+
+def test_of_several_pages_each_can_be_chosen_and_the_rest_is_told(picture, tmp_path):
+    path = tmp_path / "pages.tif"
+    pages = [picture, 255 - picture, picture[:, ::-1]]
+    path.write_bytes(tiff((np.ascontiguousarray(picture[::4, ::4]), THUMBNAIL), *pages).getvalue())
+    assert "it holds 3 pictures" in read_photo(path).notes[0]
+    assert count_frames(path) == 3
+    for number, page in enumerate(pages, 1):
+        photo = read_photo(path, frame=number)
+        assert not photo.notes
+        np.testing.assert_array_equal(np.rint(photo.pixels * 255), page)
+    for number in (0, 4):
+        with pytest.raises(ImageError, match=f"--frame {number} of 3"):
+            read_photo(path, frame=number)
+
+
+@pytest.mark.parametrize("axes", ["CYX", "YXC", "TCYX", "ZYX", "TZCYX"])
+@pytest.mark.parametrize("kind", ["ome", "imagej"])
+def test_channels_of_microscopes_are_colours_and_times_and_depths_are_pictures(kind, axes, picture):
+    deep = picture.astype(np.uint16) * 257
+    stack = np.moveaxis(deep, 2, 0)
+    if axes == "YXC":
+        pytest.importorskip("tifffile")
+        stack, axes = deep, "YXS"
+    elif axes == "ZYX":
+        stack = np.stack([deep[..., 0], deep[..., 1]])
+    elif len(axes) > 3:
+        stack = np.stack([stack, 65535 - stack]).reshape(*(2, 1)[: len(axes) - 3], *stack.shape)
+    if kind == "imagej" and axes == "YXS":
+        stack = picture
+    file = io.BytesIO()
+    if kind == "ome":
+        rgb = {"photometric": "rgb"} if axes == "YXS" else {"photometric": "minisblack"}
+        tifffile.imwrite(file, stack, ome=True, metadata={"axes": axes}, **rgb)
+    else:
+        tifffile.imwrite(file, stack, imagej=True, metadata={"axes": axes})
+    photo = read_photo(io.BytesIO(file.getvalue()))
+    expected = np.repeat(picture[..., :1], 3, 2) if axes == "ZYX" else picture
+    assert np.abs(photo.pixels * 255 - expected).mean() < 0.01
+    assert bool(photo.notes) == (axes[0] in "TZ")
+
+
+def test_channels_that_are_no_colours_are_refused(picture):
+    for channels in (2, 4, 5):
+        file = io.BytesIO()
+        stack = np.zeros((channels, 40, 60), np.uint16)
+        tifffile.imwrite(file, stack, ome=True, photometric="minisblack", metadata={"axes": "CYX"})
+        with pytest.raises(ImageError, match=f"{channels} channels"):
+            read_photo(io.BytesIO(file.getvalue()))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("white", [1, 255, 65535])
+def test_what_is_white_in_floats_is_told_by_the_bulk_of_them(white, kind, picture):
+    values = (picture / 255 * white).astype(np.float64)
+    for odd in (None, np.nan, np.inf, -np.inf, -3, 1000 * white):
+        changed = values.copy()
+        if odd is not None:
+            changed[9, 9, 0] = odd
+        with np.errstate(over="ignore"):
+            changed = changed.astype(kind)
+        assert difference(tiff(changed), picture) < 0.5, odd
+
+
+def test_a_float_picture_of_whole_numbers_has_255_for_white_however_dark_it_is(picture):
+    dark = (picture // 20).astype(np.float32)
+    assert difference(tiff(dark), dark) < 0.01
+
+
+@pytest.mark.parametrize("tag", [MAX_SAMPLE_VALUE, S_MAX_SAMPLE_VALUE])
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_the_largest_value_that_a_tiff_names_is_white(bits, tag, picture):
+    white = 2**bits - 1
+    levels = np.rint(picture / 255 * white).astype(np.uint16)
+    kind = "H"
+    file = tiff((levels, {"extratags": [(tag, kind, 3, (white,) * 3, True)]}))
+    assert difference(file, picture) < 0.1
+
+
+def test_12_bits_packed_into_a_tiff_are_read(picture):
+    levels = np.rint(picture / 255 * 4095).astype(np.uint16)
+    file = tiff((levels, {"bitspersample": 12}))
+    assert difference(file, picture) < 0.05
+
+
+def test_a_dark_picture_of_16_bits_stays_dark_and_is_told(picture):
+    levels = picture.astype(np.uint16) * 16
+    photo = read_photo(tiff(levels))
+    assert np.abs(photo.pixels * 65535 - levels).max() < 1
+    assert "MaxSampleValue" in photo.notes[0]
+
+
+COMPRESSIONS = {
+    "jpeg2000": {"compressionargs": {"level": 0}},
+    "jpegxl": {},
+    "jpegxr": {"compressionargs": {"level": 1.0}},
+    "lerc": {},
+    "webp": {"compressionargs": {"lossless": True}},
+    "png": {},
+    "lzma": {},
+    "zstd": {},
+    "zlib": {},
+    "lzw": {},
+    "packbits": {},
+    "jpeg": {"compressionargs": {"level": 95}},
+}
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("tiles", [False, True])
+def test_every_compression_is_read_without_a_word_on_stderr(compression, tiles, picture, capfd):
+    options = {"compression": compression} | COMPRESSIONS[compression] | ({"tile": (16, 16)} if tiles else {})
+    file = tiff((picture, options))
+    assert difference(file, picture) < (3 if compression in ("jpeg", "jpegxr") else 0.01)
+    assert not capfd.readouterr().err
+
+
+@pytest.mark.parametrize("extra", [1, 2])
+@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_channels_beside_the_colours_do_not_matter_where_nobody_says_what_they_are(kind, colours, extra, picture):
+    levels = picture[..., :colours].astype(kind) * (257 if kind == np.uint16 else 1)
+    more = np.full((40, 60, extra), 77, kind)
+    photometric = "rgb" if colours == 3 else "minisblack"
+    page = np.concatenate([levels, more], 2)
+    file = tiff((page, {"photometric": photometric, "extrasamples": ["unspecified"] * extra, "planarconfig": "contig"}))
+    photo = read_photo(file)
+    expected = picture if colours == 3 else np.repeat(picture[..., :1], 3, 2)
+    assert np.abs(photo.pixels * 255 - expected).mean() < 0.01
+    assert photo.alpha is None
+
+
+def ycbcr(picture, across, down):
+    """Clumps of levels of brightness and two of colour, as TIFF 6.0 has them in section 21."""
+    y, cb, cr = np.moveaxis(np.asarray(Image.fromarray(picture).convert("YCbCr")), 2, 0)
+    height, width = y.shape
+    clumps = y.reshape(height // down, down, width // across, across).swapaxes(1, 2).reshape(-1, across * down)
+    return np.column_stack([clumps, cb[::down, ::across].ravel(), cr[::down, ::across].ravel()]).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("across", "down"), [(1, 1), (2, 1), (2, 2), (4, 2)])
+@pytest.mark.parametrize("packed", [False, True])
+def test_ycbcr_without_jpeg_is_read(packed, across, down, picture):
+    smooth = np.asarray(Image.fromarray(picture).resize((15, 10)).resize((60, 40), Image.Resampling.BICUBIC))
+    data = ycbcr(smooth, across, down).tobytes()
+    data = imagecodecs.zlib_encode(data) if packed else data
+    entries = [(256, 3, 60), (257, 3, 40), (258, 3, None), (259, 3, 8 if packed else 1), (262, 3, 6)]
+    entries += [(273, 4, 400), (277, 3, 3), (278, 3, 40), (279, 4, len(data)), (530, 3, across | down << 16)]
+    rows = b""
+    for tag, kind, value in entries:
+        if value is None:
+            rows += np.array([tag, kind], "<u2").tobytes() + np.array([3, 300], "<u4").tobytes()
+            continue
+        number = 2 if tag == 530 else 1
+        rows += np.array([tag, kind], "<u2").tobytes() + np.array([number, value], "<u4").tobytes()
+    head = b"II*\0\x08\0\0\0" + np.array([len(entries)], "<u2").tobytes() + rows + bytes(4)
+    file = io.BytesIO(head.ljust(300, b"\0") + np.array([8, 8, 8], "<u2").tobytes().ljust(100, b"\0") + data)
+    photo = read_photo(file)
+    assert np.abs(photo.pixels * 255 - smooth).mean() < (1.5 if across == 1 else 12)
+
+
+def test_a_turned_tiff_is_turned_by_every_reader(picture, tmp_path):
+    lies = np.ascontiguousarray(np.rot90(picture))
+    for number, options in enumerate(({}, {"compression": "jpegxl"}, {"compression": "zlib"})):
+        path = tmp_path / f"{number}.tif"
+        path.write_bytes(tiff((lies, options | {"extratags": [(274, "H", 1, 6, True)]})).getvalue())
+        assert image_size(path) == (40, 60)
+        assert difference(io.BytesIO(path.read_bytes()), picture) < 0.01
+
+
+def test_big_tiff_keeps_what_it_says(picture, tmp_path):
+    file = io.BytesIO()
+    tags = [(271, "s", 0, "Leica", True), (700, "B", 9, b"<x:xmp/>\n", True)]
+    tifffile.imwrite(file, picture, bigtiff=True, photometric="rgb", metadata=None, extratags=tags)
+    photo = read_photo(io.BytesIO(file.getvalue()))
+    assert b"Leica" in photo.exif
+    assert photo.xmp.startswith(b"<x:xmp/>")
+    assert dataclasses.replace(photo).depth == 8
