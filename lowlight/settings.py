@@ -159,6 +159,11 @@ class EnhanceSettings:
     --list-models."""
     recursive: bool = False
     """Take the photos of subfolders, too; the results are in subfolders of the same names."""
+    frame: int | None = None
+    """Of files that hold several pictures, such as scans of many pages, take this one, from 1. Default: the first, of a
+    TIFF the largest."""
+    all_frames: bool = False
+    """Give each picture of such files a result of its own: NAME_001, NAME_002 and so on."""
     in_place: bool = False
     """Put each result in its photo's place; the photo is kept beside it, as NAME.orig."""
     overwrite: bool = False
@@ -237,11 +242,13 @@ class EnhanceSettings:
         if self.quiet:
             self._refuse("--quiet", "verbose")
         if self.in_place:
-            self._refuse("--in-place", "overwrite", "suffix", "format", "compare", "output")
+            self._refuse("--in-place", "overwrite", "suffix", "format", "compare", "output", "frame", "all_frames")
         if self.watch:
-            self._refuse("--watch", "dry_run")
+            self._refuse("--watch", "dry_run", "all_frames")
+        if self.all_frames:
+            self._refuse("--all-frames", "frame")
         if self.piped:
-            self._refuse("the input -", "in_place", "watch", "recursive", "suffix", "output", "dry_run")
+            self._refuse("the input -", "all_frames", "in_place", "watch", "recursive", "suffix", "output", "dry_run")
             if len(self.inputs) > 1 or self.json == str(STANDARD_STREAM):
                 raise UserError(
                     "Standard input is one photo, and standard output its result. Received: - and more. Enhance other "

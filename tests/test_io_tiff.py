@@ -44,12 +44,12 @@ THUMBNAIL = {"subfiletype": 1}
 def test_the_full_size_picture_is_read_wherever_it_lies(layout, deep, picture):
     full = picture.astype(np.uint16) * 257 if deep else picture
     small = np.ascontiguousarray(255 - full[::4, ::4])
-    mask = np.zeros((40, 60), np.uint8)
+    mask = (np.zeros((40, 60), bool), {"subfiletype": 4, "photometric": "mask"})
     pages = {
         "thumbnail first": [(small, THUMBNAIL), full],
         "unflagged": [small, full],
         "in SubIFDs": [(small, THUMBNAIL | {"subifds": 2}), (np.ascontiguousarray(full[::2, ::2]), THUMBNAIL), full],
-        "mask": [(mask > 0, {"subfiletype": 4, "photometric": "mask"}), full, (mask > 0, {"subfiletype": 4, "photometric": "mask"})],
+        "mask": [mask, full, mask],
         "thumbnail last": [(full, {"compression": "zlib"}), (small, THUMBNAIL)],
         "two": [(small, THUMBNAIL), (small[::2], THUMBNAIL), (full, {"compression": "lzw"})],
     }[layout]

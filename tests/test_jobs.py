@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lowlight.cli.jobs import find, is_done, plan
+from lowlight.cli.jobs import find, is_done, passed_over, plan
 from lowlight.errors import UserError
 from lowlight.settings import EnhanceSettings
 
@@ -23,12 +23,50 @@ def places(tmp_path, *inputs, **options):
     return {str(source): str(target) for source, target in below.items()}
 
 
-def test_two_photos_that_would_write_one_result_are_refused(photos, tmp_path):
-    touch(tmp_path, "other/night 1.jpg")
-    with pytest.raises(UserError, match="one result"):
-        places(tmp_path, photos, tmp_path / "other", format="png")
-    assert len(places(tmp_path, photos, tmp_path / "other")) == 4
+def test_photos_that_would_write_one_result_get_it_under_their_whole_names(tmp_path):
+    touch(tmp_path / "in", "a.jpg", "a.png", "b.jpg", "c.tif", "c.webp")
+    assert places(tmp_path, tmp_path / "in", format="png") == {
+        "in/a.jpg": "out/a.jpg.png",
+        "in/a.png": "out/a.png",
+        "in/b.jpg": "out/b.png",
+        "in/c.tif": "out/c.tif.png",
+        "in/c.webp": "out/c.webp.png",
+    }
+
+
+def test_of_photos_of_one_name_from_two_folders_the_second_is_told(photos, tmp_path):
+    touch(tmp_path, "other/night 1.png", "other/night 9.png")
+    jobs = plan(EnhanceSettings((photos, tmp_path / "other"), tmp_path / "out"))
+    assert [job.source.name for job in jobs if job.problem] == ["night 1.png"]
+    assert "one result" in next(job.problem for job in jobs if job.problem)
     assert len(places(tmp_path, photos, photos / "night 1.png")) == 3
+
+
+def test_each_picture_of_a_file_has_a_result_on_demand(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    (tmp_path / "in").mkdir()
+    frames[0].save(tmp_path / "in" / "scan.tif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "in" / "one.png")
+    (tmp_path / "in" / "broken.jpg").touch()
+    jobs = plan(EnhanceSettings((tmp_path / "in",), tmp_path / "out", all_frames=True))
+    assert [(job.target.name, job.frame) for job in jobs] == [
+        ("broken.jpg", None),
+        ("one.png", None),
+        ("scan_001.tif", 1),
+        ("scan_002.tif", 2),
+        ("scan_003.tif", 3),
+    ]
+    (job,) = plan(EnhanceSettings((tmp_path / "in" / "scan.tif",), tmp_path / "out", frame=2))
+    assert (job.target.name, job.frame) == ("scan.tif", 2)
+
+
+def test_side_folders_of_disks_in_the_net_are_left_out_and_other_kinds_counted(tmp_path):
+    touch(tmp_path / "in", "a.jpg", "@eaDir/a.jpg", ".@__thumb/a.jpg", "__MACOSX/a.jpg", "b.gif", "c.GIF", "d.txt")
+    touch(tmp_path / "in", "a.jpg.orig", ".hidden.txt", "sub/e.gif")
+    assert places(tmp_path, tmp_path / "in", recursive=True) == {"in/a.jpg": "out/a.jpg"}
+    settings = EnhanceSettings((tmp_path / "in",), tmp_path / "out", recursive=True)
+    assert passed_over(settings) == {".gif": 3, ".txt": 1}
+    assert passed_over(EnhanceSettings((tmp_path / "in",), tmp_path / "out")) == {".gif": 2, ".txt": 1}
 
 
 def test_subfolders_are_searched_on_demand_and_their_tree_is_kept(tmp_path):
@@ -162,6 +200,8 @@ def test_a_result_is_done_when_it_is_a_file(photos, tmp_path):
         {"in_place": True, "compare": True},
         {"quiet": True, "verbose": True},
         {"watch": True, "dry_run": True},
+        {"all_frames": True, "frame": 2},
+        {"all_frames": True, "in_place": True},
         {"suffix": "a/b"},
         {"quality": 0},
         {"quality": 101},

@@ -8,7 +8,7 @@ from math import inf
 import psutil
 
 from lowlight.cli.backup import backed_up
-from lowlight.cli.jobs import Job, is_done, output_folder, plan
+from lowlight.cli.jobs import Job, is_done, output_folder, passed_over, plan
 from lowlight.cli.pipeline import MemoryBudget, Task, overlap
 from lowlight.cli.progress import FAILED, PLANNED, SKIPPED, Reporter
 from lowlight.cli.stdio import enhance_stream
@@ -55,6 +55,7 @@ def enhance_all(settings: EnhanceSettings) -> int:
         found = registry.files_of(settings.model or registry.default(), settings.models_url)
         _make_writable(output_folder(settings))
     with Reporter(settings) as reporter:
+        reporter.passed_over(passed_over(settings))
         due = _due(jobs, settings, reporter)
         if found and (due or settings.watch):
             _run(due, _load(*found, due, settings, reporter), settings, reporter)
@@ -127,9 +128,9 @@ def _read(task, session, settings):
         task.photo = Clip(source, task.job.target, recipe)
         task.facts["frames"] = task.photo.frames
     else:
-        task.photo = read_photo(source, settings.max_megapixels, levels=True)
+        task.photo = read_photo(source, settings.max_megapixels, levels=True, frame=task.job.frame)
         height, width = task.photo.pixels.shape[:2]
-        task.facts |= {"width": width, "height": height} | ({"notes": task.photo.notes} if task.photo.notes else {})
+        task.facts |= {"width": width, "height": height}
     task.facts["in_bytes"] = source.stat().st_size
     if notes := getattr(task.photo, "notes", ()):
         task.facts["notes"] = list(notes)

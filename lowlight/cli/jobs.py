@@ -2,7 +2,9 @@
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -10,10 +12,15 @@ from lowlight.cli.backup import is_replaced
 from lowlight.errors import UserError
 from lowlight.inference.video import VIDEO_SUFFIXES, WRITTEN, clip_suffix, is_clip
 from lowlight.io.formats import FORMATS, IMAGE_SUFFIXES, result_suffix
-from lowlight.io.photo import list_images
+from lowlight.io.photo import count_frames, list_images
 from lowlight.settings import PREDICTED, STANDARD_STREAM, EnhanceSettings
 
 KNOWN = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+
+SIDE_FOLDERS = {"@eaDir", ".@__thumb", "__MACOSX"}
+"""Where Synology, QNAP and macOS keep thumbnails and the like, named as the photos."""
+
+BACKUP = ".orig"
 
 
 class Job(NamedTuple):
@@ -23,6 +30,8 @@ class Job(NamedTuple):
     target: Path
     problem: str | None = None
     """Why it cannot be done; None if nothing is known against it."""
+    frame: int | None = None
+    """Which of several pictures in the file, from 1; None: the one that is the photo."""
 
 
 class Found(NamedTuple):
@@ -32,6 +41,8 @@ class Found(NamedTuple):
     below: Path
     """The path below the folder that was named."""
     problem: str | None = None
+    frame: int | None = None
+    """One of several pictures in it, if each has a result of its own."""
 
 
 def plan(settings: EnhanceSettings) -> list[Job]:
@@ -40,7 +51,7 @@ def plan(settings: EnhanceSettings) -> list[Job]:
     Raises
     ------
     UserError
-        If an input is missing, there is nothing to do, or results would be written over each other or over photos.
+        If an input is missing, there is nothing to do, or results would be written over photos.
     """
     jobs = find(settings)
     if not jobs:
@@ -48,7 +59,7 @@ def plan(settings: EnhanceSettings) -> list[Job]:
             f"There are no photos to enhance. Received: {', '.join(map(str, settings.inputs))}. "
             f"Known: {_names(IMAGE_SUFFIXES)}."
         )
-    _refuse_clashes(jobs)
+    jobs = _apart(jobs, settings)
     if not settings.in_place and not settings.piped:
         _refuse_overwriting(jobs)
     return jobs
@@ -72,10 +83,25 @@ def find(settings: EnhanceSettings) -> list[Job]:
         return [Job(settings.inputs[0], settings.output)]
     jobs: dict[str, Job] = {}
     for path in settings.inputs:
-        for photo in _photos(path, settings):
-            job = _in_place(photo) if settings.in_place else _job(photo, settings)
-            jobs.setdefault(key(job.source), job)
+        for found in _photos(path, settings):
+            for photo in _frames(found) if settings.all_frames else [found]:
+                job = _in_place(photo) if settings.in_place else _job(photo, settings)
+                jobs.setdefault(f"{key(job.source)} {job.frame}", job)
     return list(jobs.values())
+
+
+def passed_over(settings: EnhanceSettings) -> Counter[str]:
+    """Files in the folders that are no photos or clips that can be read, counted by the ends of their names."""
+    kinds: Counter[str] = Counter()
+    for root in settings.inputs:
+        if not settings.piped and root.is_dir():
+            for folder in _folders(root, settings):
+                with suppress(OSError):
+                    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+                    kinds.update(
+                        path.suffix.lower() or "nameless" for path in files if path.suffix.lower() not in KNOWN
+                    )
+    return kinds - Counter({BACKUP: kinds[BACKUP]})
 
 
 def output_folder(settings: EnhanceSettings) -> Path | None:
@@ -140,10 +166,34 @@ def _below(folder, root, settings) -> Iterator[Found]:
     for photo in photos:
         if not (settings.name_suffix and photo.stem.endswith(settings.name_suffix)):
             yield Found(photo, photo.relative_to(root))
-    output = key(settings.output)
     for entry in entries:
-        if not entry.name.startswith(".") and not entry.is_symlink() and entry.is_dir() and key(entry) != output:
+        if _is_searched(entry, settings):
             yield from _below(entry, root, settings)
+
+
+def _folders(folder, settings) -> Iterator[Path]:
+    yield folder
+    with suppress(OSError):
+        for entry in sorted(folder.iterdir()) if settings.recursive else []:
+            if _is_searched(entry, settings):
+                yield from _folders(entry, settings)
+
+
+def _is_searched(entry, settings) -> bool:
+    if entry.name.startswith(".") or entry.name in SIDE_FOLDERS:
+        return False
+    return not entry.is_symlink() and entry.is_dir() and key(entry) != key(settings.output)
+
+
+def _frames(found) -> list[Found]:
+    """A photo for each picture in a file, if there are several."""
+    if found.problem or is_clip(found.path):
+        return [found]
+    try:
+        frames = count_frames(found.path)
+    except UserError:  # reading will tell
+        return [found]
+    return [found] if frames < 2 else [found._replace(frame=number) for number in range(1, frames + 1)]
 
 
 def _matches(pattern) -> list[Path]:
@@ -156,8 +206,9 @@ def _matches(pattern) -> list[Path]:
 
 
 def _job(photo, settings) -> Job:
-    target = settings.output / photo.below.parent / result_name(photo.path, settings.ending, settings.name_suffix)
-    return Job(photo.path, target, photo.problem)
+    suffix = (f"_{photo.frame:03}" if photo.frame else "") + settings.name_suffix
+    target = settings.output / photo.below.parent / result_name(photo.path, settings.ending, suffix)
+    return Job(photo.path, target, photo.problem, photo.frame or settings.frame)
 
 
 def result_name(path: PurePath, ending: str | None, suffix: str) -> str:
@@ -195,15 +246,26 @@ def _own_suffix(path) -> str:
     return path.suffix if path.suffix.lower() in FORMATS else result_suffix(path.suffix)
 
 
-def _refuse_clashes(jobs: Sequence[Job]):
+def _apart(jobs: Sequence[Job], settings) -> list[Job]:
+    """Results of one name get the whole names of their photos: a.jpg beside a.png becomes a.jpg.png.
+
+    Photos of one name from several folders cannot be told apart so: all but the first are told, and left.
+    """
+    many = Counter(key(job.target) for job in jobs)
     first: dict[str, Job] = {}
+    apart = []
     for job in jobs:
+        ending = job.target.suffix
+        if many[key(job.target)] > 1 and job.source.suffix.lower() != ending.lower():
+            number = f"_{job.frame:03}" if settings.all_frames and job.frame else ""
+            job = job._replace(target=job.target.with_name(f"{job.source.name}{number}{settings.name_suffix}{ending}"))
         other = first.setdefault(key(job.target), job)
-        if other is not job:
-            raise UserError(
-                f"Photos of one name would write one result. Received: {other.source} and {job.source}. "
-                "Enhance them one after the other, into two folders."
+        if other is not job and job.problem is None:
+            job = job._replace(
+                problem=f"{job.source} and {other.source} would write one result: enhance it into another folder."
             )
+        apart.append(job)
+    return apart
 
 
 def _refuse_overwriting(jobs: Sequence[Job]):

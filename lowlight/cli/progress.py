@@ -96,6 +96,11 @@ class Reporter:
         self.bar.update(self.task, total=number)
         self.bar.start()
 
+    def passed_over(self, kinds: Counter[str]) -> None:
+        """Report in a line what kinds of files are no photos that can be read."""
+        if kinds:
+            self._say(f"passed over: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}")
+
     def finished(self, task: Task) -> None:
         """Report a photo that was run, or that failed."""
         self.model_seconds += sum(task.seconds[1:2])

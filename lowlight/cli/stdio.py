@@ -19,8 +19,8 @@ def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, report
     data = sys.stdin.buffer.read()
 
     def read(task):
-        task.photo = read_photo(io.BytesIO(data), settings.max_megapixels, levels=True)
-        task.facts |= {"in_bytes": len(data)} | ({"notes": task.photo.notes} if task.photo.notes else {})
+        task.photo = read_photo(io.BytesIO(data), settings.max_megapixels, levels=True, frame=settings.frame)
+        task.facts |= {"in_bytes": len(data)} | ({"notes": list(task.photo.notes)} if task.photo.notes else {})
 
     def run(task):
         task.photo = session.enhance(task.photo, settings.controls, settings.compare)
