@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -33,16 +34,19 @@ return found.length == 2 ? found : null;
 
 
 @pytest.fixture(scope="module")
-def address():
-    """Of a server with the shipped models, that this module alone uses."""
+def address(tmp_path_factory):
+    """Of a server with the shipped models, that this module alone uses; in the end it leaves nothing behind."""
+    place = tmp_path_factory.mktemp("server")
     command = [sys.executable, "-m", "lowlight.web", "--port", "0", "--max-photos", "3"]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    environment = os.environ | {"TMPDIR": str(place)}
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         yield server.stdout.readline().split()[0]
     finally:
         server.terminate()
         server.wait(timeout=30)
         server.stdout.close()
+    assert not list(place.glob("lowlight-*"))
 
 
 @pytest.fixture

@@ -122,6 +122,7 @@ def test_the_interface_is_described_and_its_page_loads_nothing_from_elsewhere(cl
     assert fields["exposure"] | {"maximum": 3, "minimum": -3, "default": 0} == fields["exposure"]
     assert set(fields) == {"photo", "model", *Controls.__dataclass_fields__}
     assert {"200", "400", "413", "415", "503"} <= described["paths"]["/enhance"]["post"]["responses"].keys()
+    assert "HTTPValidationError" not in described["components"]["schemas"]
     page = client.get("/docs").text
     assert "https://" not in page
     assert [model["name"] for model in client.get("/models").json() if model["default"]] == [studio.default]

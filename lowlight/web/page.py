@@ -1,12 +1,15 @@
 """The page: photos are dropped, compared before and after, adjusted on a reduced copy, and saved at full size."""
 
+import hashlib
 import html
+import io
 import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+from PIL import Image
 
 from lowlight.controls import RANGES, Controls
 from lowlight.errors import UserError
@@ -27,6 +30,8 @@ FIELDS = (*SLIDERS, "white_balance")
 
 PROGRESS = gr.Progress()
 
+THUMBNAIL_SIDE = 240
+
 KEPT_SECONDS = 3600
 """After which uploads and results are deleted."""
 
@@ -38,7 +43,7 @@ CSS = """
 #title strong {font-weight: 650; letter-spacing: -.01em}
 #drop, #drop > button, #drop > button > .wrap {min-height: min(62vh, 620px)}
 #before-after img {object-fit: contain; max-height: min(720px, 72vh) !important}
-#strip, #strip .grid-wrap {height: auto !important; min-height: 0}
+#strip, #strip .grid-wrap {height: auto !important; min-height: 0; overflow-y: auto !important}
 #strip .grid-container {grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)) !important}
 #strip .thumbnail-lg {aspect-ratio: 4 / 3}
 #strip .caption-label {font-size: .75rem}
@@ -104,7 +109,7 @@ def page(studio: Studio) -> gr.Blocks:
     with gr.Blocks(
         title="lowlight", analytics_enabled=False, fill_width=True, delete_cache=(KEPT_SECONDS // 6, KEPT_SECONDS)
     ) as blocks:
-        _wire(_laid_out(studio), Answers(studio))
+        _wire(_laid_out(studio), Answers(studio, Path(blocks.GRADIO_CACHE)))
     return blocks
 
 
@@ -172,10 +177,17 @@ def _wire(parts, answers):
 
 
 class Answers:
-    """What the page shows after each event, by the order of the outputs in `_wire`."""
+    """What the page shows after each event, by the order of the outputs in `_wire`.
 
-    def __init__(self, studio: Studio):
-        self.studio = studio
+    Parameters
+    ----------
+    studio : Studio
+    folder : Path
+        For pictures that are shown; Gradio deletes what it has shown from there.
+    """
+
+    def __init__(self, studio: Studio, folder: Path):
+        self.studio, self.folder = studio, folder
 
     def take(self, files, *wish, progress=PROGRESS):
         """Photos were dropped: show the first; the others can be chosen."""
@@ -187,7 +199,7 @@ class Answers:
             photos,
             0,
             gr.File(None, visible=False),
-            gr.Gallery([(photo.reduced, photo.name) for photo in photos], visible=len(photos) > 1),
+            gr.Gallery([(self._thumbnail(photo), photo.name) for photo in photos], visible=len(photos) > 1),
             gr.Button(_label(len(photos)), interactive=True),
             gr.Button(visible=True),
             gr.DownloadButton(visible=False),
@@ -222,7 +234,8 @@ class Answers:
             after = self.studio.preview(photo, model, _controls(values))
         except UserError as error:
             return [gr.skip(), gr.skip(), _alerts([str(error)])]
-        return [gr.ImageSlider((photo.reduced, after), visible=True), _facts(photo), ""]
+        pictures = tuple(self._shown(Image.fromarray(pixels)) for pixels in (photo.reduced, after))
+        return [gr.ImageSlider(pictures, visible=True), _facts(photo), ""]
 
     def choose(self, event: gr.SelectData):
         """A photo of several was chosen."""
@@ -262,6 +275,19 @@ class Answers:
                 file = results[0].path if len(results) == 1 else _zipped(results, folder)
                 label = f"Download {'' if len(results) == 1 else 'all '}({_bytes(file.stat().st_size)})"
                 yield [gr.DownloadButton(label, value=file, visible=True), gr.skip(), gr.skip()]
+
+    def _thumbnail(self, photo) -> str:
+        small = Image.fromarray(photo.reduced)
+        small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        return self._shown(small)
+
+    def _shown(self, image) -> str:
+        """The path of a JPEG, which takes hundredths of a second to make, where Gradio's WebP takes half a second."""
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=92, subsampling=0)
+        path = self.folder / f"{hashlib.sha256(file.getvalue()).hexdigest()}.jpg"
+        path.write_bytes(file.getvalue())
+        return str(path)
 
     def _opened(self, files, progress) -> tuple[list[Opened], list[str]]:
         """The photos among the files, and what is wrong with the others."""

@@ -78,12 +78,13 @@ def interface(studio: Studio, address: str) -> FastAPI:
             for name in names
         ]
 
-    problems = {
+    problems: dict[int | str, str] = {
         400: "A value is wrong.",
         411: "The request does not say how long it is.",
         413: "The file is too large.",
         415: "It is no photo that can be read.",
         503: "Too many photos wait.",
+        "default": "Something else is wrong.",
     }
 
     @app.post(

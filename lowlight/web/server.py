@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import socket
 import tempfile
 import threading
@@ -30,6 +31,7 @@ def serve(settings: ServeSettings) -> int:
         link to be had.
     """
     os.environ.update(QUIET)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as after Ctrl-C, what was uploaded is to be deleted
     with _listen(settings) as listener, tempfile.TemporaryDirectory(prefix="lowlight-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         port = listener.getsockname()[1]
