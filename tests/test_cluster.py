@@ -142,6 +142,13 @@ def test_a_photo_that_ends_its_worker_is_given_up_and_takes_no_other_with_it(nod
 
 
 @pytest.mark.slow
+def test_a_model_that_no_worker_can_load_ends_the_run_with_its_own_words(nodes, tmp_path):
+    save(tmp_path / "in" / "0.png", dark(0))
+    answer = nodes.enhance(tmp_path / "in", tmp_path / "out", model="1")
+    assert answer.get("error") == "Model 1 cannot be doubled. Choose another.", answer
+
+
+@pytest.mark.slow
 def test_a_killed_node_loses_no_photo_of_a_bucket(nodes, s3, tmp_path):
     for seed in range(120):
         save(tmp_path / "in" / f"{seed}.png", dark(seed))

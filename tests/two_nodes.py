@@ -34,7 +34,8 @@ class Doubling:
     """Stands in for a model: twice as bright. It is slow enough to be killed at work, and some photos are its end."""
 
     def __init__(self, settings):
-        pass
+        if settings.model == "1":
+            raise UserError("Model 1 cannot be doubled. Choose another.")
 
     def enhance(self, photo, controls):
         """Double a photo; a worker does not survive one whose first pixel is all 255."""

@@ -1,5 +1,6 @@
 """Enhance what lies in a folder or a bucket on all workers of a Ray cluster."""
 
+import itertools
 import json
 import logging
 import sys
@@ -57,19 +58,13 @@ def enhance_all(settings: ClusterSettings, make_model: Callable[[ClusterSettings
     targets = _plan(source, goal, settings)
     registry.files_of(settings.model or registry.default(), settings.models_url)
     there = set() if settings.overwrite else set(goal.names())
-    due = pa.table({"name": pa.array(targets, pa.string()), "target": pa.array(targets.values(), pa.string())})
-    skipped = [target in there for target in targets.values()]
-    due = due.filter(pa.array([not is_there for is_there in skipped], pa.bool_()))
+    due = [item for item in targets.items() if item[1] not in there]
+    skipped = [item for item in targets.items() if item[1] in there]
     start, counts = time.monotonic(), Counter[str]()
     with _records(settings, goal) as (write, where):
-        for name, target in targets.items():
-            if target in there:
-                write(_skipped(source.path(name), goal.path(target)))
-        counts[SKIPPED] = sum(skipped)
-        if len(due):
-            for block in _enhanced(due, settings, make_model):
-                write(block)
-                _tell(block, counts)
+        for block in itertools.chain(_skipped(skipped, source, goal), _enhanced(due, settings, make_model)):
+            write(block)
+            _tell(block, counts)
     if not settings.quiet:
         line = ", ".join(f"{counts[status]} {status}" for status in (DONE, SKIPPED, FAILED))
         print(f"{line} in {time.monotonic() - start:.1f} s; results in {goal.url}, records in {where}")
@@ -103,7 +98,9 @@ def _plan(source, goal, settings) -> dict[str, str]:
 
 def _enhanced(due, settings, make_model) -> Iterator[pa.Table]:
     """Records of all photos, block by block as they come."""
-    ray.init(settings.address, log_to_driver=False, logging_level=logging.ERROR if settings.quiet else logging.WARNING)
+    if not due:
+        return
+    _connect(settings)
     try:
         workers = min(_most_workers(settings), len(due))
         size = max(1, min(MOST_IN_BLOCK, len(due) // (workers * BLOCKS_A_WORKER)))
@@ -111,7 +108,7 @@ def _enhanced(due, settings, make_model) -> Iterator[pa.Table]:
         counting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(Attempts)
         attempts = counting.remote()
         ray.data.DataContext.get_current().enable_progress_bars = not settings.quiet
-        blocks = [due.slice(first, size) for first in range(0, len(due), size)]
+        blocks = [_named(due[first : first + size]) for first in range(0, len(due), size)]
         records = ray.data.from_arrow(blocks).map_batches(
             Worker,
             fn_constructor_args=(settings, make_model, attempts),
@@ -123,8 +120,26 @@ def _enhanced(due, settings, make_model) -> Iterator[pa.Table]:
             memory=settings.memory * 1e9,
         )
         yield from records.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    except ray.exceptions.RayError as error:  # its last line is what a worker said that could not begin
+        reason = str(error).strip().splitlines()[-1].removeprefix(f"{UserError.__module__}.{UserError.__name__}: ")
+        raise UserError(reason) from None
     finally:
         ray.shutdown()
+
+
+def _connect(settings):
+    quiet = logging.ERROR if settings.quiet else logging.WARNING
+    try:
+        ray.init(settings.address, log_to_driver=False, logging_level=quiet)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise UserError(
+            f"Ray cannot be reached or started. Received: --address {settings.address}, {error}. Start it by ray start."
+        ) from None
+
+
+def _named(items) -> pa.Table:
+    names, targets = zip(*items, strict=True)
+    return pa.table({"name": names, "target": targets})
 
 
 def _most_workers(settings) -> int:
@@ -175,9 +190,13 @@ def _write_lines(file, block):
     file.flush()
 
 
-def _skipped(source, target) -> pa.Table:
-    record = {"in": source, "out": target, "status": SKIPPED, "reason": "the result is there"}
-    return pa.Table.from_pylist([record], schema=RECORD)
+def _skipped(items, source, goal) -> Iterator[pa.Table]:
+    for first in range(0, len(items), ROWS_IN_GROUP):
+        rows = [
+            {"in": source.path(name), "out": goal.path(target), "status": SKIPPED, "reason": "the result is there"}
+            for name, target in items[first : first + ROWS_IN_GROUP]
+        ]
+        yield pa.Table.from_pylist(rows, schema=RECORD)
 
 
 def _tell(block, counts):
