@@ -8,12 +8,10 @@ Prints PSNR, MAE, MSE and SSIM on validation and test beside three baselines; ta
 statistics/model_NN, and statistics/README.md compares all models measured so far.
 """
 
-import sys
-
 from lowlight.cli.parse import parse
 from lowlight.commands import measure
 from lowlight.settings import PerformanceSettings
-from lowlight.system import run
+from lowlight.system import end, run
 
 
 def main() -> int:
@@ -21,4 +19,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    end(run(main))

@@ -7,12 +7,10 @@ Weights, card, history and the state to go on from are written to runs/model_NN.
 after a crash or Ctrl-C.
 """
 
-import sys
-
 from lowlight.cli.parse import parse
 from lowlight.commands import train
 from lowlight.settings import TrainingSettings
-from lowlight.system import run
+from lowlight.system import end, run
 
 
 def main() -> int:
@@ -20,4 +18,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    end(run(main))

@@ -1,21 +1,38 @@
 """The process and its machine: exit statuses, errors as one line, and what computes here."""
 
+import contextlib
 import ctypes
+import faulthandler
+import gc
 import io
 import logging
 import os
 import platform
+import signal
 import sys
+import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from lowlight.errors import UserError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
+
+NO_MEMORY = "there is not enough memory. Close other programs, or lift the limit on memory (ulimit -v)."
+
+BY_SIGNAL = 128
+"""Added to the number of the signal that ended a process, as shells do."""
+
+GRACE = 5.0
+"""Seconds that libraries have to clear up at the end of the process."""
+
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask to end: Ctrl-C, another process or the system, a terminal that is closed."""
 
 
 def run(main: Callable[[], int]) -> int:
@@ -29,34 +46,132 @@ def run(main: Callable[[], int]) -> int:
     Returns
     -------
     int
-        What `main` returned; 2 after a `UserError`, shown as one line; 130 after Ctrl-C; 1 if nobody reads the output.
+        What `main` returned; 2 after a `UserError`, shown as one line; 1 if the system or memory fails, or the output
+        cannot be written or nobody reads it, in one line, too; 128 and the number of the signal after Ctrl-C (130) or
+        another signal to end; 1 after any other error, which is the program's own, and shown with its traceback.
     """
     _keep_freed_memory()
+    _replace_closed_streams()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries warn those who write programs
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
-        with _news_on_standard_output():
-            status = main()
+        with _ending_as_ctrl_c(), _news_on_standard_output():
+            status = _status(main)
+    except KeyboardInterrupt as stop:
+        tell("stopped")
+        status = BY_SIGNAL + (stop.args[0] if stop.args else signal.SIGINT)
+    if status:
+        gc.collect()  # else what an error in training left has the process never end: a thread that reads ahead
+    try:
         sys.stdout.flush()
-        return status
+    except OSError as error:
+        _give_up(sys.stdout)
+        tell(f"error: Standard output cannot be written: {error.strerror}.")
+        status = status or EXIT_FAILED
+    return status
+
+
+def end(status: int) -> NoReturn:
+    """End the process with the status that `run` gave, also if a library's thread does not end.
+
+    After an error in training one may wait for ever for a batch to be asked for.
+    """
+    timer = threading.Timer(GRACE, os._exit, (status,))
+    timer.daemon = True
+    timer.start()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    faulthandler.dump_traceback_later(2 * GRACE, exit=True, file=nowhere)  # this needs no Python that still runs
+    sys.exit(status)
+
+
+def tell(line: str) -> None:
+    """Write a line to standard error, if that can be written."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        _give_up(sys.stderr)
+
+
+def heeded_signals() -> list[int]:
+    """Signals to end that this process does not ignore, as it does under nohup, and that can be handled here."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    return [signum for signum in STOPPING if signal.getsignal(signum) not in (signal.SIG_IGN, None)]
+
+
+def _status(main) -> int:
+    try:
+        return main()
+    except SystemExit as end:  # after --help
+        return int(end.code or 0)
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        tell(f"error: {' '.join(str(error).split())}")
         return EXIT_USAGE
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return EXIT_INTERRUPTED
     except BrokenPipeError:  # who reads the output, such as head, has heard enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up(sys.stdout)
+        tell("stopped: nobody reads the output any more")
+        return EXIT_FAILED
+    except MemoryError:
+        tell(f"error: {NO_MEMORY}")
+        return EXIT_FAILED
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        tell(f"error: {error.strerror or error}{where}")
+        return EXIT_FAILED
+    except Exception:
+        tell(traceback.format_exc().rstrip())
         return EXIT_FAILED
 
 
+@contextmanager
+def _ending_as_ctrl_c() -> Iterator[None]:
+    """Other signals to end do what Ctrl-C does, and say which they were."""
+
+    def stop(signum, frame):
+        raise KeyboardInterrupt(signum)
+
+    others = [signum for signum in heeded_signals() if signal.getsignal(signum) == signal.SIG_DFL]
+    for signum in others:
+        signal.signal(signum, stop)
+    try:
+        yield
+    finally:
+        for signum in others:
+            signal.signal(signum, signal.SIG_DFL)
+
+
+def _replace_closed_streams():
+    """Open what the caller has closed in such a way that using it fails; else files that are opened take its place."""
+    for number, name, flags in ((0, "stdin", os.O_WRONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_RDONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # takes the lowest number that is free
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _give_up(stream):
+    """Let what cannot be written go nowhere, so that the end of the process does not try again."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        stream.flush()
+
+
 class _Printer(logging.Handler):
-    """Print each message, to whatever standard output is at that time."""
+    """Print each message, to whatever standard output is at that time; a full disk is told of at the end."""
 
     def emit(self, record):
-        print(self.format(record), flush=True)
+        try:
+            print(self.format(record), flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            pass
 
 
 @contextmanager

@@ -16,12 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows, where a file that is open cannot be removed anyway
-    fcntl = None  # type: ignore[assignment]
+from lowlight.io.lock import take, without_links
 
-TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}\.part")
+TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.([0-9a-f]{8}\.part|lock)")
+"""What `replacing` writes into, and the locks of `lock_of`."""
 
 WITHOUT_SYNC = {errno.EINVAL, errno.ENOTSUP}
 """What file systems answer that have no fsync."""
@@ -56,7 +54,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             _sync(file)
-            if fcntl is None:
+            if os.name == "nt":
                 file.close()  # Windows renames no open file; elsewhere the lock is kept until it has its name
             part.replace(path)
         except BaseException:
@@ -76,6 +74,11 @@ def write(path: Path, content: bytes | str) -> None:
     """
     with replacing(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def lock_of(path: Path) -> Path:
+    """The name of a lock (see `lowlight.io.lock.holding`) for who writes a file."""
+    return path.with_name(f"{hidden_name(path)}.lock")
 
 
 def check_writable(folder: Path) -> None:
@@ -104,30 +107,13 @@ def _temporary(path) -> BinaryIO:
     while True:
         part = path.with_name(f"{hidden_name(path)}.{secrets.token_hex(4)}.part")
         try:
-            file = open(part, "x+b", opener=_without_links)  # noqa: PTH123, SIM115
+            file = open(part, "x+b", opener=without_links)  # noqa: PTH123, SIM115
         except FileExistsError:
             continue
         # Before the lock was taken, another process may have thought that the file was left behind.
-        if _locked(file, without_locks=True) and part.exists():
+        if take(file, without_locks=True) and part.exists():
             return file
         file.close()
-
-
-def _without_links(path, flags) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
-
-
-def _locked(file, without_locks) -> bool:
-    """Whether no other process had the file locked, and this one has now; `without_locks` where there are none."""
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # this file system has none
-        return without_locks
-    return True
 
 
 def _sync(file):
@@ -150,8 +136,10 @@ def _sweep(folder):
 
 
 def _remove_unless_held(path):
-    with contextlib.suppress(OSError), open(path, "r+b", opener=_without_links) as file:  # noqa: PTH123
-        if not _locked(file, without_locks=False):
-            return
     with contextlib.suppress(OSError):
-        Path(path).unlink()
+        if os.name == "nt":
+            Path(path).unlink()  # which Windows refuses while the file is open
+            return
+        with open(path, "r+b", opener=without_links) as file:  # noqa: PTH123
+            if take(file, without_locks=False):
+                Path(path).unlink()

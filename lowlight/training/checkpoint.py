@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,10 @@ import numpy as np
 
 from lowlight.errors import UserError
 from lowlight.io import atomic
+from lowlight.io.lock import holding
+
+LOCK = ".lock"
+"""In a run's folder, while a process trains there."""
 
 COLUMNS = (
     "epoch", "step", "minutes", "learning_rate",
@@ -80,16 +86,14 @@ def load(folder: Path) -> State | None:
     return State(**facts, arrays=arrays)
 
 
-def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> State:
-    """The state to go on from, or a new one.
-
-    An unfinished run with the same settings goes on by itself; one that had finished needs `resume`.
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Have a run's folder, which is made if need be, to oneself; a run that ends in whatever way leaves it free.
 
     Raises
     ------
     UserError
-        If the folder holds a run of other settings, or a finished one without `resume`, and not `overwrite`; or the
-        folder cannot be made.
+        If another process trains there, or the folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,6 +102,25 @@ def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> Stat
         raise UserError(
             f"The output folder cannot be written. Received: {folder} ({error.strerror}). Give --output another one."
         ) from error
+    with holding(folder / LOCK) as mine:
+        if not mine:
+            raise UserError(
+                f"Another process trains in that folder. Received: {folder}. Wait for its end, or give --output "
+                "another folder."
+            )
+        yield
+
+
+def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> State:
+    """The state to go on from, or a new one.
+
+    An unfinished run with the same settings goes on by itself; one that had finished needs `resume`.
+
+    Raises
+    ------
+    UserError
+        If the folder holds a run of other settings, or a finished one without `resume`, and not `overwrite`.
+    """
     state = None if overwrite else load(folder)
     if state is None:
         return State(made_by)

@@ -18,7 +18,7 @@ from lowlight.errors import UserError
 from lowlight.inference.enhancer import Enhancer
 from lowlight.networks import architectures
 from lowlight.settings import TrainingSettings
-from lowlight.system import machine
+from lowlight.system import heeded_signals, machine
 from lowlight.training import checkpoint
 from lowlight.training.losses import LOSSES
 from lowlight.training.objectives import GUESS, compiled, part_of, precision
@@ -68,6 +68,12 @@ def train(
     split, about = pairs or splits.load(settings)
     plan = dataclasses.replace(plan, crop=fitting_crop(split.train, plan.crop, architectures.STRIDE))
     made_by = _unchangeable(plan, settings, split)
+    with checkpoint.claimed(settings.run_folder):
+        _train(plan, settings, split, about, made_by, announce)
+    return settings.run_folder
+
+
+def _train(plan, settings, split, about, made_by, announce):
     folder = settings.run_folder
     state = checkpoint.open_run(folder, made_by, settings.resume, settings.overwrite)
     write_split(split, folder / "split.json")
@@ -81,7 +87,6 @@ def train(
     why = "the last" if plan.keep_last else "of the lowest validation loss"
     scored = f": validation PSNR {state.best_psnr:.2f} dB" if split.val else ""
     announce(f"kept the weights of epoch {state.best_epoch:.4g}, {why}{scored}; weights and card in {folder}")
-    return folder
 
 
 class Trainer:
@@ -123,7 +128,7 @@ class Trainer:
                     self._end_epoch({name: _last(history, name) for name in ("loss", "psnr", "mae", "mse")})
                 if watch.interrupted:
                     self.announce(f"stopped and saved after step {self.state.total_steps}; the same command goes on")
-                    raise KeyboardInterrupt
+                    raise KeyboardInterrupt(watch.interrupted)
 
     @property
     def done(self) -> float:
@@ -285,7 +290,8 @@ class Watch(keras.callbacks.Callback):
     def __init__(self, trainer: Trainer):
         super().__init__()
         self.trainer = trainer
-        self.interrupted = False
+        self.interrupted = 0
+        """The number of the signal that asked to stop, if one did."""
         self.looks = trainer.state.total_steps // LOOK_EVERY
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
 
@@ -384,14 +390,18 @@ def _variables(model):
 
 @contextlib.contextmanager
 def _stop_on_interrupt(watch):
-    """The first Ctrl-C asks `watch` to stop after the step; a second one interrupts at once."""
+    """The first Ctrl-C, or other signal to end, asks `watch` to stop after the step; a second one ends at once."""
 
     def stop(signum, frame):
-        watch.interrupted = True
-        signal.signal(signal.SIGINT, previous)
+        watch.interrupted = signum
+        restore()
 
-    previous = signal.signal(signal.SIGINT, stop)
+    def restore():
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+    previous = {signum: signal.signal(signum, stop) for signum in heeded_signals()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        restore()

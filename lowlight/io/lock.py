@@ -1,0 +1,85 @@
+"""Locks between processes, which end with the process that holds them, however it ends."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+try:
+    import fcntl
+except ModuleNotFoundError:
+    import msvcrt  # Windows
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[bool]:
+    """Hold the lock of this name while the context lasts, unless someone else does.
+
+    Parameters
+    ----------
+    path : Path
+        A name for the lock alone, in a folder that can be written; the file is there while the lock is held. A killed
+        process leaves the file behind, but not the lock.
+
+    Yields
+    ------
+    bool
+        Whether it is held now; False if another process, or another call in this one, holds it.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be made.
+    """
+    file = _taken(path)
+    try:
+        yield file is not None
+    finally:
+        if file is not None:
+            _release(file, path)
+
+
+def take(file: IO[Any], without_locks: bool) -> bool:
+    """Lock an open file until it is closed, without waiting.
+
+    Returns
+    -------
+    bool
+        Whether that worked: no one else had it locked; `without_locks` on file systems that have no locks.
+    """
+    try:
+        if os.name == "nt":
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return without_locks
+    return True
+
+
+def without_links(path: str, flags: int) -> int:
+    """For `open`: make files that everyone may read, as it does, but go through no link."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+def _taken(path) -> IO[bytes] | None:
+    while True:
+        file = open(path, "ab", opener=without_links)  # noqa: PTH123, SIM115
+        if not take(file, without_locks=True):
+            file.close()
+            return None
+        # Who had it before may have removed the file after it was opened here.
+        with contextlib.suppress(OSError):
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                return file
+        file.close()
+
+
+def _release(file, path):
+    with contextlib.suppress(OSError):  # Windows removes no open file; then it stays, and does no harm
+        path.unlink()
+    file.close()
