@@ -65,6 +65,16 @@ def news():
         yield found
 
 
+class Here:
+    """In place of a `lowlight.io.worker.Worker`, where starting a process is not the point."""
+
+    def call(self, function, *arguments, limits=None):
+        return function(*arguments)
+
+    def iterate(self, function, *arguments, limits=None):
+        return function(*arguments)
+
+
 @pytest.fixture
 def grey_pairs(tmp_path):
     """Three pairs whose highs are 51, 102 and 153 levels above their lows (0.2, 0.4 and 0.6)."""

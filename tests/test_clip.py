@@ -12,6 +12,7 @@ from lowlight.inference.video import Clip
 from lowlight.io.clip import read_frames, read_head
 from lowlight.io.photo import ImageError
 from lowlight.settings import EnhanceSettings
+from tests.conftest import Here
 from tests.test_zoo import save_model
 
 QUIET = {"x265-params": "log-level=none", "crf": "4"}
@@ -76,7 +77,7 @@ def first_of(path):
 
 def passed(source, target, run=lambda pixels, small: pixels):
     """A clip taken through all its steps; what the target says of itself."""
-    clip = Clip(source, target, "")
+    clip = Clip(source, target, "", Here())
     for _ in clip.look():
         pass
     for _ in clip.enhance(run):

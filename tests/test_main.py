@@ -13,7 +13,8 @@ from lowlight import system
 from lowlight.cli import info
 from lowlight.cli.batch import enhance_all
 from lowlight.data.synthetic import SAMPLES, shipped
-from lowlight.io.photo import read_photo, read_rgb
+from lowlight.io.photo import read_rgb
+from lowlight.io.worker import read_apart
 from lowlight.settings import EnhanceSettings
 from lowlight.zoo import registry
 from tests.conftest import ROOT
@@ -76,12 +77,12 @@ def test_a_photo_from_standard_input_goes_to_standard_output_in_its_format(model
 
 
 def test_a_photo_that_memory_does_not_hold_is_named_and_the_rest_goes_on(model, photos, tmp_path, monkeypatch, capsys):
-    def scarce(path, *limits, **options):
+    def scarce(worker, path, *limits):
         if path.name == "night 1.png":
             raise MemoryError("Unable to allocate 9 GiB")
-        return read_photo(path, *limits, **options)
+        return read_apart(worker, path, *limits)
 
-    monkeypatch.setattr("lowlight.cli.batch.read_photo", scarce)
+    monkeypatch.setattr("lowlight.cli.batch.read_apart", scarce)
     assert enhance_all(EnhanceSettings((photos,), tmp_path / "out", str(model))) == 1
     said = capsys.readouterr()
     assert "2 done, 0 skipped, 1 failed" in said.out

@@ -19,7 +19,7 @@ from lowlight.inference.temporal import Smoothing
 from lowlight.inference.video import Clip
 from lowlight.io.photo import ImageError
 from lowlight.settings import EnhanceSettings
-from tests.conftest import scene
+from tests.conftest import Here, scene
 from tests.test_enhancer import local_model
 from tests.test_zoo import save_model
 
@@ -72,7 +72,7 @@ def twice(pixels, small):
 
 def enhance(source, target, run=twice, recipe="", frames=None):
     """All of a clip, or only the first frames of it, as if interrupted."""
-    clip = Clip(source, target, recipe)
+    clip = Clip(source, target, recipe, Here())
     assert len(list(clip.look())) == clip.frames
     steps = clip.enhance(run)
     for _ in islice(steps, frames):
@@ -185,27 +185,27 @@ def test_a_clip_that_is_cut_short_is_refused_before_work_starts(tmp_path, ending
         path = tmp_path / f"cut{ending}"
         path.write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(ImageError, match=rf"cut{ending} (cannot be read: .*|is cut short: .*)\.$"):
-            Clip(path, tmp_path / "out.mp4", "")
+            Clip(path, tmp_path / "out.mp4", "", Here())
 
 
 def test_what_is_no_clip_or_cannot_become_one_is_told(clip, tmp_path):
     (tmp_path / "diary.mp4").write_text("Dear diary")
     with pytest.raises(ImageError, match=r"diary.mp4 cannot be read: Invalid data"):
-        Clip(tmp_path / "diary.mp4", tmp_path / "out.mp4", "")
+        Clip(tmp_path / "diary.mp4", tmp_path / "out.mp4", "", Here())
     with pytest.raises(ImageError, match=r"gone.mp4 cannot be read: No such file"):
-        Clip(tmp_path / "gone.mp4", tmp_path / "out.mp4", "")
+        Clip(tmp_path / "gone.mp4", tmp_path / "out.mp4", "", Here())
     with pytest.raises(ImageError, match=r"Received: out.jpg. Known: .m4v, .mkv"):
-        Clip(clip, tmp_path / "out.jpg", "")
+        Clip(clip, tmp_path / "out.jpg", "", Here())
     with av.open(str(tmp_path / "song.mp4"), "w") as file:
         file.mux(file.add_stream("aac", rate=SOUND).encode(None))
     with pytest.raises(ImageError, match=r"song.mp4"):
-        Clip(tmp_path / "song.mp4", tmp_path / "out.mp4", "")
+        Clip(tmp_path / "song.mp4", tmp_path / "out.mp4", "", Here())
 
 
 def test_without_pyav_the_error_says_how_to_install_it(clip, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImageError, match=r"needs av to be read. Install it: pip install av$"):
-        Clip(clip, tmp_path / "out.mp4", "")
+        Clip(clip, tmp_path / "out.mp4", "", Here())
 
 
 def smoothed(lights, times):

@@ -18,7 +18,8 @@ from lowlight.inference.engines import ENGINES, MANY_MEGAPIXELS, choose
 from lowlight.inference.session import Session
 from lowlight.inference.video import Clip, is_clip
 from lowlight.io import atomic
-from lowlight.io.photo import Photo, image_size, read_photo, write_photo
+from lowlight.io.photo import Photo, write_photo
+from lowlight.io.worker import Worker, count_pixels, read_apart
 from lowlight.settings import EnhanceSettings
 from lowlight.zoo import registry
 
@@ -58,7 +59,8 @@ def enhance_all(settings: EnhanceSettings) -> int:
         reporter.passed_over(passed_over(settings))
         due = _due(jobs, settings, reporter)
         if found and (due or settings.watch):
-            _run(due, _load(*found, due, settings, reporter), settings, reporter)
+            with Worker() as worker:  # which starts while the model loads
+                _run(due, _load(*found, due, worker, settings, reporter), worker, settings, reporter)
     return 1 if reporter.counts[FAILED] else 0
 
 
@@ -75,35 +77,35 @@ def _due(jobs, settings, reporter) -> list[Job]:
     return due
 
 
-def _load(card, weights, jobs, settings, reporter) -> Session:
+def _load(card, weights, jobs, worker, settings, reporter) -> Session:
     """The model, by the engine that is done first with so many photos."""
     exported = registry.onnx_of(card, weights) is not None
-    engine = choose(settings.engine, exported, settings.device, inf if settings.watch else _megapixels(jobs))
+    engine = choose(settings.engine, exported, settings.device, inf if settings.watch else _megapixels(jobs, worker))
     with reporter.loading(f"{card['name']} by {ENGINES[engine]}"):
         return Session(card, weights, settings.tile, settings.device, settings.best, engine)
 
 
-def _megapixels(jobs) -> float:
+def _megapixels(jobs, worker) -> float:
     """Of the photos, about, counted no further than matters."""
     total = 0.0
     for job in jobs:
-        total += MANY_MEGAPIXELS if is_clip(job.source) else _weigh(job) / BYTES_PER_PIXEL / 1e6
+        total += MANY_MEGAPIXELS if is_clip(job.source) else _weigh(job, worker) / BYTES_PER_PIXEL / 1e6
         if total > MANY_MEGAPIXELS:
             break
     return total
 
 
-def _run(jobs: Sequence[Job], session, settings, reporter):
+def _run(jobs: Sequence[Job], session, worker, settings, reporter):
     session.check(settings.controls)
     reporter.expect(None if settings.watch else len(jobs))
     if settings.piped:
-        enhance_stream(jobs[0], session, settings, reporter)
+        enhance_stream(jobs[0], session, settings, reporter, worker)
         return
     budget = MemoryBudget(min(MOST_MEMORY, psutil.virtual_memory().available // 4), MOST_PHOTOS)
     overlap(
         watch(settings, budget.closed) if settings.watch else jobs,
-        weigh=_weigh,
-        read=partial(_read, session=session, settings=settings),
+        weigh=partial(_weigh, worker=worker),
+        read=partial(_read, session=session, worker=worker, settings=settings),
         run=partial(_enhance, session=session, settings=settings, bar=reporter.bar),
         write=partial(_write, settings=settings),
         report=reporter.finished,
@@ -111,24 +113,24 @@ def _run(jobs: Sequence[Job], session, settings, reporter):
     )
 
 
-def _weigh(job) -> int:
+def _weigh(job, worker) -> int:
     try:
-        height, width = image_size(job.source)
+        return count_pixels(worker, job.source) * BYTES_PER_PIXEL
     except Exception:  # whatever it is, reading it will tell, or allow: then alone
         return MOST_MEMORY
-    return height * width * BYTES_PER_PIXEL
 
 
-def _read(task, session, settings):
+def _read(task, session, worker, settings):
     if task.job.problem:
         raise UserError(task.job.problem)
     source = task.job.source
     if is_clip(source):
         recipe = f"{session.card['weights']['sha256']} {settings.controls} {settings.compare} {settings.best}"
-        task.photo = Clip(source, task.job.target, recipe)
+        task.photo = Clip(source, task.job.target, recipe, worker)
         task.facts["frames"] = task.photo.frames
     else:
-        task.photo = read_photo(source, settings.max_megapixels, levels=True, frame=task.job.frame)
+        pixels = task.weight // BYTES_PER_PIXEL
+        task.photo = read_apart(worker, source, settings.max_megapixels, task.job.frame, pixels)
         height, width = task.photo.pixels.shape[:2]
         task.facts |= {"width": width, "height": height}
     task.facts["in_bytes"] = source.stat().st_size

@@ -7,11 +7,12 @@ from lowlight.cli.jobs import Job
 from lowlight.cli.pipeline import Task, attempt
 from lowlight.cli.progress import Reporter
 from lowlight.inference.session import Session
-from lowlight.io.photo import encode, read_photo
+from lowlight.io.photo import encode
+from lowlight.io.worker import Worker, read_apart
 from lowlight.settings import EnhanceSettings
 
 
-def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, reporter: Reporter) -> None:
+def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, reporter: Reporter, worker: Worker) -> None:
     """Enhance the photo that standard input holds, in the format that it has, or --format.
 
     In this thread alone, so that Ctrl-C ends a wait for input.
@@ -19,7 +20,7 @@ def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, report
     data = sys.stdin.buffer.read()
 
     def read(task):
-        task.photo = read_photo(io.BytesIO(data), settings.max_megapixels, levels=True, frame=settings.frame)
+        task.photo = read_apart(worker, io.BytesIO(data), settings.max_megapixels, settings.frame)
         task.facts |= {"in_bytes": len(data)} | ({"notes": list(task.photo.notes)} if task.photo.notes else {})
 
     def run(task):

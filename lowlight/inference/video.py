@@ -15,6 +15,7 @@ from lowlight.io import atomic
 from lowlight.io.atomic import hidden_name, replacing
 from lowlight.io.clip import Encoder, Frame, read_frames, read_head, reading, writing
 from lowlight.io.photo import ImageError
+from lowlight.io.worker import Worker, limits_for_clip
 
 WRITTEN = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """The containers that results are written in, by the end of the name."""
@@ -48,6 +49,8 @@ class Clip:
     source, target : Path
     recipe : str
         All that the result depends on beside the clip; what a run with another one has left is thrown away.
+    worker : Worker
+        Where the clip is read.
 
     Raises
     ------
@@ -56,12 +59,12 @@ class Clip:
         installed.
     """
 
-    def __init__(self, source: Path, target: Path, recipe: str):
-        self.source, self.target = source, target
+    def __init__(self, source: Path, target: Path, recipe: str, worker: Worker):
+        self.source, self.target, self.worker = source, target, worker
         if target.suffix.lower() not in WRITTEN:
             known = ", ".join(sorted(WRITTEN))
             raise ImageError(f"Clips cannot be written so. Received: {target.name}. Known: {known}.")
-        self.head = read_head(source)
+        self.head = worker.call(read_head, source, limits=limits_for_clip(source))
         self.frames, self.notes = self.head.frames, self.head.notes
         self.folder = target.with_name(f"{hidden_name(target)}.part")
         status = source.stat()
@@ -77,7 +80,7 @@ class Clip:
             If a frame cannot be read.
         """
         self.smoothing = Smoothing()
-        for frame in read_frames(self.source):
+        for frame in self._read():
             self.smoothing.add(frame.pixels, self._time(frame))
             yield frame
 
@@ -97,7 +100,7 @@ class Clip:
         """
         with writing(self.target):
             self._make_folder()
-        for number, frames in groupby(zip(count(), read_frames(self.source)), lambda item: item[0] // SEGMENT):
+        for number, frames in groupby(zip(count(), self._read()), lambda item: item[0] // SEGMENT):
             path = self.folder / f"{number:06}.nut"
             with nullcontext() if path.exists() else Encoder(path, self.head, self.target) as segment:
                 for _, frame in frames:
@@ -137,6 +140,9 @@ class Clip:
             for packet in heapq.merge(self._video(video), sound, key=lambda packet: packet.dts * packet.time_base):
                 joined.mux(packet)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _read(self) -> Iterator[Frame]:
+        return self.worker.iterate(read_frames, self.source, limits=limits_for_clip(self.source))
 
     def _time(self, frame) -> float:
         return float(frame.pts * self.head.base)
