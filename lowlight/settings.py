@@ -36,12 +36,12 @@ class TrainingSettings:
     """Folder of the dark photos, if the two sides are not in one folder."""
     high: Path | None = None
     """Folder of the well-lit photos."""
-    clean: Path | None = None
+    clean: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
     """Folder of clean photos to darken: with --data synthetic (else those that scikit-image ships), and for models that
-    learn from photos darkened on the fly; a fifth of them is held out there."""
-    also: Path | None = None
+    learn from photos darkened on the fly; a fifth of them is held out there. May be given several times."""
+    also: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
     """Folder with a pairs.csv (columns low and high) of more pairs, for models that learn from several sets; a sixth of
-    its targets is held out."""
+    its targets is held out. May be given several times."""
     skip_bad_pairs: bool = False
     """Leave broken pairs out instead of refusing to train."""
     epochs: int | None = None
@@ -61,8 +61,9 @@ class TrainingSettings:
     start: str | None = None
     """Start from the weights of a trained model of the same graph, named as for main.py --model: to go on with other
     pairs, such as your own."""
-    part: Literal["guess"] | None = None
-    """With --start, train a part of the model alone: guess, the exposure that models 11 and up predict for a photo."""
+    part: Literal["guess", "restoration"] | None = None
+    """With --start, train a part of the model alone: guess, the exposure that models 11 and up predict for a photo, or
+    restoration, all the rest of it."""
     all_pairs: bool = False
     """With --start, go on with the validation pairs, too, once all is chosen: nothing is validated, the last weights
     are kept, and the scores on validation stay those that were measured of the start."""

@@ -42,8 +42,6 @@ DEGRADATIONS = {
 HASH = 12
 """How many digits of a hash tell weights apart."""
 
-HELD_OUT_PAIRS = "held-out pairs"
-
 
 def clahe(photo: np.ndarray) -> np.ndarray:
     """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994) of V in HSV, by scikit-image."""
@@ -62,8 +60,8 @@ def non_local_means(sigma: float) -> Method:
 def measure(
     models: Mapping[str, str],
     load: Callable[[str], Method],
-    also: Path | None,
-    clean: Path | None,
+    also: Sequence[Path] = (),
+    clean: Sequence[Path] = (),
     known: Sequence[dict] = (),
 ) -> list[dict]:
     """Score models and baselines on every held-out set.
@@ -74,8 +72,8 @@ def measure(
         SHA-256 of the models' weights, by name.
     load : callable
         Gives the enhancer of a model by its name.
-    also, clean : Path or None
-        Folders of more pairs and of clean photos, as for training; sets of a folder that is not given are left out.
+    also, clean : sequences of Path
+        Folders of more pairs, each a set of its own, and of clean photos, as for training.
     known : sequence of dict
         Rows of an earlier call. Those of the same weights are taken over, if a set's untouched photos score as then.
 
@@ -153,10 +151,10 @@ def degrade_all(photos: Sequence[Path], degradation: Camera, folder: Path) -> li
 
 def _sets(folder, also, clean) -> dict[str, list[Pair]]:
     sets = {}
-    if also:
-        sets[HELD_OUT_PAIRS] = listed_pairs(also)[1]
+    for more in also:
+        sets[f"{more.name}, held out"] = listed_pairs(more)[1]
     if clean:
-        photos = clean_photos(clean)[1]
+        photos = [photo for more in clean for photo in clean_photos(more)[1]]
         for index, (name, degradation) in enumerate(DEGRADATIONS.items()):
             sets[name] = degrade_all(photos, degradation, folder / str(index))
     return sets

@@ -225,7 +225,7 @@ def _refuse_what_would_be_ignored(settings):
 def _perform_all(settings):
     registry.default()  # refuses an empty models/ at once
     models = [entry["name"] for entry in registry.available()]
-    split = splits.load(dataclasses.replace(settings, also=None, clean=None))[0]
+    split = splits.load(dataclasses.replace(settings, also=(), clean=()))[0]
     summaries = measure(models, split, settings.statistics)
     if settings.also or settings.clean:
         _measure_held_out(settings, models)

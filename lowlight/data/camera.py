@@ -18,8 +18,7 @@ from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 from lowlight.data.synthetic import add_noise, through_jpeg
 from lowlight.imaging.exposure import WHOLE, smoothstep
 from lowlight.imaging.pixels import mean_of_colours
-from lowlight.imaging.srgb import to_linear as linear
-from lowlight.imaging.srgb import to_srgb as encode
+from lowlight.imaging.srgb import to_linear, to_srgb
 
 SMALL = 128
 """Side in pixels of what stands for the whole photo: pixels of it, not means, as noise lifts what it is clipped at."""
@@ -33,6 +32,26 @@ BACKLIGHT = 0.4
 _FILL = np.array([[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]])
 _FILL_GREEN = np.array([[0, 0.25, 0], [0.25, 1, 0.25], [0, 0.25, 0]])
 """Bilinear demosaicking: what a sample gives to its neighbours of another colour."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Residue:
+    """Noise as a camera's own processing leaves it: demosaicked, half denoised, sharpened, and so coarse and
+    coloured."""
+
+    luma: float
+    """Standard deviation of what all colours share, in levels of 255."""
+    luma_blur: float
+    """Sigma of its grains, in pixels."""
+    chroma: float
+    """Standard deviation of what each colour has of its own."""
+    chroma_blur: float
+    slope: float
+    """By how much it is stronger in white than in middle grey, as a share; black has as much less."""
+    sharpening: float = 0.0
+    """How much of its own finest detail is added once more."""
+    early: bool = False
+    """It was there before the light fell, which then dims it, too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,35 +83,35 @@ class Camera:
     """Standard deviation of white Gaussian noise on the finished file, of 255."""
     black: float = 0.0
     """Added to all, as by haze or a wrong black level, of 1 in the file."""
+    residue: Residue | None = None
+    """Noise that the camera's processing has left on the file."""
     quality: int | None = None
     """Of JPEG; None leaves it out."""
+    subsampled: bool = True
+    """Whether JPEG keeps colour at half the resolution."""
 
 
 def draw(rng: np.random.Generator) -> Camera:
-    """A camera and a light: 18 % as it is, 32 % noisy, half dark; of the dark ones two in five only where it is dim.
+    """A camera and a light: 10 % as it is, 55 % noisy, 35 % dark; of the dark ones two in five only where it is dim.
 
     Of those that are not dark, up to one scene in three is so around what is lit, and should stay so. Noise of each
     kind comes with every light, or it would tell how dark a photo is.
     """
     kind = rng.random()
     low_key = (rng.uniform(0.7, 0.85), rng.uniform(1.5, 6)) if rng.random() < 0.35 else None
-    if kind < 0.18:
+    if kind < 0.1:
         return Camera(low_key=low_key)
-    quality = int(rng.integers(60, 99)) if rng.random() < 0.5 else None
-    if kind < 0.5:
-        white = {"sigma": rng.uniform(1, 50)}
-        stops = rng.uniform(0, 1)
-        return Camera(stops=stops, low_key=low_key, quality=quality, **(white if rng.random() < 0.5 else _noise(rng)))
+    if kind < 0.65:
+        stops = rng.uniform(0, 1) if rng.random() < 0.5 else 0.0
+        return Camera(stops=stops, low_key=low_key, **_noise(rng, (0.45, 0.35, 0.2), 55))
     where = rng.random()
-    white = {"sigma": np.exp(rng.uniform(np.log(0.5), np.log(15)))}
     return Camera(
         stops=rng.uniform(0.5, 5.5) if where > 0.4 else rng.uniform(1, 4.5),
         dim_only=rng.uniform(0.35, 0.92) if where < 0.4 else None,
         night=rng.uniform(0.4, 0.7) if where > 0.9 else None,
         balance=(np.exp(rng.uniform(-0.2, 0.2)), 1.0, np.exp(rng.uniform(-0.2, 0.2))),
         black=rng.uniform(0, 0.02) if rng.random() < 0.2 else 0.0,
-        quality=quality,
-        **(white if rng.random() < 0.25 else _noise(rng)),
+        **_noise(rng, (0.2, 0.35, 0.45), 15),
     )
 
 
@@ -117,11 +136,11 @@ def take(
     low, high, low of the whole, high of the whole : uint8 arrays, shaped as `clean` and `small`
         Low of the whole is the mean of several exposures, if there is noise.
     """
-    dark, light, dark_whole, whole = _lights(clean, small, box, camera)
+    dark, light, dark_whole, whole = _lights(clean, small, box, camera, rng)
     low = _file(dark, camera, rng)
-    exposures = EXPOSURES if camera.shot or camera.sigma else 1
-    taken = [_file(dark_whole, camera, rng) for _ in range(exposures)]
-    return low, encode(light), np.rint(np.mean(taken, axis=0)).astype(np.uint8), encode(whole)
+    exposures = EXPOSURES if camera.shot or camera.sigma or camera.residue else 1
+    taken = [_file(dark_whole, camera, rng, sparse=True) for _ in range(exposures)]
+    return low, to_srgb(light), np.rint(np.mean(taken, axis=0)).astype(np.uint8), to_srgb(whole)
 
 
 def take_whole(clean: np.ndarray, camera: Camera, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -138,8 +157,8 @@ def take_whole(clean: np.ndarray, camera: Camera, rng: np.random.Generator) -> t
     -------
     low, high : (H, W, 3) uint8 arrays
     """
-    dark, light, _, _ = _lights(clean, pixels_of(clean, WHOLE), WHOLE, camera)
-    return _file(dark, camera, rng), encode(light)
+    dark, light, _, _ = _lights(clean, pixels_of(clean, WHOLE), WHOLE, camera, rng)
+    return _file(dark, camera, rng), to_srgb(light)
 
 
 def pixels_of(photo: np.ndarray, frame: Sequence[float]) -> np.ndarray:
@@ -161,9 +180,9 @@ def pixels_of(photo: np.ndarray, frame: Sequence[float]) -> np.ndarray:
     return photo[np.ix_(rows, columns)]
 
 
-def _lights(clean, small, box, camera):
+def _lights(clean, small, box, camera, rng):
     """The light that falls on the sensor, and that of the truth: of a part, and of the whole."""
-    truth = [linear(small), linear(clean)]
+    truth = [to_linear(small), to_linear(clean)]
     if camera.night is not None:
         skies = _bright_shares(truth, box, camera.night)
         truth = [light * (1 - sky) for light, sky in zip(truth, skies, strict=True)]
@@ -173,13 +192,57 @@ def _lights(clean, small, box, camera):
         if np.average(mean_of_colours(truth[0]), weights=lit[0][..., 0]) < BACKLIGHT:
             truth = [light * 2.0 ** (-stops * (1 - subject)) for light, subject in zip(truth, lit, strict=True)]
     lit = [0.0, 0.0] if camera.dim_only is None else _bright_shares(truth, box, camera.dim_only)
-    dark = [light * 2.0 ** (-camera.stops * (1 - kept)) for light, kept in zip(truth, lit, strict=True)]
+    seen = truth
+    if camera.residue and camera.residue.early:
+        seen = [
+            _with_early(light, camera.residue, rng, sparse) for light, sparse in zip(truth, (True, False), strict=True)
+        ]
+    dark = [light * 2.0 ** (-camera.stops * (1 - kept)) for light, kept in zip(seen, lit, strict=True)]
     return dark[1], truth[1], dark[0], truth[0]
 
 
-def _noise(rng) -> dict:
+def _with_early(light, residue, rng, sparse) -> np.ndarray:
+    """Linear light of a scene as a noisy photo shows it."""
+    photo = to_srgb(light, rounded=False)
+    return to_linear(np.rint(np.clip(photo + _residue_on(photo, residue, rng, sparse), 0, 1) * 255).astype(np.uint8))
+
+
+def _noise(rng, shares, most_white) -> dict:
+    """Noise of a kind, drawn by the shares of white noise, residue and a sensor's noise, and what JPEG makes of it."""
+    kind = np.searchsorted(np.cumsum(shares), rng.random(), side="right")
+    if kind == 0:
+        sigma = (
+            rng.uniform(0, most_white) if rng.random() < 0.7 else np.exp(rng.uniform(np.log(0.5), np.log(most_white)))
+        )
+        return {"sigma": sigma} | _jpeg(rng, 0.3)
+    if kind == 1:
+        return {"residue": _residue(rng)} | _jpeg(rng, 0.7)
+    return _sensor_noise(rng) | _jpeg(rng, 0.5)
+
+
+def _residue(rng) -> Residue:
+    return Residue(
+        luma=np.exp(rng.uniform(np.log(1.5), np.log(18))),
+        luma_blur=rng.uniform(0, 1.2),
+        chroma=np.exp(rng.uniform(0, np.log(14))),
+        chroma_blur=rng.uniform(0.4, 2.6) if rng.random() < 0.8 else rng.uniform(2.6, 6),
+        slope=rng.uniform(-0.8, 0.8),
+        sharpening=rng.uniform(0, 1.5) if rng.random() < 0.3 else 0.0,
+        early=rng.random() < 0.3,
+    )
+
+
+def _jpeg(rng, share) -> dict:
+    """A JPEG file in that share of the photos: one in five of low quality."""
+    if rng.random() > share:
+        return {}
+    quality = rng.integers(20, 60) if rng.random() < 0.2 else rng.integers(60, 99)
+    return {"quality": int(quality), "subsampled": bool(rng.random() < 0.6)}
+
+
+def _sensor_noise(rng) -> dict:
     """Of a good camera or a bad one, cleaned by it or not; levels as in Brooks et al. 2019, and fainter."""
-    shot = np.exp(rng.uniform(np.log(3e-5), np.log(6e-3)))
+    shot = np.exp(rng.uniform(np.log(3e-5), np.log(1e-2)))
     read = np.exp((2.18 * np.log(shot) + 1.20 + rng.normal(0, 0.26)) / 2)
     sensor = rng.uniform(1.2, 2.4), 1.0, rng.uniform(1.2, 2.4)
     mosaic = rng.random() < 0.7
@@ -217,15 +280,38 @@ def _part(small, box, shape):
     return axes[0] @ small @ axes[1].T
 
 
-def _file(light, camera, rng) -> np.ndarray:
+def _file(light, camera, rng, sparse=False) -> np.ndarray:
+    """The file, uint8, of the light on the sensor; pixels of a `sparse` picture are too far apart to share grains."""
     light = light * np.asarray(camera.balance)
     if camera.shot:
         light = light + (_mosaic_noise if camera.mosaic else _pixel_noise)(light, camera, rng)
-    photo = encode(light, rounded=False) * (1 - camera.black) + camera.black
+    photo = to_srgb(light, rounded=False) * (1 - camera.black) + camera.black
     if camera.sigma:
         photo = photo + rng.normal(0, camera.sigma / 255, photo.shape)
+    if camera.residue and not camera.residue.early:
+        photo = photo + _residue_on(photo, camera.residue, rng, sparse)
     photo = np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8)
-    return through_jpeg(photo, camera.quality) if camera.quality else photo
+    return through_jpeg(photo, camera.quality, camera.subsampled) if camera.quality else photo
+
+
+def _residue_on(photo, residue, rng, sparse) -> np.ndarray:
+    """Noise to add to a photo (H, W, 3) in [0, 1]."""
+    luma = residue.luma * _field(photo.shape[:2], 0 if sparse else residue.luma_blur, rng)
+    chroma = [residue.chroma * _field(photo.shape[:2], 0 if sparse else residue.chroma_blur, rng) for _ in range(3)]
+    noise = luma[..., None] + np.stack(chroma, axis=-1)
+    if residue.sharpening and not sparse:
+        noise = noise + residue.sharpening * (noise - gaussian_filter(noise, (1, 1, 0)))
+    strength = 1 + residue.slope * (2 * mean_of_colours(photo) - 1)
+    return noise * strength[..., None] / 255
+
+
+def _field(shape, blur, rng) -> np.ndarray:
+    """Gaussian noise of unit deviation, of grains of that sigma."""
+    field = rng.standard_normal(shape, np.float32)
+    if blur < 0.3:
+        return field
+    field = gaussian_filter(field, blur, mode="wrap", truncate=3)
+    return field / max(float(field.std()), 1e-6)
 
 
 def _pixel_noise(light, camera, rng) -> np.ndarray:

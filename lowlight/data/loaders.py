@@ -127,9 +127,12 @@ class GlobalCrops(Batches):
 
     def example(self, index):
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        turn = rng.integers(8)
-        seen, guess = (turned(side, turn) for side in self.views.draw(rng, (self.epoch + 1) * self.count))
-        inputs, truths = {"overview": seen}, {"guess": guess, "right": guess}
+        inputs: dict = {}
+        truths: dict = {}
+        if "overview" in self.inputs:
+            turn = rng.integers(8)
+            seen, guess = (turned(side, turn) for side in self.views.draw(rng, (self.epoch + 1) * self.count))
+            inputs, truths = {"overview": seen}, {"guess": guess, "right": guess}
         return (inputs, truths) if "photo" not in self.inputs else self._with_crop(inputs, truths, rng)
 
     def _with_crop(self, inputs, truths, rng):

@@ -9,6 +9,8 @@ from lowlight.zoo.recipes import RECIPES, Recipe
 
 LICENCES = {
     "sice": "SICE part 1 (Cai et al., TIP 2018): for academic research only",
+    "brackets": "exposure sequences of the HDR Photographic Survey (Fairchild 2007) and others, as collected for Liu "
+    "(2022, arXiv 2210.09604); no licence stated: research use",
     "bsds": "BSDS500 (Arbelaez et al., PAMI 2011): for non-commercial research",
     "LOL": "LOL v1 (Wei et al., BMVC 2018): its authors state no licence; research data, none of it is shipped",
     "synthetic": "made by lowlight.data.synthetic from photos that scikit-image ships (public domain or CC0)",
@@ -34,7 +36,7 @@ def load(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
         If no data are named, or `PairError` from `lowlight.data.pairs.load_split`.
     """
     if settings.data == "synthetic":
-        folder = synthetic.write_pairs(settings.run_folder.parent / "synthetic", settings.clean)
+        folder = synthetic.write_pairs(settings.run_folder.parent / "synthetic", next(iter(settings.clean), None))
         kind = "own" if settings.clean else "synthetic"
         return load_split(folder), {"name": "synthetic", "licence": LICENCES[kind]}
     given = [f"--{name}" for name in ("also", "clean") if getattr(settings, name)]
@@ -73,16 +75,18 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
     """
     shares = list(zip(plan.mixture, plan.views, strict=True))
     found: list = [(shares[0], PairSource(split.train))]
-    about, clean = {}, [[pair.high for pair in split.train]]
-    if settings.also:
-        more, held = listed_pairs(settings.also)
-        found.append((shares[1], PairSource(more, SCATTER)))
+    about: dict = {}
+    clean = [[pair.high for pair in split.train]]
+    for folder in settings.also:
+        more, held = listed_pairs(folder)
+        share = [part / len(settings.also) for part in shares[1]]
+        found.append((share, PairSource(more, SCATTER)))
         clean.append(sorted({pair.high for pair in more}))
-        about["also"] = _described(settings.also, len(more), len(held))
-    if settings.clean:
-        photos, held_photos = clean_photos(settings.clean)
+        about.setdefault("also", []).append(_described(folder, len(more), len(held)))
+    for folder in settings.clean:
+        photos, held_photos = clean_photos(folder)
         clean.append(photos)
-        about["clean"] = _described(settings.clean, len(photos), len(held_photos))
+        about.setdefault("clean", []).append(_described(folder, len(photos), len(held_photos)))
     if any(shares[2]):
         found.append((shares[2], CleanSource(clean)))
     crops, views = ([(share[i], source) for share, source in found] for i in range(2))
@@ -90,5 +94,7 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
 
 
 def _described(folder, used, held) -> dict:
-    licence = next((LICENCES[key] for key in ("sice", "bsds") if key in folder.name.lower()), LICENCES["own"])
+    licence = next(
+        (LICENCES[key] for key in ("sice", "brackets", "bsds") if key in folder.name.lower()), LICENCES["own"]
+    )
     return {"name": folder.name, "licence": licence, "train": used, "held_out": held}

@@ -126,10 +126,10 @@ def add_noise(light: np.ndarray, rng: np.random.Generator, shot: float, read: fl
     return shot * rng.poisson(light / shot) + rng.normal(0, read, light.shape)
 
 
-def through_jpeg(photo: np.ndarray, quality: int) -> np.ndarray:
-    """What a JPEG file of that quality (1 to 100) makes of a photo, (H, W, 3) uint8."""
+def through_jpeg(photo: np.ndarray, quality: int, subsampled: bool = True) -> np.ndarray:
+    """What a JPEG file of that quality (1 to 100) makes of a uint8 photo; `subsampled` halves its colour alone."""
     file = io.BytesIO()
-    Image.fromarray(photo).save(file, "JPEG", quality=quality)
+    Image.fromarray(photo).save(file, "JPEG", quality=quality, subsampling=2 if subsampled else 0)
     return np.asarray(Image.open(file))
 
 

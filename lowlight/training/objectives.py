@@ -8,6 +8,9 @@ from lowlight.zoo.recipes import Recipe
 GUESS = "guess"
 """The part of a global-local model that guesses how bright a photo should be; it can be trained for itself."""
 
+RESTORATION = "restoration"
+"""All the rest of it: the base and its cleaning, told how bright to be."""
+
 GUESS_DECAY = 0.1
 """Weight decay of the guess: it soon knows its photos by heart."""
 
@@ -26,11 +29,13 @@ def precision(mixed: bool) -> str:
 
 
 def part_of(model: keras.Model, part: str | None) -> keras.Model:
-    """What is trained of a model, as a model of the same layers: `GUESS`, from the overview alone, or all of it."""
-    if part != GUESS:
+    """What is trained of a model, as a model of the same layers: `GUESS`, from the overview alone, `RESTORATION`, which
+    does without it, or all of it."""
+    if part is None:
         return model
-    outputs = {name: model.output[name] for name in ("guess", "right")}
-    return keras.Model({"overview": model.input["overview"]}, outputs)
+    inputs = {name: tensor for name, tensor in model.input.items() if (name == "overview") == (part == GUESS)}
+    names = ("guess", "right") if part == GUESS else ("output", "base")
+    return keras.Model(inputs, {name: model.output[name] for name in names})
 
 
 def compiled(plan: Recipe, model: keras.Model, part: str | None) -> keras.Model:
@@ -38,13 +43,14 @@ def compiled(plan: Recipe, model: keras.Model, part: str | None) -> keras.Model:
     decay = GUESS_DECAY if part == GUESS else plan.weight_decay or None
     optimizer = keras.optimizers.Adam(plan.learning_rate, weight_decay=decay, clipnorm=plan.clip)
     scores, loss = [psnr, mae, mse], LOSSES[plan.loss]
+    losses = {"output": loss, "base": brightness, "guess": of_levels, "right": of_levels}
     asked = {"loss": loss, "metrics": scores}
     if part == GUESS:
         asked = {"loss": {"guess": of_levels, "right": of_levels}, "loss_weights": {"guess": 0.5, "right": 0.5}}
     elif isinstance(model.output, dict):
         asked = {
-            "loss": {"output": loss, "base": brightness, "guess": of_levels, "right": of_levels},
-            "loss_weights": OUTPUT_WEIGHTS,
+            "loss": {name: function for name, function in losses.items() if name in model.output},
+            "loss_weights": {name: weight for name, weight in OUTPUT_WEIGHTS.items() if name in model.output},
             "metrics": {"output": scores},
         }
     # XLA was measured slower with TensorFlow on a CPU.

@@ -375,9 +375,9 @@ def _adapt(plan, settings):
 
 def _unchangeable(plan, settings, split):
     facts = dataclasses.asdict(plan) | {
-        name: str(value) if isinstance(value := getattr(settings, name), Path) else value
-        for name in ("seed", "mixed_precision", "start", "part", "all_pairs", "also", "clean")
+        name: getattr(settings, name) for name in ("seed", "mixed_precision", "start", "part", "all_pairs")
     }
+    facts |= {name: [str(folder) for folder in getattr(settings, name)] for name in ("also", "clean")}
     facts |= {"train pairs": [p.name for p in split.train], "val pairs": [p.name for p in split.val]}
     facts |= {"mixture": list(plan.mixture), "views": list(plan.views)}  # as JSON gives it back
     return {key: value for key, value in facts.items() if key not in ("epochs", "idea", "why")}

@@ -187,7 +187,9 @@ _MODEL_12 = dataclasses.replace(
     number=12,
     idea="Model 11 for real photos: several cameras, and clean photos taken anew in every kind of bad light.",
     why="What is well lit stays, what is against the light is lifted, and noise of every kind has been seen.",
-    mixture=(0.4, 0.2, 0.4),
+    settings={"shoulder": True},
+    parameters=1_282_705,
+    mixture=(0.26, 0.2, 0.54),
     views=(0.1, 0.4, 0.5),
     keep_last=True,
 )
