@@ -37,15 +37,10 @@ def identity(name):
 
 
 def test_every_set_is_scored_with_baselines_and_models(clean, also):
-<<<<<<< HEAD:tests/test_held_out.py
-    rows = held_out.measure({"model_00": "ab"}, identity, also, clean)
-    assert {row["set"]: row["photos"] for row in rows} == {"held-out pairs": 1} | dict.fromkeys(
+    rows = held_out.measure({"model_00": "ab"}, identity, [also], [clean])
+    assert {row["set"]: row["photos"] for row in rows} == {"pairs, held out": 1} | dict.fromkeys(
         held_out.DEGRADATIONS, 2
     )
-=======
-    rows = held_out.measure({"model_00": "ab"}, identity, [also], [clean], announce=lambda line: None)
-    assert {row["set"]: row["photos"] for row in rows} == {"pairs, held out": 1} | dict.fromkeys(held_out.SHOTS, 2)
->>>>>>> f573802 (Restoration: noise as cameras' processing leaves it, before and after the light falls; curves with a shoulder; several --also and --clean; --part restoration):tests/test_cross.py
     by_name = {(row["set"], row["method"]): row for row in rows}
     assert by_name["well lit", "model_00"]["psnr"] == 100
     assert by_name["noise, sigma 25", "model_00"]["psnr"] == pytest.approx(20.5, abs=1.5)
@@ -55,27 +50,13 @@ def test_every_set_is_scored_with_baselines_and_models(clean, also):
 
 
 def test_a_folder_that_is_not_given_has_no_sets(also):
-<<<<<<< HEAD:tests/test_held_out.py
-    assert {row["set"] for row in held_out.measure({}, identity, also, None)} == {"held-out pairs"}
+    assert {row["set"] for row in held_out.measure({}, identity, [also], [])} == {"pairs, held out"}
 
 
 def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also, clean, tmp_path):
-    first = held_out.measure({"model_00": "ab", "model_01": "cd"}, identity, also, clean)
+    first = held_out.measure({"model_00": "ab", "model_01": "cd"}, identity, [also], [clean])
     report.write_held_out(tmp_path, first)
     assert report.read_held_out(tmp_path) == first
-=======
-    assert {row["set"] for row in held_out.measure({}, identity, [also], [], announce=lambda line: None)} == {
-        "pairs, held out"
-    }
-
-
-def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also, clean, tmp_path):
-    first = held_out.measure(
-        {"model_00": "ab", "model_01": "cd"}, identity, [also], [clean], announce=lambda line: None
-    )
-    report.write_cross(tmp_path, first)
-    assert report.read_cross(tmp_path) == first
->>>>>>> f573802 (Restoration: noise as cameras' processing leaves it, before and after the light falls; curves with a shoulder; several --also and --clean; --part restoration):tests/test_cross.py
     loaded = []
 
     def load(name):
@@ -83,20 +64,12 @@ def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also
         return lambda photo: photo * 0.5
 
     models = {"model_00": "ab", "model_01": "new"}
-<<<<<<< HEAD:tests/test_held_out.py
-    again = held_out.measure(models, load, also, clean, report.read_held_out(tmp_path))
-=======
-    again = held_out.measure(models, load, [also], [clean], report.read_cross(tmp_path), announce=lambda line: None)
->>>>>>> f573802 (Restoration: noise as cameras' processing leaves it, before and after the light falls; curves with a shoulder; several --also and --clean; --part restoration):tests/test_cross.py
+    again = held_out.measure(models, load, [also], [clean], report.read_held_out(tmp_path))
     assert set(loaded) == {"model_01"}
     kept = [row for row in again if row["method"] != "model_01"]
     assert kept == [row for row in first if row["method"] != "model_01"]
     (clean / "0.png").unlink()
-<<<<<<< HEAD:tests/test_held_out.py
-    held_out.measure(models, load, None, clean, first)
-=======
-    held_out.measure(models, load, [], [clean], first, announce=lambda line: None)
->>>>>>> f573802 (Restoration: noise as cameras' processing leaves it, before and after the light falls; curves with a shoulder; several --also and --clean; --part restoration):tests/test_cross.py
+    held_out.measure(models, load, [], [clean], first)
     assert set(loaded) == {"model_00", "model_01"}
 
 
