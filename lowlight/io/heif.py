@@ -10,7 +10,7 @@ from lowlight.imaging.pixels import Levels, scaled
 from lowlight.io import bmff, exif
 from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
-from lowlight.io.limits import MOST_UNPACKED, refuse_if_too_small
+from lowlight.io.limits import PREDICTED, refuse_if_too_small
 from lowlight.io.pillow import decode
 from lowlight.io.xmp import left_out
 
@@ -53,7 +53,7 @@ def open_heif(file: BinaryIO, head: bytes, frame: int) -> Contents:
     packed = file.seek(0, os.SEEK_END)
     if still.size:
         height, width = still.size
-        refuse_if_too_small(width, height, height * width * 3, packed * MOST_UNPACKED, packed)
+        refuse_if_too_small(width, height, height * width * 3, packed * PREDICTED, packed)
     if not avif:
         register_heic()
     file.seek(0)

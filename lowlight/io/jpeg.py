@@ -13,7 +13,7 @@ from lowlight.io import exif
 from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
 from lowlight.io.exif import jpeg_encoding
-from lowlight.io.limits import refuse_if_too_small
+from lowlight.io.limits import JPEG, refuse_if_too_small
 from lowlight.io.pillow import decode
 from lowlight.io.xmp import left_out
 
@@ -34,10 +34,6 @@ XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
 
 IPTC_RESOURCE = 0x0404
-
-MOST_UNPACKED = 1600
-"""Bytes of a picture per byte of JPEG: a block of 64 levels takes at least a bit for its mean, a third of them at half
-of both sides."""
 
 MISSING = 0.01
 """The share of a picture that may be missing, if it is told."""
@@ -68,7 +64,7 @@ def open_jpeg(file: BinaryIO, frame: int) -> Contents:
     header = read_header(file)
     packed = file.seek(0, 2)
     needed = header.height * header.width * header.channels * (1 if header.precision == 8 else 2)
-    refuse_if_too_small(header.width, header.height, needed, packed * MOST_UNPACKED, packed)
+    refuse_if_too_small(header.width, header.height, needed, packed * JPEG, packed)
     block = exif.bare(_segment(header, 0xE1, exif.EXIF_HEADER))
     xmp = _segment(header, 0xE1, XMP_HEAD)
     means = meaning(_profile(header), exif=block)

@@ -1,10 +1,11 @@
 """What a file may say of itself before anything of it is decoded."""
 
-HARMLESS = 2**26
+HARMLESS = 2**27
 """Bytes of a decoded picture, about, that do no harm, whatever they come from."""
 
-MOST_UNPACKED = 20000
-"""Bytes of a large decoded picture per byte of its file: photos have a few, an even colour in AVIF has thousands."""
+LOSSLESS, JPEG, PREDICTED = 300, 600, 1500
+"""Bytes of a large decoded picture per byte of its file, at the most: without loss, as JPEG, and as AVIF, HEIC, WebP
+and their like. Photos have 2 to 50, those of nothing but a lens cap some 100."""
 
 
 def refuse_if_too_small(width: int, height: int, needed: int, possible: float, packed: int) -> None:
@@ -17,7 +18,7 @@ def refuse_if_too_small(width: int, height: int, needed: int, possible: float, p
     needed : int
         Bytes of the decoded picture.
     possible : float
-        Bytes that can come out of the file, at the most.
+        Bytes that come out of such a file, at the most.
     packed : int
         Bytes of the file.
 

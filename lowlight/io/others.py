@@ -12,7 +12,7 @@ from lowlight.imaging.pixels import Levels, scaled
 from lowlight.io import bmff, exif
 from lowlight.io.colour import SRGB, UNKNOWN, levels_of, meaning
 from lowlight.io.contents import Contents
-from lowlight.io.limits import MOST_UNPACKED, refuse_if_too_small
+from lowlight.io.limits import PREDICTED, refuse_if_too_small
 from lowlight.io.pillow import decode
 
 JPEG_XL_HEADS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
@@ -41,7 +41,7 @@ def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
         codestream = codestream or _first_codestream(file)
     header = _JpegXl(codestream)
     packed = file.seek(0, os.SEEK_END)
-    refuse_if_too_small(header.width, header.height, header.height * header.width * 3, packed * MOST_UNPACKED, packed)
+    refuse_if_too_small(header.width, header.height, header.height * header.width * 3, packed * PREDICTED, packed)
     block = exif.bare(about.get(b"Exif", b"")[4:])
     means = meaning(cicp=header.cicp)
     notes = ["its colour profile is not read: taken for sRGB"] if header.has_profile else []
@@ -96,7 +96,7 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
     width, height = right - left, bottom - top
     packed = file.seek(0, os.SEEK_END)
     needed = width * height * channels * (1 if depth <= 8 else 2)
-    refuse_if_too_small(width, height, needed, packed * MOST_UNPACKED, packed)
+    refuse_if_too_small(width, height, needed, packed * PREDICTED, packed)
     means = meaning(icc)
     notes: list[str] = []
 

@@ -1,5 +1,6 @@
 """What Pillow decodes: 8-bit pictures of any mode, a band of rows at a time."""
 
+import logging
 import os
 from typing import BinaryIO
 
@@ -11,7 +12,9 @@ from lowlight.io import exif
 from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
 from lowlight.io.icc import GREY_MODES, converter
-from lowlight.io.limits import MOST_UNPACKED, refuse_if_too_small
+from lowlight.io.limits import LOSSLESS, PREDICTED, refuse_if_too_small
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds odd in a file is no news
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit only warns; `limits` and the reader of photos refuse
 
@@ -23,7 +26,9 @@ def open_image(file: BinaryIO, frame: int) -> Contents:
     image = Image.open(file, formats=list(SUFFIXES))
     packed = file.seek(0, os.SEEK_END)
     width, height = image.size
-    refuse_if_too_small(width, height, width * height * 3, packed * MOST_UNPACKED, packed)
+    refuse_if_too_small(
+        width, height, width * height * 3, packed * (PREDICTED if image.format == "WEBP" else LOSSLESS), packed
+    )
     block = exif.bare(image.info.get("exif", b""))
     means = meaning(image.info.get("icc_profile"), exif=block)
     notes: list[str] = []

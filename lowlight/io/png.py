@@ -13,7 +13,7 @@ from lowlight.imaging.pixels import Levels
 from lowlight.io import exif
 from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
-from lowlight.io.limits import refuse_if_too_small
+from lowlight.io.limits import LOSSLESS, refuse_if_too_small
 from lowlight.io.pillow import decode
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -23,9 +23,6 @@ PIXELS = {b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"IEND", b"acTL", b"fcTL", b"fdAT"
 
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """By the colour type of the header."""
-
-MOST_DEFLATED = 1032
-"""Bytes that zlib can pack into one, at the most."""
 
 LARGEST_TEXT = 2**24
 """Bytes of a text or profile, unpacked; it is a bomb above."""
@@ -57,7 +54,7 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
             chunks.setdefault(kind, data)
     width, height, depth, colour = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
     bits = depth * CHANNELS.get(colour, 4)
-    refuse_if_too_small(width, height, (bits * width + 7) // 8 * height, packed * MOST_DEFLATED, packed)
+    refuse_if_too_small(width, height, (bits * width + 7) // 8 * height, packed * LOSSLESS, packed)
     block = exif.bare(chunks.get(b"eXIf", b"") or _raw_profile(text, "exif") or _raw_profile(text, "APP1"))
     means = meaning(
         _profile(chunks), _cicp(chunks), None if b"sRGB" in chunks else _chromaticities(chunks), _gamma(chunks), block

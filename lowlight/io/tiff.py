@@ -1,5 +1,6 @@
 """TIFF: which of its pictures is the photo, how large it really is, and its pixels whatever they are packed in."""
 
+import io
 import logging
 import math
 import os
@@ -16,8 +17,10 @@ from lowlight.io import exif, ifd
 from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
 from lowlight.io.jpeg import iptc_of_photoshop
-from lowlight.io.limits import HARMLESS, MOST_UNPACKED, refuse_if_too_small
-from lowlight.io.pillow import decode
+from lowlight.io.limits import HARMLESS, LOSSLESS, PREDICTED, refuse_if_too_small
+from lowlight.io.others import open_jpeg_2000, open_jpeg_xl
+from lowlight.io.pillow import decode, open_image
+from lowlight.io.png import open_png
 from lowlight.io.tiff_range import white_of
 
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -31,6 +34,14 @@ BY_PILLOW = {1, 2, 3, 4, 5, 7, 8, 32773, 32946}
 
 RAW = {1, 5, 8, 32773, 32946}
 """Compressions that know nothing of colours."""
+
+WITHIN: dict[int, Callable[[BinaryIO], Contents]] = {
+    34712: open_jpeg_2000,
+    34933: partial(open_png, frame=0),
+    50001: partial(open_image, frame=0),
+    50002: partial(open_jpeg_xl, frame=0),
+}
+"""Compressions whose parts are files of other formats."""
 
 REDUCED, MASK = 1, 4
 """Bits of NewSubfileType."""
@@ -115,12 +126,15 @@ def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
 
 def _tops(tiff) -> list[Any]:
     """Its pages, without those below them; as many as are looked at."""
-    found = []
+    found: list[Any] = []
     for number in range(MOST_PAGES):
         try:
-            found.append(tiff.pages[number])
+            page = tiff.pages[number]
         except IndexError:
             break
+        if page.offset in {other.offset for other in found[:1]}:  # a ring
+            break
+        found.append(page)
     return found
 
 
@@ -183,7 +197,22 @@ def _refuse_too_small(page, file, samples=0):
     for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
         if offset + length > size or not length:
             raise ValueError("it is cut short")
-    refuse_if_too_small(width, height, needed, min(packed, size) * MOST_UNPACKED, packed)
+    refuse_if_too_small(
+        width, height, needed, min(packed, size) * (LOSSLESS if page.compression in BY_PILLOW else PREDICTED), packed
+    )
+    _refuse_larger_inside(page, file, tall, wide)
+
+
+def _refuse_larger_inside(page, file, tall, wide):
+    """Parts that are files of their own must not be larger than the TIFF says."""
+    opener = WITHIN.get(page.compression)
+    if opener is None:
+        return
+    for offset, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+        file.seek(offset)
+        height, width = opener(io.BytesIO(file.read(length))).size
+        if height > tall or width > wide:
+            raise ValueError(f"a part of {wide}x{tall} pixels holds {width}x{height}")
 
 
 def _read(file, page, index, values, turned, means: Meaning, notes) -> Levels:
