@@ -37,7 +37,7 @@ return found.length == 2 ? found : null;
 def address(tmp_path_factory):
     """Of a server with the shipped models, that this module alone uses; in the end it leaves nothing behind."""
     place = tmp_path_factory.mktemp("server")
-    command = [sys.executable, "-m", "lowlight.web", "--port", "0", "--max-photos", "3"]
+    command = [sys.executable, "-m", "lowlight", "serve", "--port", "0", "--max-photos", "3"]
     environment = os.environ | {"TMPDIR": str(place)}
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     try:

@@ -201,7 +201,7 @@ def test_wrong_words_get_one_line_and_status_2(words, message):
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         words = [str(taken.getsockname()[1]) if word == "TAKEN" else word for word in words]
-        command = [sys.executable, "-m", "lowlight.web", *words]
+        command = [sys.executable, "-m", "lowlight", "serve", *words]
         result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert result.returncode == 2
     assert message in result.stderr

@@ -212,8 +212,10 @@ def _space(place, owner) -> Path:
     (folder / "models").mkdir()
     for path in files:
         shutil.copy2(path, folder / "models")
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    wanted = [(ROOT / "requirements.txt").read_text(encoding="utf-8").strip(), *extras["web"]]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    engine = [] if any(path.suffix == ".onnx" for path in files) else ["tensorflow"]
+    extras = [line for extra in (*engine, "web") for line in project["optional-dependencies"][extra]]
+    wanted = [*project["dependencies"], *extras]
     (folder / "requirements.txt").write_text("\n".join(wanted) + "\n", encoding="utf-8")
     facts: Any = SpaceCardData(
         title="lowlight",
@@ -224,7 +226,7 @@ def _space(place, owner) -> Path:
         models=[f"{owner}/{_repository(card['name'])}"],
         **LICENCE,
     )
-    text = "# lowlight\n\nThe page of the project: `python -m lowlight.web` is the same one on your own machine.\n"
+    text = "# lowlight\n\nThe page of the project: `lowlight serve` is the same one on your own machine.\n"
     (folder / "README.md").write_text(f"---\n{facts.to_yaml()}\n---\n\n{text}", encoding="utf-8")
     return folder
 

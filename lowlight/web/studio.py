@@ -1,5 +1,6 @@
 """What the page and the interface for programs do with a photo, one at a time; it knows nothing of either."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -87,12 +88,13 @@ class Studio:
     def __init__(self, settings: ServeSettings):
         self.settings = settings
         self.default = registry.files_of(settings.model or registry.default())[0]["name"]
-        self.models = {entry["name"]: entry["name"] for entry in registry.available()}
+        names = (entry["name"] for entry in registry.available())
+        self.models = {name: name for name in names if registry.is_here(name)}
         if settings.model:
             self.models[self.default] = settings.model
         self._work = threading.Lock()
         self._places = threading.BoundedSemaphore(settings.queue + 1)
-        self._session = lru_cache(KEPT)(lambda name: load_session(self.models[name], device=settings.device))
+        self._session = lru_cache(KEPT)(self._load)
 
     def controls_of(self, model: str) -> frozenset[str]:
         """Names of the controls that a model obeys; it is loaded.
@@ -181,6 +183,10 @@ class Studio:
         except ImageError as error:  # the person knows neither where the server put it nor the server's options
             message = str(error).replace(str(path), name).replace(" --max-megapixels lifts the limit.", "")
             raise ImageError(message) from error
+
+    def _load(self, name) -> Session:
+        """For a long time of work, so that the fastest engine is worth its seconds of loading."""
+        return load_session(self.models[name], device=self.settings.device, megapixels=math.inf)
 
     def _loaded(self, model, controls=AS_GUESSED) -> Session:
         if model not in self.models:
