@@ -13,18 +13,19 @@ Settings may also stand in lowlight.toml, in the folder where the command is giv
 """
 
 import sys
+from typing import NoReturn
 
 
-def main() -> int:
-    """Run the command line, and give the exit status."""
+def main() -> NoReturn:
+    """Run the command line, and end the process with its exit status."""
     from lowlight.cli import hello
 
     hello.greet(sys.argv[1:])
     from lowlight import commands  # after the greeting, because this takes a moment
-    from lowlight.system import run
+    from lowlight.system import end, run
 
-    return run(lambda: commands.dispatch(sys.argv[1:], __doc__ or ""))
+    end(run(lambda: commands.dispatch(sys.argv[1:], __doc__ or "")))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -117,6 +117,7 @@ def load_model(
     device: str = "auto",
     best: bool = False,
     models_url: str | None = None,
+    engine: str = "auto",
 ) -> Model:
     """Load a model, to enhance many photos with it.
 
@@ -133,13 +134,15 @@ def load_model(
         Self-ensemble: the mean over the 8 flips and rotations of each photo; cleaner, in eight times the time.
     models_url : str, optional
         Where a missing model comes from, as for main.py.
+    engine : {"auto", "tensorflow", "onnx", "openvino"}
+        What runs the model. auto: TensorFlow if it is loaded already, or else what loads first.
 
     Raises
     ------
     UserError
-        If there is no such model, tile or device.
+        If there is no such model, tile, device or engine.
     """
-    return Model(load_session(model, tile, device, models_url, best))
+    return Model(load_session(model, tile, device, models_url, best, engine))
 
 
 def enhance(
@@ -149,6 +152,7 @@ def enhance(
     tile: int | None = None,
     device: str = "auto",
     best: bool = False,
+    engine: str = "auto",
     **options: Any,
 ) -> Kind:
     """Enhance one photo: short for ``load_model(model).enhance(photo)``. The model stays loaded for the next call.
@@ -157,7 +161,7 @@ def enhance(
     ----------
     photo : str, Path, PIL.Image.Image or numpy.ndarray
         As for `Model.enhance`.
-    model, tile, device, best
+    model, tile, device, best, engine
         As for `load_model`.
     **options
         As for `Model.enhance`.
@@ -172,12 +176,12 @@ def enhance(
     UserError
         As `load_model` and `Model.enhance`.
     """
-    return _kept(None if model is None else str(model), tile, device, best).enhance(photo, **options)
+    return _kept(None if model is None else str(model), tile, device, best, engine).enhance(photo, **options)
 
 
 @lru_cache(KEPT)
-def _kept(model, tile, device, best) -> Model:
-    return load_model(model, tile=tile, device=device, best=best)
+def _kept(model, tile, device, best, engine) -> Model:
+    return load_model(model, tile=tile, device=device, best=best, engine=engine)
 
 
 def _job(path, output, overwrite):

@@ -34,6 +34,18 @@ GRACE = 5.0
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that ask to end: Ctrl-C, another process or the system, a terminal that is closed."""
 
+EXTRAS = {
+    "fastapi_offline": "web",
+    "gradio": "web",
+    "h5py": "tensorflow",
+    "keras": "tensorflow",
+    "matplotlib": "train",
+    "scipy": "train",
+    "skimage": "train",
+    "tensorflow": "tensorflow",
+}
+"""By package that only a part of the program needs, the extra of this one that installs it."""
+
 
 def run(main: Callable[[], int]) -> int:
     """Run a script and give its exit status.
@@ -46,9 +58,10 @@ def run(main: Callable[[], int]) -> int:
     Returns
     -------
     int
-        What `main` returned; 2 after a `UserError`, shown as one line; 1 if the system or memory fails, or the output
-        cannot be written or nobody reads it, in one line, too; 128 and the number of the signal after Ctrl-C (130) or
-        another signal to end; 1 after any other error, which is the program's own, and shown with its traceback.
+        What `main` returned; 2 after a `UserError`, or if an extra is not installed, in one line; 1 if the system or
+        memory fails, or the output cannot be written or nobody reads it, in one line, too; 128 and the number of the
+        signal after Ctrl-C (130) or another signal to end; 1 after any other error, which is the program's own, and
+        shown with its traceback.
     """
     _keep_freed_memory()
     _replace_closed_streams()
@@ -108,6 +121,16 @@ def _status(main) -> int:
         return int(end.code or 0)
     except UserError as error:
         tell(f"error: {' '.join(str(error).split())}")
+        return EXIT_USAGE
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            tell(traceback.format_exc().rstrip())
+            return EXIT_FAILED
+        tell(
+            f"error: That needs what is not installed. Received: no {package}. Install it by: "
+            f"pip install 'lowlight[{EXTRAS[package]}]'"
+        )
         return EXIT_USAGE
     except BrokenPipeError:  # who reads the output, such as head, has heard enough
         _give_up(sys.stdout)

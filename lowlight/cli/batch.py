@@ -8,7 +8,7 @@ from math import inf
 import psutil
 
 from lowlight.cli.backup import backed_up
-from lowlight.cli.jobs import Job, is_done, output_folder, passed_over, plan
+from lowlight.cli.jobs import Job, is_done, left_out, output_folder, passed_over, plan
 from lowlight.cli.pipeline import MemoryBudget, Task, overlap
 from lowlight.cli.progress import FAILED, PLANNED, SKIPPED, Reporter
 from lowlight.cli.stdio import enhance_stream
@@ -56,6 +56,7 @@ def enhance_all(settings: EnhanceSettings) -> int:
         found = registry.files_of(settings.model or registry.default(), settings.models_url)
         _make_writable(output_folder(settings))
     with Reporter(settings) as reporter:
+        reporter.left_out(left_out(settings))
         reporter.passed_over(passed_over(settings))
         due = _due(jobs, settings, reporter)
         if found and (due or settings.watch):

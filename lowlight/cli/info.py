@@ -1,6 +1,7 @@
 """main.py's --list-models, --download, --info and --version."""
 
 import platform
+from importlib.metadata import version
 
 from lowlight import __version__
 from lowlight.settings import EnhanceSettings
@@ -35,9 +36,13 @@ def answer(settings: EnhanceSettings) -> int | None:
 
 
 def inform() -> int:
-    """Print what a report of a problem should say of the machine, and give the exit status. Loads TensorFlow."""
+    """Print what a report of a problem should say of the machine, and give the exit status.
+
+    Loads TensorFlow where it is installed.
+    """
     import psutil
 
+    from lowlight.inference.engines import ENGINES, MODULES, installed
     from lowlight.inference.session import devices
     from lowlight.system import fastest_precision
 
@@ -46,8 +51,13 @@ def inform() -> int:
     print(f"lowlight {__version__}")
     for package, number in registry.versions().items():
         print(f"{package} {number}")
+    engines = installed()
+    print(
+        "engines: "
+        + ", ".join(f"{ENGINES[name]} {version(name if name != 'onnx' else MODULES[name])}" for name in engines)
+    )
     print(f"system: {platform.platform()}, {psutil.cpu_count()} cores")
-    print(f"devices: {', '.join(devices())}")
+    print(f"devices: {', '.join(devices()) if 'tensorflow' in engines else 'cpu'}")
     halved = fastest_precision() != "float32"
     print(f"precision: {'bfloat16 for models 10 to 12, float32 for the others' if halved else 'float32'}")
     print(f"memory: {memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it free")

@@ -104,6 +104,21 @@ def passed_over(settings: EnhanceSettings) -> Counter[str]:
     return kinds - Counter({BACKUP: kinds[BACKUP]})
 
 
+def left_out(settings: EnhanceSettings) -> dict[str, int]:
+    """How many folders in the folders, and clips, are not taken, by the words that tell what takes them."""
+    folders = clips = 0
+    for root in settings.inputs:
+        if not settings.piped and root.is_dir():
+            for folder in _folders(root, settings):
+                with suppress(OSError):
+                    seen = [path for path in folder.iterdir() if not path.name.startswith(".")]
+                    clips += sum(is_clip(path) and path.is_file() for path in seen)
+                    if not settings.recursive:
+                        folders += sum(path.is_dir() and key(path) != key(settings.output) for path in seen)
+    found = {"folders in folders (--recursive takes them)": folders, "clips (those that are named are taken)": clips}
+    return {what: count for what, count in found.items() if count}
+
+
 def output_folder(settings: EnhanceSettings) -> Path | None:
     """The folder of the results; None if they go to the photos' places or to standard output."""
     if settings.in_place or settings.piped:

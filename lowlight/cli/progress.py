@@ -96,6 +96,11 @@ class Reporter:
         self.bar.update(self.task, total=number)
         self.bar.start()
 
+    def left_out(self, found: dict[str, int]) -> None:
+        """Report in a line what could be taken, and is not."""
+        if found:
+            self._say(f"left out: {', '.join(f'{count} {what}' for what, count in found.items())}")
+
     def passed_over(self, kinds: Counter[str]) -> None:
         """Report in a line what kinds of files are no photos that can be read."""
         if kinds:

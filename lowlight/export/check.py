@@ -1,5 +1,7 @@
 """How far what an exported file gives is from what Keras gives, photo for photo."""
 
+import itertools
+
 import numpy as np
 
 from lowlight.controls import Controls
@@ -19,18 +21,18 @@ def largest_difference(graph: Graph, reference: Graph) -> dict[str, float]:
 
     Each photo is enhanced whole and in tiles, as the model likes it and with every control that it has moved.
     """
-    tiles = (None,) if all(graph.shapes["photo"][:2]) else (None, TILE)
-    pairs = [(Enhancer(graph, tile), Enhancer(reference, tile)) for tile in tiles]
-    return {f"{height}x{width}": _difference(pairs, dark_photo(height, width)) for height, width in SIZES}
-
-
-def _difference(pairs, photo) -> float:
-    differences = [
-        np.abs(ours(photo, controls) - theirs(photo, controls)).max()
-        for ours, theirs in pairs
-        for controls in (Controls(), TOLD if len(ours.controls) > 1 else Controls(strength=TOLD.strength))
-    ]
-    return float(max(differences)) * 255
+    ours, theirs = Enhancer(graph), Enhancer(reference)
+    wholes = ours.tiles
+    tilings = [wholes] if all(ours.fixed) else [wholes, [TILE, TILE]]
+    told = TOLD if len(ours.controls) > 1 else Controls(strength=TOLD.strength)
+    differences = {}
+    for height, width in SIZES:
+        photo, most = dark_photo(height, width), 0.0
+        for tiles, controls in itertools.product(tilings, (Controls(), told)):
+            ours.tiles = theirs.tiles = tiles
+            most = max(most, float(np.abs(ours(photo, controls) - theirs(photo, controls)).max()) * 255)
+        differences[f"{height}x{width}"] = most
+    return differences
 
 
 def dark_photo(height: int, width: int) -> np.ndarray:

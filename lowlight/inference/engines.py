@@ -199,7 +199,7 @@ def graph_of(model: Any) -> Graph:
 
 def installed() -> list[str]:
     """Engines that can be used here, by name; nothing is loaded."""
-    return [engine for engine, module in MODULES.items() if importlib.util.find_spec(module)]
+    return [engine for engine, module in MODULES.items() if module in sys.modules or importlib.util.find_spec(module)]
 
 
 def choose(engine: str, exported: bool, device: str = "auto", megapixels: float = 0.0) -> str:
@@ -241,7 +241,7 @@ def choose(engine: str, exported: bool, device: str = "auto", megapixels: float 
                 f"model, or: pip install {_package('tensorflow')}"
             )
         return choose("onnx" if "onnx" in here or "openvino" not in here else "openvino", exported)
-    if "onnx" not in here or not exported or device == "gpu" or MODULES["tensorflow"] in sys.modules:
+    if "onnx" not in here or not exported or device == "gpu" or _is_loaded():
         return "tensorflow"
     faster = _has_gpu() or fastest_precision() != "float32"
     return "tensorflow" if megapixels > MANY_MEGAPIXELS and faster else "onnx"
@@ -249,6 +249,11 @@ def choose(engine: str, exported: bool, device: str = "auto", megapixels: float 
 
 def _package(engine) -> str:
     return {"tensorflow": "'lowlight[tensorflow]'", "onnx": "onnxruntime", "openvino": "'lowlight[openvino]'"}[engine]
+
+
+def _is_loaded() -> bool:
+    """Whether TensorFlow's seconds are spent already."""
+    return MODULES["tensorflow"] in sys.modules
 
 
 def _has_gpu() -> bool:

@@ -1,0 +1,14 @@
+# Enhances photos without TensorFlow:
+#
+#     docker build -t lowlight .
+#     docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/photos" lowlight night.jpg -o enhanced
+FROM python:3.12-slim AS build
+COPY . /source
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /source
+
+FROM python:3.12-slim
+COPY --from=build /wheels /wheels
+RUN pip install --no-cache-dir /wheels/*.whl && rm -r /wheels && useradd --create-home photographer
+USER photographer
+WORKDIR /photos
+ENTRYPOINT ["lowlight"]

@@ -1,0 +1,25 @@
+"""Model 12 in ONNX Runtime, without this project: python onnx_photo.py model_12.onnx night.png bright.png"""
+
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+session = onnxruntime.InferenceSession(sys.argv[1])
+photo = np.asarray(Image.open(sys.argv[2]).convert("RGB"), np.float32) / 255
+height, width = photo.shape[:2]
+crossed = np.abs(photo[1:, 1:] - photo[1:, :-1] - photo[:-1, 1:] + photo[:-1, :-1]).mean(axis=2) / 2
+planes = [*np.moveaxis(photo, 2, 0), photo.max(axis=2) ** 8, np.pad(crossed, ((0, 1), (0, 1)))]
+cells = [Image.fromarray(plane).resize((64, 64), Image.Resampling.BOX) for plane in planes]
+overview = np.stack(cells, axis=2)[None]
+overview[..., 3] **= 1 / 8
+padded = np.pad(photo, ((16, 16 + -height % 16), (16, 16 + -width % 16), (0, 0)), "reflect")[None]
+down, across = padded.shape[1] - 16, padded.shape[2] - 16
+box = np.array([[-16 / height, -16 / width, down / height, across / width]], np.float32)
+inputs = {"overview": overview, "thumbnail": overview[..., :3], "photo": padded, "box": box}
+inputs |= {"level": np.zeros((1, 8, 8, 1), np.float32), "white_balance": np.ones((1, 1), np.float32)}
+(inputs["level"],) = session.run(["guess"], inputs | {"photo": padded[:, :16, :16]})
+(output,) = session.run(["output"], inputs)
+result = output[0, 16 : 16 + height, 16 : 16 + width].clip(0, 1)
+Image.fromarray(np.rint(result * 255).astype(np.uint8)).save(sys.argv[3])

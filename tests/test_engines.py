@@ -1,0 +1,176 @@
+"""ONNX Runtime and OpenVINO give what Keras gives, load no Keras, and are chosen where they are done first."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import uniform_filter
+
+from lowlight.errors import UserError
+from lowlight.export import check
+from lowlight.imaging.pixels import as_levels, box_mean
+from lowlight.inference import engines
+from lowlight.inference.enhancer import Enhancer
+from lowlight.io.photo import image_size
+from lowlight.zoo import registry
+from tests.conftest import ROOT
+from tests.test_zoo import save_model
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """Card, weights and ONNX file of the default model."""
+    card, weights = registry.files_of(registry.default())
+    onnx = registry.onnx_of(card, weights)
+    assert onnx, (
+        "The default model's ONNX file is not of its weights. Make it anew by: python -m lowlight export --beside"
+    )
+    return card, weights, onnx
+
+
+def test_the_default_model_has_an_onnx_file_that_is_hashed_in_the_manifest(shipped):
+    card, weights, onnx = shipped
+    assert registry._listed(card["name"])[onnx.name] == registry.sha256(onnx)
+    assert weights.stat().st_size + onnx.stat().st_size < 10e6
+
+
+@pytest.mark.slow
+def test_the_shipped_onnx_file_gives_what_keras_gives_whole_in_tiles_and_with_controls(shipped):
+    card, weights, onnx = shipped
+    reference = engines.KerasGraph(registry.build(card, weights, "float32")[0])
+    differences = check.largest_difference(engines.OnnxGraph(onnx, "cpu"), reference)
+    assert max(differences.values()) <= 1e-3
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_file_is_the_same_by_onnx_runtime_and_tensorflow_within_a_level(precision, shipped):
+    card, weights, onnx = shipped
+    photo = as_levels(check.dark_photo(300, 400), 8)
+    ours = Enhancer(engines.OnnxGraph(onnx, "cpu"))(photo).astype(int)
+    theirs = Enhancer(registry.build(card, weights, precision)[0])(photo)
+    assert np.mean(np.abs(ours - theirs) > 1) <= 0.001
+
+
+def test_a_model_from_elsewhere_is_run_by_the_same_tiles(tmp_path, monkeypatch):
+    """Free and fixed sizes, inputs but the photo, and a batch: what `Graph` promises, of a graph made by hand."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    shape = ["batch", "height", "width", 3]
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["photo", "gain"], ["output"])],
+        "bright",
+        [
+            helper.make_tensor_value_info("photo", TensorProto.FLOAT, shape),
+            helper.make_tensor_value_info("gain", TensorProto.FLOAT, ["batch", 1, 1, 1]),
+        ],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, {"stride": "16"})
+    onnx.save(model, tmp_path / "bright.onnx")
+    photo = check.dark_photo(150, 170)
+    made = engines.OnnxGraph(tmp_path / "bright.onnx", "cpu")
+    assert made.shapes == {"photo": (None, None, 3), "gain": (1, 1, 1)}
+    expected = np.clip(photo * (0.4 / photo.mean()), 0, 1)
+    np.testing.assert_allclose(Enhancer(made, tile=128)(photo), expected, atol=1e-5)
+
+
+def test_a_file_that_is_no_graph_and_a_device_that_is_not_there_are_refused(tmp_path, shipped):
+    (tmp_path / "bad.onnx").write_bytes(b"no graph")
+    with pytest.raises(UserError, match="cannot be loaded. Received: .*bad.onnx"):
+        engines.OnnxGraph(tmp_path / "bad.onnx")
+    with pytest.raises(UserError, match="has no GPU here"):
+        engines.OnnxGraph(shipped[2], "gpu")
+
+
+def test_an_onnx_file_of_other_weights_is_not_used(tmp_path):
+    save_model(tmp_path)
+    card, weights = registry.files_of(tmp_path)
+    (tmp_path / "model_10.onnx").write_bytes(b"graph")
+    facts = {"file": "model_10.onnx", "sha256": registry.sha256(tmp_path / "model_10.onnx"), "bytes": 5}
+    assert registry.onnx_of(card, weights) is None
+    for of, found in ((card["weights"]["sha256"], tmp_path / "model_10.onnx"), ("other", None)):
+        assert registry.onnx_of(card | {"exports": {"onnx": facts | {"of": of}}}, weights) == found
+    changed = card | {"exports": {"onnx": facts | {"of": card["weights"]["sha256"], "sha256": "other"}}}
+    assert registry.onnx_of(changed, weights) is None
+
+
+@pytest.mark.parametrize(
+    ("installed", "exported", "megapixels", "precision", "chosen"),
+    [
+        (["onnx"], True, 2, "float32", "onnx"),
+        (["onnx"], True, 1000, "mixed_bfloat16", "onnx"),
+        (["openvino"], True, 2, "float32", "openvino"),
+        (["tensorflow"], True, 2, "float32", "tensorflow"),
+        (["tensorflow", "onnx"], True, 2, "mixed_bfloat16", "onnx"),
+        (["tensorflow", "onnx"], True, 1000, "mixed_bfloat16", "tensorflow"),
+        (["tensorflow", "onnx"], True, 1000, "float32", "onnx"),
+        (["tensorflow", "onnx"], False, 2, "float32", "tensorflow"),
+    ],
+)
+def test_auto_takes_what_is_done_first(installed, exported, megapixels, precision, chosen, monkeypatch):
+    monkeypatch.setattr(engines, "installed", lambda: installed)
+    monkeypatch.setattr(engines, "fastest_precision", lambda: precision)
+    monkeypatch.setattr(engines, "_has_gpu", lambda: False)
+    monkeypatch.setattr(engines, "_is_loaded", lambda: False)
+    assert engines.choose("auto", exported, megapixels=megapixels) == chosen
+
+
+def test_auto_takes_tensorflow_where_it_is_loaded_or_a_gpu_is_asked_for(monkeypatch):
+    monkeypatch.setattr(engines, "installed", lambda: ["tensorflow", "onnx"])
+    monkeypatch.setattr(engines, "_is_loaded", lambda: True)
+    assert engines.choose("auto", exported=True) == "tensorflow"
+    monkeypatch.setattr(engines, "_is_loaded", lambda: False)
+    assert engines.choose("auto", exported=True, device="gpu") == "tensorflow"
+
+
+@pytest.mark.parametrize(
+    ("engine", "installed", "exported", "said"),
+    [
+        (
+            "openvino",
+            ["onnx"],
+            True,
+            r"not installed. Received: --engine openvino. Installed: onnx.*lowlight\[openvino",
+        ),
+        ("tensorflow", ["onnx"], True, r"pip install 'lowlight\[tensorflow\]'"),
+        ("onnx", ["tensorflow", "onnx"], False, "no ONNX file.*export --beside"),
+        ("auto", ["onnx"], False, r"TensorFlow is not installed.*lowlight\[tensorflow\]"),
+    ],
+)
+def test_an_engine_that_cannot_run_the_model_is_refused_with_what_to_do(engine, installed, exported, said, monkeypatch):
+    monkeypatch.setattr(engines, "installed", lambda: installed)
+    with pytest.raises(UserError, match=said):
+        engines.choose(engine, exported)
+
+
+def test_a_photo_by_onnx_runtime_loads_neither_keras_nor_scipy(tmp_path):
+    Image.fromarray(as_levels(check.dark_photo(40, 60), 8)).save(tmp_path / "night.png")
+    code = (
+        "import sys; sys.argv = ['lowlight', 'night.png', '-o', 'out', '--engine', 'onnx', '--denoise', '0.5']\n"
+        "from lowlight.__main__ import main\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    status = end.code\n"
+        "print(status, sorted({'keras', 'tensorflow', 'scipy', 'h5py', 'skimage', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        timeout=100,
+    )
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr
+    assert image_size(tmp_path / "out" / "night.png") == (40, 60)
+
+
+@pytest.mark.parametrize("shape", [(40, 50, 3), (5, 9, 3), (1, 1, 3), (40, 2, 1)])
+def test_the_mean_of_the_square_around_each_pixel_is_that_of_scipy(shape):
+    pixels = np.random.default_rng(0).random(shape, np.float32)
+    np.testing.assert_allclose(box_mean(pixels, 15), uniform_filter(pixels, (15, 15, 1)), atol=1e-6)

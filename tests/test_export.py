@@ -1,0 +1,103 @@
+"""Models in other formats: what they give is what Keras gives, and a stranger can run them."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lowlight
+from lowlight.errors import UserError
+from lowlight.export import check, run
+from lowlight.imaging.pixels import as_levels
+from lowlight.io.photo import read_rgb
+from lowlight.settings import ExportSettings
+from lowlight.zoo import registry
+from tests.conftest import ROOT
+from tests.test_zoo import save_model
+
+FORMATS = ["onnx", "litert", "saved_model", "openvino"]
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "MODELS", tmp_path)
+    monkeypatch.setattr(registry, "MANIFEST", tmp_path / "manifest.json")
+    save_model(tmp_path)
+    return tmp_path
+
+
+def needed(form):
+    for module in {"onnx": ["tf2onnx"], "openvino": ["tf2onnx", "openvino"]}.get(form, []):
+        pytest.importorskip(module)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_default_model_is_exported_and_its_example_gives_what_the_program_gives(form, tmp_path):
+    needed(form)
+    said = []
+    path = run.export(ExportSettings(format=form, output=tmp_path), said.append)
+    assert "in levels of 8 bits" in said[0]
+    card = path.with_name(f"{path.name}.md").read_text(encoding="utf-8")
+    assert "| photo | batch x height x width x 3 |" in card
+    assert "academic research" in card
+    assert (
+        len((ROOT / "examples" / f"{form}_photo.py").read_text(encoding="utf-8").split("Image\n\n")[1].splitlines())
+        <= 20
+    )
+    photo = as_levels(check.dark_photo(210, 333), 8)
+    Image.fromarray(photo).save(tmp_path / "night.png")
+    words = [sys.executable, ROOT / "examples" / f"{form}_photo.py", path, "night.png", "bright.png"]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, timeout=200)
+    # The program asks the model for the exposure 8 times, by symmetries of the photo; the example asks once.
+    apart = np.abs(read_rgb(tmp_path / "bright.png").astype(int) - lowlight.enhance(photo, engine="onnx"))
+    assert apart.mean() < 4
+    assert read_rgb(tmp_path / "bright.png").mean() > 2 * photo.mean()
+
+
+def test_a_model_of_the_ladder_is_exported_with_its_gain_and_no_other_inputs(models, tmp_path):
+    needed("onnx")
+    import onnx
+
+    path = run.export(ExportSettings(model="10", output=tmp_path / "out", float16=True), lambda line: None)
+    assert path == tmp_path / "out" / "model_10.float16.onnx"
+    graph = onnx.load(path)
+    assert [put.name for put in graph.graph.input] == ["gain", "photo"]
+    assert [put.name for put in graph.graph.output] == ["output"]
+    assert {entry.key: entry.value for entry in graph.metadata_props}["precision"] == "float16"
+    assert sorted(file.name for file in path.parent.iterdir()) == ["model_10.float16.onnx", "model_10.float16.onnx.md"]
+
+
+def test_a_file_beside_the_weights_is_in_card_and_manifest_until_the_weights_change(models):
+    needed("onnx")
+    path = run.export(ExportSettings(model="10", beside=True), lambda line: None)
+    card, weights = registry.files_of(10)
+    assert registry.onnx_of(card, weights) == path == models / "model_10.onnx"
+    assert registry._listed("model_10")["model_10.onnx"] == registry.sha256(path)
+    save_model(models, val_psnr=21.0)
+    registry.write_manifest()
+    assert registry.onnx_of(*registry.files_of(10)) is None
+    assert "model_10.onnx" not in registry._listed("model_10")
+
+
+def test_a_file_that_gives_something_else_is_not_kept(models, tmp_path, monkeypatch):
+    needed("onnx")
+    monkeypatch.setattr(check, "largest_difference", lambda *graphs: {"96x64": 0.5})
+    with pytest.raises(UserError, match="not what Keras gives. Received: 0.5 levels of 8 bits at 96x64"):
+        run.export(ExportSettings(model="10", output=tmp_path / "out"))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_a_format_needs_is_named_before_anything_is_loaded(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"tensorflow and tf2onnx and onnx and onnxruntime must be.*lowlight\[export\]"):
+        run.export(ExportSettings())
+
+
+def test_beside_the_weights_goes_onnx_in_float32_alone():
+    with pytest.raises(UserError, match="--beside with --format litert"):
+        ExportSettings(format="litert", beside=True)
+    with pytest.raises(UserError, match="--beside with --float16"):
+        ExportSettings(float16=True, beside=True)
