@@ -2,6 +2,7 @@
 
     lowlight night.jpg holiday/ -o enhanced    # enhance photos, folders and clips
     lowlight models                            # which models there are, and how good each is
+    lowlight s3://in -o s3://out --engine ray  # a million photos, on a cluster
     lowlight serve                             # a page to drop photos on
     lowlight train --model 10 --data LOL       # train a model of the ladder
     lowlight measure --model 10 --data LOL     # train, then measure; --evaluate-only measures what is trained

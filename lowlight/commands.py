@@ -73,6 +73,17 @@ def models(settings: ModelsSettings) -> int:
     return info.download(settings.download, settings.models_url) if settings.download else info.show()
 
 
+def cluster(settings: Any) -> int:
+    """Enhance a folder or a bucket on a Ray cluster; gives the exit status."""
+    try:
+        from lowlight.cluster.run import enhance_all
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"Ray is not installed. Received: no module {error.name}. Install it: pip install 'lowlight[cluster]'."
+        ) from None
+    return enhance_all(settings)
+
+
 class Command(NamedTuple):
     """A command: what it is told, and what it does then."""
 
@@ -89,12 +100,25 @@ def _serve_settings() -> type:
     return ServeSettings
 
 
+def _cluster_settings() -> type:
+    from lowlight.cluster.settings import ClusterSettings
+
+    return ClusterSettings
+
+
 COMMANDS = {
     "enhance": Command(
         lambda: EnhanceSettings,
         enhance,
         "Enhance dark photos, folders of them, and clips; the photos stay as they are.\n\nExit status: 0 all done, 1 "
         "some photos failed, 2 nothing was begun, 130 Ctrl-C.",
+    ),
+    "cluster": Command(
+        _cluster_settings,
+        cluster,
+        "Enhance all photos below a folder or a bucket on a Ray cluster; lowlight IN -o OUT --engine ray is short for "
+        "it.\n\nResults that exist are skipped, so the same command goes on where it stopped. Exit status: 0 all done, "
+        "1 some photos failed, 2 nothing was begun, 130 Ctrl-C.",
     ),
     "train": Command(
         lambda: TrainingSettings,
@@ -136,9 +160,18 @@ def dispatch(words: Sequence[str], overview: str) -> int:
     if words and words[0] == "completion":
         return complete(words[1:])
     name = words[0] if words and words[0] in COMMANDS else DEFAULT
-    command = COMMANDS[name]
     rest = list(words[1:] if words and words[0] == name else words)
+    if name == DEFAULT and (without := _without_ray(rest)) != rest:
+        name, rest = "cluster", without
+    command = COMMANDS[name]
     return command.run(parse(command.kind(), command.purpose, rest, f"lowlight {name}", name))
+
+
+def _without_ray(words) -> list[str]:
+    """The words but for --engine ray, which is no engine for a model but one for many machines."""
+    pair = ["--engine", "ray"]
+    chosen = {i + k for i in range(len(words)) if words[i : i + 2] == pair for k in range(2)}
+    return [word for i, word in enumerate(words) if i not in chosen and word != "--engine=ray"]
 
 
 def complete(words: Sequence[str]) -> int:

@@ -18,8 +18,10 @@ from tests.conftest import ROOT, scene
 pytest.importorskip("ray", reason="Ray is not installed")
 s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
 
+from lowlight import commands  # noqa: E402
 from lowlight.cluster.run import enhance_all  # noqa: E402
 from lowlight.cluster.settings import ClusterSettings  # noqa: E402
+from lowlight.controls import Controls  # noqa: E402
 from lowlight.errors import UserError  # noqa: E402
 
 PATIENCE = 60
@@ -178,7 +180,7 @@ REFUSED = {
     "no photos": ({"input": "nowhere"}, "no photos to enhance"),
     "no such protocol": ({"input": "ftps3://a/b"}, "cannot be reached"),
     "over the photos": ({"output": "in"}, "Results would be written over photos"),
-    "two of one name": ({"format": "png"}, "Received: a.jpg and a.png"),
+    "two of one name": ({"format": "png", "input": "same"}, "Received: a.jpg, a.jpg.png"),
     "no such format": ({"format": "xyz"}, "Known: "),
     "records of another kind": ({"records": "a.txt"}, "Records are .jsonl or .parquet"),
     "no such model": ({"model": "99"}, "99"),
@@ -191,15 +193,26 @@ def test_what_cannot_be_done_is_refused_before_ray_is_started(case, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     save(Path("in/a.png"), dark(0))
     save(Path("in/a.jpg"), dark(1))
+    for name in ("a.jpg", "a.png", "a.jpg.png"):
+        save(Path("same", name), dark(2))
     changes, message = REFUSED[case]
     with pytest.raises(UserError, match=message):
         enhance_all(ClusterSettings(**{"input": "in", "output": "out", **changes}))
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a.png", "a.jpg"}
+    assert {path.parent.name for path in tmp_path.rglob("*") if path.is_file()} == {"in", "same"}
+
+
+@pytest.mark.parametrize("words", [["--engine", "ray"], ["--engine=ray"]])
+def test_engine_ray_means_the_cluster_and_its_options(words, monkeypatch):
+    told = []
+    monkeypatch.setitem(commands.COMMANDS, "cluster", commands.COMMANDS["cluster"]._replace(run=told.append))
+    commands.dispatch(["s3://a/b", *words, "-o", "gs://c", "--address", "auto", "--denoise", "0.5"], "")
+    commands.dispatch(["cluster", "s3://a/b", "-o", "gs://c", "--address", "auto", "--denoise", "0.5"], "")
+    assert told[0] == told[1] == ClusterSettings("s3://a/b", "gs://c", address="auto", controls=Controls(denoise=0.5))
 
 
 def test_without_ray_the_command_names_what_to_install():
-    code = "import sys; sys.modules['ray'] = None; sys.argv = ['x', 'a', '-o', 'b']\n"
-    code += "from lowlight.cluster.__main__ import main\nfrom lowlight.system import run\nsys.exit(run(main))"
+    code = "import sys; sys.modules['ray'] = None; sys.argv = ['lowlight', 'a', '-o', 'b', '--engine', 'ray']\n"
+    code += "from lowlight.__main__ import main\nsys.exit(main())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.strip().endswith("pip install 'lowlight[cluster]'.")

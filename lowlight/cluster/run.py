@@ -82,18 +82,22 @@ def _plan(source, goal, settings) -> dict[str, str]:
     photos = [name for name in source.photos() if not (results and name.startswith(results))]
     if not photos:
         raise UserError(f"There are no photos to enhance. Received: {source.url}. Check its name.")
-    targets, first = {}, dict[str, str]()
-    for name in photos:
-        path = PurePosixPath(name)
-        targets[name] = str(path.with_name(result_name(path, settings.ending, settings.suffix)))
-        other = first.setdefault(targets[name], name)
-        if other != name:
-            raise UserError(
-                f"Photos of one name would write one result. Received: {other} and {name}. Rename one of them."
-            )
+    targets = {name: _target(PurePosixPath(name), settings) for name in photos}
+    many = Counter(targets.values())
+    for name, target in targets.items():
+        if many[target] > 1 and not name.endswith(PurePosixPath(target).suffix):  # a.jpg beside a.png: a.jpg.png
+            targets[name] = name + settings.suffix + PurePosixPath(target).suffix
+    many = Counter(targets.values())
+    if twice := [name for name, target in targets.items() if many[target] > 1]:
+        received = ", ".join(twice[:3])
+        raise UserError(f"Photos of one name would write one result. Received: {received}. Rename one of them.")
     if goal.key() == source.key() and targets.keys() & set(targets.values()):
         raise UserError(f"Results would be written over photos. Received: -o {goal.url}. Give another, or --suffix.")
     return targets
+
+
+def _target(path, settings) -> str:
+    return str(path.with_name(result_name(path, settings.ending, settings.suffix)))
 
 
 def _enhanced(due, settings, make_model) -> Iterator[pa.Table]:

@@ -11,7 +11,7 @@ from lowlight.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class ClusterSettings:
-    """Settings of `python -m lowlight.cluster`.
+    """Settings of lowlight cluster.
 
     Raises
     ------
@@ -24,7 +24,7 @@ class ClusterSettings:
     output: Annotated[str, tyro.conf.arg(aliases=["-o"])]
     """Folder or bucket for the results, which lie below it as the photos do below theirs."""
     model: str | None = None
-    """As for main.py."""
+    """As for enhancing here."""
     address: str | None = None
     """Of a Ray cluster, or the word auto for that of this machine. Default: Ray is started here, on all cores."""
     workers: int | None = None
@@ -56,7 +56,7 @@ class ClusterSettings:
     controls: Annotated[Controls, tyro.conf.OmitArgPrefixes] = Controls()
     """How the result shall look, where the model can be told."""
     models_url: str | None = None
-    """Where missing models come from, as for main.py."""
+    """Where missing models come from, as for enhancing here."""
     quiet: Annotated[bool, tyro.conf.arg(aliases=["-q"])] = False
     """Tell only what failed."""
 
