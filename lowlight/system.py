@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from lowlight.errors import UserError
 
@@ -45,6 +45,10 @@ EXTRAS = {
     "tensorflow": "tensorflow",
 }
 """By package that only a part of the program needs, the extra of this one that installs it."""
+
+
+_unsaid: list[OSError] = []
+"""Why lines could not be written to standard output."""
 
 
 def run(main: Callable[[], int]) -> int:
@@ -80,8 +84,11 @@ def run(main: Callable[[], int]) -> int:
     try:
         sys.stdout.flush()
     except OSError as error:
-        _give_up(sys.stdout)
-        tell(f"error: Standard output cannot be written: {error.strerror}.")
+        _unsaid.append(error)
+    if _unsaid:
+        give_up(sys.stdout)
+        tell(f"error: Standard output cannot be written: {_unsaid.pop(0).strerror}.")
+        _unsaid.clear()
         status = status or EXIT_FAILED
     return status
 
@@ -99,12 +106,37 @@ def end(status: int) -> NoReturn:
     sys.exit(status)
 
 
+def say(line: str) -> None:
+    """Write a line to standard output; if it cannot be written, such as to a full disk, `run` tells so at the end.
+
+    Raises
+    ------
+    BrokenPipeError
+        If nobody reads it.
+    """
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _unsaid.append(error)
+
+
 def tell(line: str) -> None:
     """Write a line to standard error, if that can be written."""
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:
-        _give_up(sys.stderr)
+        give_up(sys.stderr)
+
+
+def give_up(stream: TextIO) -> None:
+    """Let what cannot be written go nowhere, so that the end of the process does not try again."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        stream.flush()
 
 
 def heeded_signals() -> list[int]:
@@ -133,7 +165,7 @@ def _status(main) -> int:
         )
         return EXIT_USAGE
     except BrokenPipeError:  # who reads the output, such as head, has heard enough
-        _give_up(sys.stdout)
+        give_up(sys.stdout)
         tell("stopped: nobody reads the output any more")
         return EXIT_FAILED
     except MemoryError:
@@ -176,25 +208,11 @@ def _replace_closed_streams():
             setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
-def _give_up(stream):
-    """Let what cannot be written go nowhere, so that the end of the process does not try again."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-        stream.flush()
-
-
 class _Printer(logging.Handler):
-    """Print each message, to whatever standard output is at that time; a full disk is told of at the end."""
+    """Print each message, to whatever standard output is at that time."""
 
     def emit(self, record):
-        try:
-            print(self.format(record), flush=True)
-        except BrokenPipeError:
-            raise
-        except OSError:
-            pass
+        say(self.format(record))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import psutil
 
 from lowlight.cli.backup import backed_up
 from lowlight.cli.jobs import Job, is_done, left_out, output_folder, passed_over, plan
-from lowlight.cli.pipeline import MemoryBudget, Task, overlap
+from lowlight.cli.pipeline import MemoryBudget, Skip, Task, overlap
 from lowlight.cli.progress import FAILED, PLANNED, SKIPPED, Reporter
 from lowlight.cli.stdio import enhance_stream
 from lowlight.cli.watch import check, watch
@@ -18,6 +18,7 @@ from lowlight.inference.engines import ENGINES, MANY_MEGAPIXELS, choose
 from lowlight.inference.session import Session
 from lowlight.inference.video import Clip, is_clip
 from lowlight.io import atomic
+from lowlight.io.lock import holding
 from lowlight.io.photo import Photo, write_photo
 from lowlight.io.worker import Worker, count_pixels, read_apart
 from lowlight.settings import EnhanceSettings
@@ -124,6 +125,7 @@ def _weigh(job, worker) -> int:
 def _read(task, session, worker, settings):
     if task.job.problem:
         raise UserError(task.job.problem)
+    _claim(task, settings)
     source = task.job.source
     if is_clip(source):
         recipe = f"{session.card['weights']['sha256']} {settings.controls} {settings.compare} {settings.best}"
@@ -137,6 +139,16 @@ def _read(task, session, worker, settings):
     task.facts["in_bytes"] = source.stat().st_size
     if notes := getattr(task.photo, "notes", ()):
         task.facts["notes"] = list(notes)
+
+
+def _claim(task, settings):
+    """Have the result to oneself, for another process may be at work on the same folder."""
+    target = task.job.target
+    lock = atomic.lock_of(target, output_folder(settings) or target.parent)
+    if not task.claim.enter_context(holding(lock)):
+        raise Skip("another process is at it")
+    if is_done(task.job, settings):
+        raise Skip("the result is there")
 
 
 def _enhance(task, session, settings, bar):

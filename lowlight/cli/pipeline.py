@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from queue import Empty, Queue
 from typing import Any
@@ -24,8 +25,14 @@ class Task:
     facts: dict[str, Any] = field(default_factory=dict)
     """What is reported of the job in the end, next to its names and its status."""
     error: Exception | None = None
+    claim: ExitStack = field(default_factory=ExitStack)
+    """What the job holds until it is written or has failed."""
     seconds: list[float] = field(default_factory=list)
     """That the steps took: reading, running, writing."""
+
+
+class Skip(Exception):  # noqa: N818
+    """Raised by a step: nothing is to be done; why is the message."""
 
 
 Step = Callable[[Task], None]
@@ -104,6 +111,7 @@ def overlap(
         try:
             for job in jobs:
                 task = Task(job, weigh(job))
+                claims.push(task.claim)  # of a task that gets no further
                 if not budget.acquire(task.weight):
                     break
                 attempt(read, task)
@@ -116,12 +124,13 @@ def overlap(
             while task := finished.get():
                 attempt(write, task)
                 task.photo = None
+                task.claim.close()
                 budget.release(task.weight)
                 report(task)
         finally:
             budget.close()
 
-    with ThreadPoolExecutor(2) as threads:
+    with ExitStack() as claims, ThreadPoolExecutor(2) as threads:
         reader, writer = threads.submit(reading), threads.submit(writing)
         try:
             while task := _next(ready):

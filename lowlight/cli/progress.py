@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -14,10 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.progress import Task as Progressing
 from rich.text import Text
 
-from lowlight.cli.pipeline import Task
+from lowlight.cli.pipeline import Skip, Task
 from lowlight.errors import UserError
 from lowlight.io.formats import IMAGE_SUFFIXES
 from lowlight.settings import STANDARD_STREAM, EnhanceSettings
+from lowlight.system import NO_MEMORY, say, tell
 
 
 class SpeedColumn(ProgressColumn):
@@ -73,9 +74,11 @@ class Reporter:
     def __exit__(self, kind, error, traceback):
         self.bar.stop()
         if self.records and self.settings.json != str(STANDARD_STREAM):
-            self.records.close()
+            with suppress(OSError):  # of which it was told when it was met first
+                self.records.close()
         if not isinstance(error, UserError):
-            self._say(self._count())
+            with suppress(OSError) if error else nullcontext():
+                self._say(self._count())
 
     @contextmanager
     def loading(self, what: str) -> Iterator[None]:
@@ -109,7 +112,7 @@ class Reporter:
     def finished(self, task: Task) -> None:
         """Report a photo that was run, or that failed."""
         self.model_seconds += sum(task.seconds[1:2])
-        self.report(task, *((DONE, None) if task.error is None else (FAILED, _reason(task))))
+        self.report(task, *_outcome(task))
         height, width = task.facts.get("height", 0), task.facts.get("width", 0)
         self.megapixels += height * width / 1e6
         speed = self.megapixels / (time.monotonic() - self.begun)
@@ -121,8 +124,8 @@ class Reporter:
 
         Raises
         ------
-        UserError
-            If the file of JSON records cannot be written any more.
+        OSError
+            If the JSON records cannot be written any more, or nobody reads them or the lines.
         """
         source, target = map(str, task.job[:2])
         seconds = round(sum(task.seconds), 4)
@@ -131,14 +134,15 @@ class Reporter:
             record = {"in": source, "out": target, "status": status, "reason": reason, **task.facts}
             try:
                 print(json.dumps(record | {"seconds": seconds}), file=self.records, flush=True)
+            except BrokenPipeError:
+                raise
             except OSError as error:
-                raise UserError(
-                    f"The JSON cannot be written. Received: {error}. Make room, and run it again."
-                ) from error
+                reason = f"The JSON cannot be written ({error.strerror}). Make room, and run it again"
+                raise OSError(error.errno, reason, self.settings.json) from error
         for note in task.facts.get("notes", ()):
-            print(_line(f"note: {source}: {note}"), file=sys.stderr)
+            tell(_line(f"note: {source}: {note}"))
         if status == FAILED:
-            print(f"failed: {_line(reason)}", file=sys.stderr)
+            tell(f"failed: {_line(reason)}")
         elif status == PLANNED:
             self._say(_line(f"{status}: {source} -> {target}"))
         elif self.settings.verbose:
@@ -162,8 +166,12 @@ class Reporter:
 
     def _say(self, line):
         """To standard output, unless that is for something else."""
-        if not self.settings.quiet:
-            print(line, file=sys.stderr if self.stdout_taken else sys.stdout)
+        if self.settings.quiet:
+            return
+        if self.stdout_taken:
+            tell(line)
+        else:
+            say(line)
 
 
 def _opened(name):
@@ -181,8 +189,16 @@ def _opened(name):
         ) from error
 
 
+def _outcome(task) -> tuple[str, str | None]:
+    if isinstance(task.error, Skip):
+        return SKIPPED, str(task.error)
+    return (DONE, None) if task.error is None else (FAILED, _reason(task))
+
+
 def _reason(task) -> str:
     error = task.error
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
+        return f"{task.job.source}: {NO_MEMORY}"
     return str(error) if isinstance(error, UserError) else f"{task.job.source}: {type(error).__name__}: {error}"
 
 

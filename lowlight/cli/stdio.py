@@ -6,10 +6,12 @@ import sys
 from lowlight.cli.jobs import Job
 from lowlight.cli.pipeline import Task, attempt
 from lowlight.cli.progress import Reporter
+from lowlight.errors import UserError
 from lowlight.inference.session import Session
 from lowlight.io.photo import encode
 from lowlight.io.worker import Worker, read_apart
 from lowlight.settings import EnhanceSettings
+from lowlight.system import give_up
 
 
 def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, reporter: Reporter, worker: Worker) -> None:
@@ -17,9 +19,9 @@ def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, report
 
     In this thread alone, so that Ctrl-C ends a wait for input.
     """
-    data = sys.stdin.buffer.read()
 
     def read(task):
+        data = _input()
         task.photo = read_apart(worker, io.BytesIO(data), settings.max_megapixels, settings.frame)
         task.facts |= {"in_bytes": len(data)} | ({"notes": list(task.photo.notes)} if task.photo.notes else {})
 
@@ -28,11 +30,29 @@ def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, report
 
     def write(task):
         result = encode(task.photo, settings.ending or task.photo.suffix, settings.quality, settings.strip_metadata)
-        sys.stdout.buffer.write(result)
-        sys.stdout.buffer.flush()
+        _output(result)
         task.facts |= {"out_bytes": len(result)}
 
     task = Task(job)
     for step in (read, run, write):
         attempt(step, task)
     reporter.finished(task)
+
+
+def _input() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise UserError(f"Standard input cannot be read: {error.strerror}.") from error
+
+
+def _output(data):
+    """All of it: where Python is told not to buffer, one call may write a part."""
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[sys.stdout.buffer.write(rest) :]
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        give_up(sys.stdout)
+        raise UserError(f"Standard output cannot be written: {error.strerror}.") from error

@@ -1,5 +1,6 @@
 """Photos that come into folders, each once it has stopped growing."""
 
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from lowlight.cli.jobs import Job, find, is_done, key
 from lowlight.errors import UserError
 from lowlight.settings import EnhanceSettings
+from lowlight.system import tell
 
 LOOK = 1.0
 """Seconds between two looks into the folders."""
@@ -51,8 +53,9 @@ def watch(settings: EnhanceSettings, stop: threading.Event) -> Iterator[Job]:
     """
     sights: dict[Path, Sight] = {}
     owners: dict[str, Path] = {}
+    gone: set[Path] = set()
     while not stop.is_set():
-        for job in find(settings):
+        for job in _jobs(settings, gone):
             sight = _look(job.source, sights.get(job.source))
             settled = sight.taken is False and time.monotonic() - sight.since >= SETTLED
             sights[job.source] = sight._replace(taken=sight.taken or settled)
@@ -62,6 +65,22 @@ def watch(settings: EnhanceSettings, stop: threading.Event) -> Iterator[Job]:
             clash = None if owner == job.source else f"{job.source} would write the result of {owner}"
             yield job if clash is None else job._replace(problem=clash)
         stop.wait(LOOK)
+
+
+def _jobs(settings, gone) -> Iterator[Job]:
+    """Of the folders that are there; one that is not, such as that of a disk that is pulled out, may come back."""
+    for folder in settings.inputs:
+        try:
+            jobs = find(dataclasses.replace(settings, inputs=(folder,)))
+        except UserError:
+            if folder.is_dir():
+                raise
+            if folder not in gone:
+                tell(f"waiting: {folder} is not there any more")
+            gone.add(folder)
+        else:
+            gone.discard(folder)
+            yield from jobs
 
 
 def _look(path, before) -> Sight:

@@ -76,9 +76,9 @@ def write(path: Path, content: bytes | str) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
-def lock_of(path: Path) -> Path:
-    """The name of a lock (see `lowlight.io.lock.holding`) for who writes a file."""
-    return path.with_name(f"{hidden_name(path)}.lock")
+def lock_of(path: Path, folder: Path) -> Path:
+    """The name, in a folder, of a lock for who writes a file (see `lowlight.io.lock.holding`)."""
+    return folder / f".{_digest(path.absolute())}.lock"
 
 
 def check_writable(folder: Path) -> None:
@@ -100,7 +100,11 @@ def hidden_name(path: Path) -> str:
 
     It holds no part of the file's name, which may be as long as names can be.
     """
-    return f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}"
+    return f".{_digest(path.name)}"
+
+
+def _digest(name) -> str:
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
 
 
 def _temporary(path) -> BinaryIO:
