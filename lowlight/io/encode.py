@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lowlight.imaging.pixels import as_levels, bands
-from lowlight.io.exif import EXIF_HEADER, truthful
+from lowlight.io.exif import EXIF_HEADER, truthful, without_orientation
 from lowlight.io.formats import WITHOUT_ALPHA
 from lowlight.io.heif import register_heic
 from lowlight.io.jpeg import XMP_HEAD, photoshop_with
@@ -135,6 +135,8 @@ def _write_others(file, photo, form, quality, about):
         options["quality"] = quality
     elif photo.lossless and form == "WEBP":
         options |= {"lossless": True, "quality": 0, "exact": True}
+    if form == "AVIF" and "exif" in options:
+        options["exif"] = without_orientation(options["exif"])
     if form == "HEIF":
         register_heic()
         if photo.depth == 16:

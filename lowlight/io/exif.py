@@ -120,6 +120,21 @@ def truthful(exif: bytes, height: int, width: int) -> bytes:
     return bytes(made)
 
 
+def without_orientation(exif: bytes) -> bytes:
+    """EXIF without that tag, all else in its place; Pillow writes EXIF that has it anew for AVIF, and loses texts."""
+    try:
+        order, found, after = ifd.tables(ifd.within(exif))
+        at = found[0][ORIENTATION].at
+    except BROKEN:
+        return exif
+    made = bytearray(exif)
+    made[at : after + 4] = made[at + 12 : after + 4] + bytes(12)
+    (first,) = struct.unpack_from(order + "I", exif, 4)
+    (count,) = struct.unpack_from(order + "H", exif, first)
+    struct.pack_into(order + "H", made, first, count - 1)
+    return bytes(made)
+
+
 def _cut_thumbnail(made: bytearray, order, after):
     if after + 4 > len(made):
         return

@@ -1,0 +1,197 @@
+"""What is said about a result is true of it, and the rest stays as it was, as exiftool sees it."""
+
+import io
+import json
+import shutil
+import struct
+import subprocess
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
+
+from lowlight.io import jpeg, xmp
+from lowlight.io.exif import truthful
+from lowlight.io.photo import read_photo, write_photo
+from tests.conftest import scene
+
+WRITTEN = (".jpg", ".png", ".tif", ".webp", ".avif")
+
+IPTC = b"\x1c\x02\x50\0\x08Jane Doe\x1c\x02\x78\0\x09A caption\x1c\x02\x19\0\x05night"
+
+
+def exiftool(path, *options):
+    """What a file says, by group and tag."""
+    if shutil.which("exiftool") is None:
+        pytest.skip("exiftool is not installed (Debian: libimage-exiftool-perl)")
+    done = subprocess.run(
+        ["exiftool", "-j", "-G1", "-a", "-n", *options, path], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)[0]
+
+
+def camera_exif(turned=6):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = turned, "Canon"
+    exif[ExifTags.Base.Copyright] = "(c) J@@rgen"
+    inner = exif.get_ifd(ExifTags.IFD.Exif)
+    inner[ExifTags.Base.ExifImageWidth], inner[ExifTags.Base.ExifImageHeight] = 40, 60
+    inner[ExifTags.Base.ColorSpace], inner[ExifTags.Base.DateTimeOriginal] = 65535, "2024:01:02 03:04:05"
+    inner[ExifTags.Base.OffsetTimeOriginal] = "+02:00"
+    inner[ExifTags.IFD.Interop] = {1: "R03"}
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (48.0, 8.0, 12.5), 3: "E", 4: (11.0, 34.0, 30.0)})
+    return exif.tobytes().replace(b"J@@rgen", "Jürgen".encode())
+
+
+def saved(path, **options):
+    Image.fromarray(np.ascontiguousarray(np.rot90(scene(1, 40, 60)))).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_exif_says_what_is_written_and_all_else_stays(suffix, tmp_path):
+    photo = read_photo(saved(tmp_path / "in.jpg", exif=camera_exif()))
+    write_photo(tmp_path / f"out{suffix}", photo)
+    said = exiftool(tmp_path / f"out{suffix}")
+    assert (said["ExifIFD:ExifImageWidth"], said["ExifIFD:ExifImageHeight"]) == (60, 40)
+    assert said["ExifIFD:ColorSpace"] == 1
+    assert said["InteropIFD:InteropIndex"] == "R98"
+    assert said.get("IFD0:Orientation", 1) == 1
+    assert said["IFD0:Copyright"] == "(c) Jürgen"
+    assert said["ExifIFD:DateTimeOriginal"] == "2024:01:02 03:04:05"
+    assert said["ExifIFD:OffsetTimeOriginal"] == "+02:00"
+    assert said["GPS:GPSLatitude"] == pytest.approx(48.13680, abs=1e-4)
+    bare = tmp_path / f"bare{suffix}"
+    write_photo(bare, photo, strip_metadata=True)
+    assert not [name for name in exiftool(bare) if name.startswith(("ExifIFD", "GPS", "InteropIFD", "XMP", "IPTC"))]
+    assert b"Canon" not in bare.read_bytes()
+
+
+def test_makers_notes_stay_where_they_were():
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] = b"a note of the maker"
+    block = exif.tobytes()[6:]
+    after = truthful(exif.tobytes(), 4, 6)
+    assert after.index(b"a note of the maker") == block.index(b"a note of the maker")
+    assert len(after) == len(block)
+
+
+def test_broken_exif_is_left_out_and_empty_exif_stays_empty():
+    assert truthful(b"", 4, 6) == b""
+    assert truthful(b"Exif\0\0II*\0\xff\xff\xff\x7f", 4, 6) == b""
+    assert truthful(b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\0" * 40, 4, 6) == b""
+
+
+def packet(body, declared="", attributes=""):
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f'<rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/" {declared}{attributes}>{body}'
+        "<dc:title>kept &amp; &gt; whole</dc:title></rdf:Description></rdf:RDF></x:xmpmeta>"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("space", "attributes", "body", "word"),
+    [
+        ("http://ns.google.com/photos/1.0/camera/", ' p:MotionPhoto="1" p:MicroVideoOffset="3024"', "", "video"),
+        ("http://ns.google.com/photos/1.0/camera/", "", "<p:MotionPhoto>1</p:MotionPhoto>", "video"),
+        ("http://ns.adobe.com/hdr-gain-map/1.0/", ' p:Version="1.0" p:GainMapMax="2.5"', "", "gain map"),
+        (
+            "http://ns.google.com/photos/1.0/container/",
+            "",
+            "<p:Directory><rdf:Seq><rdf:li/></rdf:Seq></p:Directory>",
+            "",
+        ),
+        ("http://ns.google.com/photos/1.0/container/", "", "<p:Directory/>", ""),
+        (
+            "http://ns.adobe.com/tiff/1.0/",
+            " p:Orientation='6' p:ImageWidth = '9'",
+            "<p:ImageLength>9</p:ImageLength>",
+            "",
+        ),
+        ("http://ns.adobe.com/exif/1.0/", ' p:PixelXDimension="40"', "<p:ColorSpace>65535</p:ColorSpace>", ""),
+        ("http://ns.adobe.com/xmp/note/", ' p:HasExtendedXMP="0123"', "", ""),
+        ("http://ns.apple.com/HDRGainMap/1.0/", "", "<p:HDRGainMapVersion>1</p:HDRGainMapVersion>", "gain map"),
+    ],
+)
+def test_xmp_says_nothing_of_what_is_gone_under_any_prefix(space, attributes, body, word):
+    for prefix in ("p", "other"):
+        changed, inner = attributes.replace(" p:", f" {prefix}:"), body.replace("p:", f"{prefix}:")
+        declared = f'xmlns:{prefix}="{space}"'
+        before = packet(inner, declared, changed)
+        assert xmp.truthful(before) == packet("", declared, "")
+        if word:
+            assert word in xmp.left_out(before)[0]
+
+
+def test_xmp_without_anything_untrue_stays_as_it_is_and_entities_are_left_out():
+    before = b'<?xpacket begin=""?>' + packet("", 'xmlns:xmp="http://ns.adobe.com/xap/1.0/"', ' xmp:Rating="5"')
+    assert xmp.truthful(before + b"\n" * 40 + b'<?xpacket end="w"?>').startswith(before)
+    assert xmp.truthful(b"<!DOCTYPE x [<!ENTITY a 'b'>]><x/>") == b""
+
+
+def test_iptc_comments_texts_and_dots_per_inch_are_kept(tmp_path):
+    source = saved(tmp_path / "in.jpg", dpi=(300, 200), comment=b"a comment")
+    data = source.read_bytes()
+    segment = jpeg.photoshop_with(IPTC)
+    source.write_bytes(data[:2] + b"\xff\xed" + struct.pack(">H", len(segment) + 2) + segment + data[2:])
+    photo = read_photo(source)
+    for suffix in (".jpg", ".png", ".tif"):
+        write_photo(tmp_path / f"out{suffix}", photo)
+        said = exiftool(tmp_path / f"out{suffix}")
+        assert (said["IPTC:By-line"], said["IPTC:Caption-Abstract"]) == ("Jane Doe", "A caption")
+        again = read_photo(tmp_path / f"out{suffix}")
+        assert again.iptc == IPTC
+        assert again.dpi == pytest.approx((300, 200), abs=0.1) or suffix == ".tif"
+        write_photo(tmp_path / f"bare{suffix}", photo, strip_metadata=True)
+        assert not any(word in (tmp_path / f"bare{suffix}").read_bytes() for word in (b"Jane", b"a comment"))
+    assert exiftool(tmp_path / "out.jpg")["File:Comment"] == "a comment"
+    assert exiftool(tmp_path / "out.png")["PNG:Comment"] == "a comment"
+    with Image.open(tmp_path / "out.tif") as written:
+        assert written.info["dpi"] == pytest.approx((300, 200))
+
+
+def test_texts_of_a_png_are_kept_in_any_language(tmp_path):
+    text = PngInfo()
+    text.add_text("Author", "Jürgen")
+    text.add_itxt("Title", "夜", "ja", "題")
+    text.add_text("Description", "long " * 100, zip=True)
+    saved(tmp_path / "in.png", pnginfo=text, dpi=(72, 72))
+    write_photo(tmp_path / "out.png", read_photo(tmp_path / "in.png"))
+    with Image.open(tmp_path / "out.png") as written:
+        assert written.text == {"Author": "Jürgen", "Title": "夜", "Description": "long " * 100}
+        assert written.info["dpi"] == pytest.approx((72, 72), abs=0.1)
+
+
+def test_a_tiff_keeps_exif_xmp_and_iptc_of_a_tiff(tmp_path):
+    exif = camera_exif(1)
+    saved(tmp_path / "first.jpg", exif=exif)
+    write_photo(tmp_path / "in.tif", read_photo(tmp_path / "first.jpg"))
+    write_photo(tmp_path / "out.tif", read_photo(tmp_path / "in.tif"))
+    said = exiftool(tmp_path / "out.tif")
+    assert (said["IFD0:Copyright"], said["ExifIFD:ExifImageWidth"], said["InteropIFD:InteropIndex"]) == (
+        "(c) Jürgen",
+        40,
+        "R98",
+    )
+    tags = [(33723, "B", len(IPTC), IPTC, True), (700, "B", 8, b"<x:xmp/>", True)]
+    tifffile.imwrite(tmp_path / "iptc.tif", scene(1, 40, 60), photometric="rgb", metadata=None, extratags=tags)
+    photo = read_photo(tmp_path / "iptc.tif")
+    assert (photo.iptc, photo.xmp) == (IPTC, b"<x:xmp/>")
+
+
+def test_a_jpeg_without_its_last_bytes_is_read_with_a_word_and_one_cut_short_is_not(tmp_path):
+    file = io.BytesIO()
+    Image.fromarray(scene(1, 400, 600)).save(file, "JPEG", quality=90)
+    whole, data = read_photo(io.BytesIO(file.getvalue())), file.getvalue()
+    photo = read_photo(io.BytesIO(data[:-2]))
+    np.testing.assert_array_equal(photo.pixels, whole.pixels)
+    assert photo.notes == ("its last bytes are missing",)
+    photo = read_photo(io.BytesIO(data[:-40]))
+    assert (photo.pixels != whole.pixels).any(2).mean() < 0.01
+    assert "of the picture" in photo.notes[0]
+    with pytest.raises(Exception, match="cut short"):
+        read_photo(io.BytesIO(data[: len(data) * 9 // 10]))
