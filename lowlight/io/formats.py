@@ -139,6 +139,36 @@ TABLE = (
 """JPEG to raw: the end of a name says what is written; what is read is known by its content."""
 
 
+INTRODUCTION = """# Formats of photos
+
+Made by `python -m lowlight.io.formats` from the table that the program and its tests use. What a file is is known by
+its content; its name decides what the result is written as, unless `--format` does.
+
+"""
+
+NOTES = """
+What else is promised:
+
+- **Colour.** Results are sRGB. What a photo's numbers mean is taken from the first of: ICC profile; CICP (`cICP` of
+  PNG, `nclx` of AVIF and HEIC); `cHRM` and `gAMA` of PNG, unless it has `sRGB`; EXIF that says Adobe RGB (DCF:
+  ColorSpace 65535 and R03). Else it is sRGB.
+- **HDR.** PQ and HLG become sRGB, with a word. Diffuse white is 203 nits (75 % of HLG, read as scene light; ITU-R
+  BT.2408). Where something is brighter, the brightest channel goes through the curve of ITU-R BT.2390, 5.4.1, and the
+  others with it. Gain maps are left out, with a word: the base picture is what is read.
+- **Range of TIFFs.** Of floats 1, 255 or 65535 is white, whichever fits all but the highest thousandth; what is above,
+  below or no number is clipped. MaxSampleValue and SMaxSampleValue count where they say a whole number of bits.
+- **Which picture.** Of a TIFF the largest; thumbnails, masks and smaller copies, in any order and in SubIFDs, do not
+  count. Stacks of OME and ImageJ with three channels are RGB, with others they are refused. Of several pictures the
+  first is read, with a word; `--frame N` takes another, `--all-frames` each.
+- **Metadata.** EXIF stays in its place to the byte, but for what has to be true of the result: orientation, size and
+  colour space. Thumbnails are left out. XMP loses what speaks of the file and not of the picture: motion photos, gain
+  maps, other items, sizes. IPTC goes into JPEG, PNG and TIFF. `--strip-metadata` leaves none of it.
+- **Loss.** JPEG and WebP that were packed without loss are written so; other JPEGs at their own quality, or at 90.
+- **Limits.** What says that it is larger than `--max-megapixels`, or than its bytes can hold, is refused before
+  anything is decoded. A JPEG that lacks its last bytes is read, with a word, if at most 1 % of the picture is missing.
+"""
+
+
 def _is_here(form: Format) -> bool:
     if form.name == "AVIF":
         return bool(features.check("avif"))
@@ -163,3 +193,31 @@ def result_suffix(suffix: str) -> str:
     if suffix.lower() in FORMATS:
         return suffix
     return next((form.result for form in TABLE if suffix.lower() in form.suffixes), None) or ".png"
+
+
+def markdown() -> str:
+    """The table as docs/formats.md has it; `python -m lowlight.io.formats` prints it."""
+    head = ("Format", "Names", "Written", "Bits read", "Bits written", "Colour", "Metadata read", "and written", "Also")
+    rows = [head, ("---",) * len(head), *(_row(form) for form in TABLE)]
+    return INTRODUCTION + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n" + NOTES
+
+
+def _row(form) -> tuple[str, ...]:
+    also = [f"needs {form.package}"] if form.package else []
+    also += [] if form.written else [f"results are {form.result}"]
+    also += ["transparency"] if form.alpha else []
+    return (
+        form.name,
+        " ".join(suffix.removeprefix(".") for suffix in form.suffixes),
+        "yes" if form.written else "no",
+        ", ".join(map(str, form.bits_read)),
+        ", ".join(map(str, form.bits_written)) or "-",
+        form.colour,
+        ", ".join(form.metadata_read) or "-",
+        ", ".join(form.metadata_written) or "-",
+        "; ".join([*also, *([form.notes] if form.notes else [])]) or "-",
+    )
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

@@ -81,7 +81,7 @@ def _to_srgb(levels, profile) -> np.ndarray:
         # Unoptimised, for else LittleCMS takes a coarse table, as much as 19 of 255 levels off between Adobe RGB and
         # sRGB; it is 0.2 s a megapixel.
         return imagecodecs.cms_transform(
-            part,
+            part[..., 0] if space == "gray" else part,
             profile,
             srgb_profile(),
             colorspace=space,
