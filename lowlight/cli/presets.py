@@ -3,8 +3,8 @@
 PRESETS: dict[str, dict[str, float | bool]] = {
     "natural": {"strength": 0.8, "highlights": -0.3, "denoise": 0.8},
     "bright": {"exposure": 0.5, "shadows": 0.5},
-    "night": {"exposure": -1.0, "highlights": -0.5, "white_balance": False},
-    "documents": {"exposure": 0.5, "highlights": 1.0, "white_balance": True},
+    "night": {"exposure": -1.5, "white_balance": False},
+    "documents": {"exposure": 0.4},
 }
 """natural: closer to the photo, with some of its grain; bright: for photos that come out too dark; night: lights stay
 lights, and their colour stays; documents: white paper."""

@@ -1,0 +1,178 @@
+"""lowlight COMMAND: what the words say comes before the file of settings, and that before the preset."""
+
+import contextlib
+import os
+import pty
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import lowlight
+from lowlight import commands
+from lowlight.cli.parse import parse
+from lowlight.cli.presets import PRESETS
+from lowlight.errors import UserError
+from lowlight.settings import EnhanceSettings, TrainingSettings
+from lowlight.system import run
+from tests.conftest import ROOT, scene
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_preset_is_overruled_by_the_file_and_both_by_the_words(folder):
+    (folder / "lowlight.toml").write_text('preset = "night"\nquality = 92\nshadows = 1\n[train]\nminutes = 60\n')
+    read = parse(EnhanceSettings, None, ["a.jpg", "--shadows", "2"])
+    assert (read.quality, read.preset, str(read.inputs[0])) == (92, "night", "a.jpg")
+    assert (read.controls.shadows, read.controls.exposure) == (2, PRESETS["night"]["exposure"])
+    assert not read.controls.white_balance
+    assert parse(EnhanceSettings, None, ["a.jpg"]).controls.shadows == 1
+    assert parse(EnhanceSettings, None, ["a.jpg", "--preset", "bright"]).controls.exposure == 0.5
+    assert parse(TrainingSettings, None, ["--model", "8"], command="train").minutes == 60
+
+
+def test_what_a_file_switches_on_can_be_switched_off_and_the_other_way_round(folder):
+    (folder / "mine.toml").write_text('inputs = ["holiday"]\noverwrite = true\nwhite-balance = false\n')
+    read = parse(EnhanceSettings, None, ["--config", "mine.toml"])
+    assert read.overwrite
+    assert not read.controls.white_balance
+    assert [str(path) for path in read.inputs] == ["holiday"]
+    read = parse(EnhanceSettings, None, ["--config=mine.toml", "--no-overwrite", "--white-balance"])
+    assert not read.overwrite
+    assert read.controls.white_balance
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("qualty = 92", "mine.toml. Unrecognized.*qualty"),
+        ('quality = "high"', "mine.toml"),
+        ("quality = 900", "quality must be a number from 1 to 100"),
+        ("quality =", "cannot be read. Received: mine.toml"),
+    ],
+)
+def test_a_setting_in_a_file_that_cannot_be_used_is_told_with_the_files_name(text, said, folder):
+    (folder / "mine.toml").write_text(text)
+    with pytest.raises(UserError, match=said):
+        parse(EnhanceSettings, None, ["--config", "mine.toml"])
+    with pytest.raises(UserError, match="Received: nowhere.toml"):
+        parse(EnhanceSettings, None, ["--config", "nowhere.toml"])
+
+
+def night():
+    """A dark sky, houses that are hardly seen, and lamps."""
+    rng = np.random.default_rng(0)
+    image = Image.new("RGB", (240, 160), (9, 10, 16))
+    draw = ImageDraw.Draw(image)
+    for x in range(10, 230, 28):
+        draw.rectangle((x, 70, x + 20, 150), fill=(14, 13, 16))
+    for x, y in rng.integers(10, 150, (14, 2)):
+        draw.ellipse((x, y, x + 6, y + 6), fill=(255, 210, 140))
+    return np.clip(np.asarray(image) + rng.normal(0, 2.5, (160, 240, 3)), 0, 255).astype(np.uint8)
+
+
+def page():
+    """Lines of print on paper, in a dim, warm light."""
+    image = Image.new("RGB", (240, 160), (70, 62, 45))
+    for y in range(15, 150, 12):
+        ImageDraw.Draw(image).text((12, y), "the quick brown fox jumps over the dog", fill=(18, 16, 12))
+    noise = np.random.default_rng(0).normal(0, 2.5, (160, 240, 3))
+    return np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
+
+
+def test_each_preset_does_to_photos_of_its_kind_what_it_says():
+    photo, lamps, paper = scene(0, 120, 160) // 6, night(), page()
+    plain = lowlight.enhance(photo).astype(int)
+    natural = lowlight.enhance(photo, **PRESETS["natural"]).astype(int)
+    assert np.abs(natural - photo).mean() < 0.9 * np.abs(plain - photo).mean()
+    assert lowlight.enhance(photo, **PRESETS["bright"]).mean() > plain.mean() + 10
+    assert lamps.mean() < lowlight.enhance(lamps, **PRESETS["night"]).mean() < 0.7 * lowlight.enhance(lamps).mean()
+    white, ink = (np.percentile(lowlight.enhance(paper, **PRESETS["documents"]), share) for share in (90, 4))
+    assert white > np.percentile(lowlight.enhance(paper), 90) + 10
+    assert ink < white / 2
+
+
+def test_each_command_is_found_by_its_name_and_the_rest_is_photos(monkeypatch):
+    called = []
+    for name, command in commands.COMMANDS.items():
+        found = command._replace(run=lambda settings, name=name: called.append((name, settings)) or 0)
+        monkeypatch.setitem(commands.COMMANDS, name, found)
+    for words in (
+        ["models"],
+        ["train", "--model", "8"],
+        ["serve"],
+        ["export"],
+        ["measure"],
+        ["enhance", "train"],
+        ["x.jpg"],
+    ):
+        assert commands.dispatch(words, "") == 0
+    assert [name for name, _ in called] == ["models", "train", "serve", "export", "measure", "enhance", "enhance"]
+    assert [str(settings.inputs[0]) for _, settings in called[-2:]] == ["train", "x.jpg"]
+
+
+def test_training_takes_the_generation_of_the_model(monkeypatch):
+    told = []
+    monkeypatch.setattr("lowlight.training.trainer.train", lambda settings, generation: told.append(generation))
+    for number in (2, 8):
+        assert commands.train(TrainingSettings(model=number)) == 0
+    assert told == ["old", "latest"]
+    with pytest.raises(UserError, match="Use the script"):
+        commands.train(TrainingSettings(model=8), "old")
+
+
+def test_help_lists_the_commands_and_models_are_shown(capsys):
+    assert commands.dispatch(["--help"], "all of it") == 0
+    assert capsys.readouterr().out == "all of it\n"
+    assert commands.dispatch(["models"], "") == 0
+    assert "model_12 *" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_the_shell_can_complete_commands_and_options(shell, capsys):
+    with pytest.raises(SystemExit):
+        commands.dispatch(["completion", shell], "")
+    script = capsys.readouterr().out
+    for word in ("enhance", "export", "--exposure", "--format"):
+        assert word in script
+    with pytest.raises(UserError, match="Received: fish. Known: bash"):
+        commands.dispatch(["completion", "fish"], "")
+
+
+def test_what_is_not_installed_is_told_with_what_installs_it(capsys):
+    def needs(package):
+        raise ModuleNotFoundError(f"No module named {package!r}", name=f"{package}.part")
+
+    assert run(lambda: needs("gradio")) == 2
+    assert "no gradio. Install it by: pip install 'lowlight[web]'" in capsys.readouterr().err
+    assert run(lambda: needs("other")) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_at_a_terminal_a_line_appears_before_anything_is_loaded(tmp_path):
+    """0.3 s are promised; here it is only that nothing heavy is loaded before, because other programs run, too."""
+    terminal, end = pty.openpty()
+    words = [sys.executable, "-X", "importtime", "-m", "lowlight", "nowhere.jpg"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    program = subprocess.Popen(words, stderr=end, stdout=subprocess.PIPE, cwd=tmp_path, env=environment)
+    os.close(end)
+    said, limit = "", time.monotonic() + 100
+    while "lowlight 0" not in said and time.monotonic() < limit:
+        said += os.read(terminal, 4096).decode()
+    before = said.partition("lowlight 0")[0]
+    assert "lowlight.cli.hello" in before
+    assert not {"tyro", "numpy", "PIL"} & {line.split("|")[-1].strip() for line in before.splitlines()}
+    with contextlib.suppress(OSError):  # the program has closed its end
+        while True:
+            os.read(terminal, 4096)
+    program.communicate(timeout=100)
+    assert program.returncode == 2
+    os.close(terminal)
