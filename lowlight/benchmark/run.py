@@ -63,7 +63,7 @@ def perform(settings: PerformanceSettings, generation: str) -> list[dict]:
     UserError
         If settings, pairs, weights or a folder are not right.
     """
-    _refuse_what_would_be_ignored(settings)
+    refuse_what_would_be_ignored(settings)
     if settings.all:
         return _perform_all(settings)
     if settings.evaluate_only:
@@ -198,7 +198,14 @@ def choose_examples(
     return examples
 
 
-def _refuse_what_would_be_ignored(settings):
+def refuse_what_would_be_ignored(settings: PerformanceSettings) -> None:
+    """Are all options of use together?
+
+    Raises
+    ------
+    UserError
+        If one would change nothing.
+    """
     if settings.all and (not settings.evaluate_only or settings.model is not None or settings.weights):
         raise UserError("All models are only measured. Give --evaluate-only with --all, and no --model or --weights.")
     if settings.weights and not settings.evaluate_only:

@@ -1,0 +1,190 @@
+"""What pages say can be done, can be done: commands are run, or parsed if they would train, serve or wait for long."""
+
+import ast
+import contextlib
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from PIL import Image
+
+from lowlight import commands
+from lowlight.benchmark.run import refuse_what_would_be_ignored
+from lowlight.cli.parse import parse
+from lowlight.settings import PerformanceSettings, TrainingSettings
+from lowlight.zoo import recipes
+from tests.conftest import ROOT, scene, write_pair
+from tests.test_video import write_clip
+
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+WORKED_EXAMPLE = ROOT / "docs" / "add-a-model.md"
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+NOT_RUN = (
+    "python -m pip", "python -m pytest", "python -m mkdocs", "pre-commit", ".ci/run", "curl", "eval",
+    "python benchmarks/speed.py", "lowlight serve",
+    "lowlight cluster", "python -m lowlight ", "lowlight completion", "lowlight export", "python -m lowlight.benchmark.publish", "python -m lowlight.export",
+    "python -m lowlight.data",
+)  # fmt: skip
+"""They install, serve, measure for minutes or change the project: `test_programs_that_are_not_run_exist`."""
+
+
+class Line(NamedTuple):
+    page: Path
+    command: str
+
+    def __str__(self):
+        return f"{self.page.name}: {self.command}"
+
+
+def blocks(page, *languages):
+    return [text for language, text in FENCE.findall(page.read_text(encoding="utf-8")) if language in languages]
+
+
+def lines(*pages):
+    found = [
+        Line(page, line.split("  # ")[0].strip())
+        for page in pages
+        for block in blocks(page, "", "sh", "bash")
+        for line in block.splitlines()
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    return list(dict.fromkeys(found))
+
+
+def is_run(line):
+    return not line.command.startswith(NOT_RUN) and line.page != WORKED_EXAMPLE
+
+
+def is_training(line):
+    return re.match(r"python (train|performance)_|lowlight (train|measure)", line.command) is not None
+
+
+ALL = lines(*PAGES)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with the photos, the clip, and the models that pages speak of."""
+    folder = tmp_path_factory.mktemp("place")
+    for name in ("holiday/1.jpg", "holiday/2.jpg", "night.jpg", "incoming/3.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(scene(1, 30, 50) // 8).save(folder / name)
+    write_clip(folder / "clip.mp4", [scene(1, 32, 48) // 8] * 3)
+    for name in ("runs/model_10", "runs/model_11"):
+        (folder / name).mkdir(parents=True)
+        for file in (ROOT / "models").glob(f"{Path(name).name}.*"):
+            shutil.copy(file, folder / name)
+    foreign = ROOT / "tests" / "fixtures" / "keras-2.15 free(colab).keras"
+    shutil.copy(foreign, folder / "my model(colab).keras")
+    return folder
+
+
+def run(words, folder, monkeypatch):
+    """As at a prompt in a folder, in this process."""
+    monkeypatch.chdir(folder)
+    script = words[1] if words[0] == "python" else None
+    monkeypatch.setattr(sys, "argv", words[1:] if script else words)
+    if script is None:
+        return commands.dispatch(words[1:], "")
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    return end.value.code
+
+
+@pytest.mark.parametrize("line", [line for line in ALL if is_run(line) and not is_training(line)], ids=str)
+def test_commands_of_pages_work(line, place, monkeypatch):
+    words = shlex.split(line.command)
+    if "--watch" in words or "ADDRESS" in words:
+        parse(commands.EnhanceSettings, None, words[2:])
+    elif "<" in words:
+        command = line.command.replace("python main.py", f"{shlex.quote(sys.executable)} {ROOT / 'main.py'}")
+        assert subprocess.run(command, shell=True, cwd=place, timeout=120).returncode == 0
+        assert Image.open(place / "bright.jpg").size == (50, 30)
+    else:
+        results = set(place.rglob("*"))
+        with contextlib.ExitStack() as stack:
+            if "--in-place" in words:
+                stack.callback(restore, place / "holiday")
+            assert run(words, place, monkeypatch) == 0
+        assert set(place.rglob("*")) > results or {"--list-models", "--info", "--dry-run", "models"} & set(words)
+
+
+def restore(folder):
+    for backup in folder.glob("*.orig"):
+        backup.replace(backup.with_suffix(""))
+
+
+@pytest.mark.parametrize("line", [line for line in ALL if is_run(line) and is_training(line)], ids=str)
+def test_commands_that_train_are_understood(line):
+    words = shlex.split(line.command)
+    measures = "performance" in words[1] or words[1] == "measure"
+    settings = parse(PerformanceSettings if measures else TrainingSettings, None, words[2:])
+    if measures:
+        refuse_what_would_be_ignored(settings)
+    if settings.model is not None:
+        generation = re.search("old|latest", words[1])
+        assert recipes.recipe(settings.model, generation and generation[0]).number == settings.model
+
+
+@pytest.mark.parametrize("line", [line for line in ALL if line.command.startswith("python -m lowlight")], ids=str)
+def test_programs_that_are_not_run_exist(line):
+    module = ROOT / Path(*shlex.split(line.command)[2].split("."))
+    assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file()
+
+
+def test_every_command_is_of_a_known_program():
+    programs = re.compile(r"python (main|(train|performance)_(old|latest))\.py|lowlight ")
+    assert [str(line) for line in ALL if is_run(line) and not programs.match(line.command)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_in_pages_is_python(page):
+    for block in blocks(page, "python"):
+        ast.parse(block)
+
+
+def test_the_readme_is_short_and_its_first_two_commands_are_those_that_ci_takes():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    first, second = "".join(blocks(ROOT / "README.md", "sh")).splitlines()[:2]
+    assert first == "python -m pip install -r requirements.txt && python main.py"
+    assert second == "python -m pip install -r requirements-dev.txt && python -m pytest"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_in_pages_lead_to_files(page):
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+@pytest.mark.slow
+def test_the_worked_example_is_complete(tmp_path, monkeypatch):
+    from lowlight.networks import architectures
+
+    monkeypatch.setattr(architectures, "BUILDERS", dict(architectures.BUILDERS))
+    before = dict(recipes.RECIPES)
+    Image.fromarray(scene(1, 30, 50) // 8).save(tmp_path / "night.jpg")
+    for index in range(2):  # in place of the photos that --data synthetic would take, which train for longer
+        write_pair(tmp_path / "pairs", str(index), scene(index, 64, 96))
+    try:
+        names: dict = {}
+        for block in blocks(WORKED_EXAMPLE, "python"):
+            exec(compile(block, str(WORKED_EXAMPLE), "exec"), names)
+        assert recipes.RECIPES[90].parameters == architectures.build("tiny").count_params()
+        for line in lines(WORKED_EXAMPLE):
+            if "publish" not in line.command:
+                words = [word.replace("synthetic", str(tmp_path / "pairs")) for word in shlex.split(line.command)]
+                assert run(words, tmp_path, monkeypatch) == 0, line
+    finally:
+        recipes.RECIPES.clear()
+        recipes.RECIPES.update(before)
+    assert (tmp_path / "out" / "night.jpg").is_file()
+    assert "model_90" in (tmp_path / "measured" / "README.md").read_text()
