@@ -100,6 +100,8 @@ def read_head(path: Path) -> Head:
     with reading(path) as container:
         stream = container.streams.best("video")
         codec = stream.codec_context
+        if codec is None:
+            raise ImageError(f"{path} cannot be read: there is no decoder for its pictures.")
         if codec.width * codec.height > LARGEST_MEGAPIXELS * 1e6:
             size = f"{codec.width}x{codec.height}"
             raise ImageError(f"{path} is too large: {size} pixels, above {LARGEST_MEGAPIXELS} megapixels.")
