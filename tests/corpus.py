@@ -20,6 +20,20 @@ HEIGHT, WIDTH = 40, 60
 CAMERA, LATITUDE, EXPOSURE = "Kodak Brownie", (48.0, 12.0, 30.0), 0.25
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>a caption</x:xmpmeta>"
 
+SUFFIXES = {
+    "JPEG XL": ".jxl",
+    "J2K": ".j2k",
+    "JP2": ".jp2",
+    "JPEG": ".jfif",
+    "PP": ".ppm",
+    "PG": ".pgm",
+    "PB": ".pbm",
+} | {
+    "BMP": ".bmp",
+    "GIF": ".png",
+}
+"""Of the names of `samples`."""
+
 CUTS = (0.01, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)
 
 AWKWARD_NAMES = (
@@ -72,7 +86,7 @@ def make(folder: Path) -> list[Entry]:
     (folder / "loop.jpg").symlink_to("loop.jpg")
     (folder / "lost.jpg").symlink_to("nowhere.jpg")
     (folder / "ring").symlink_to(".")
-    makers = (_modes, _deep, _orientations, _profiles, _metadata, _names_and_sizes, _extras, _bad)
+    makers = (_modes, _deep, _orientations, _profiles, _metadata, _names_and_sizes, _extras, _rare, _bad)
     return [entry for maker in makers for entry in maker(folder)]
 
 
@@ -361,6 +375,52 @@ def write_dng(path: Path, pixels: np.ndarray, orientation: int = 1) -> None:
     ]
     levels = np.rint(mosaic * 65535).astype(np.uint16)
     tifffile.imwrite(path, levels, photometric="cfa", metadata=None, software=False, extratags=tags)
+
+
+def encoded(pixels: np.ndarray, **options) -> bytes:
+    """An array as Pillow writes it."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, **options)
+    return file.getvalue()
+
+
+def samples() -> Iterator[tuple[str, bytes, np.ndarray, int]]:
+    """Files of kinds that not all programs read: name, content, what it shows, about, and bits."""
+    picture = _picture()
+    deep = picture.astype(np.uint16) * 257
+    twelve = np.rint(picture / 255 * 4095).astype(np.uint16)
+    grey = picture[..., 1]
+    yield "JPEG XL", imagecodecs.jpegxl_encode(picture, lossless=True), picture, 8
+    yield "JPEG XL with loss", imagecodecs.jpegxl_encode(picture, distance=1), picture, 8
+    # imagecodecs says of 16 bits that they are linear light, and so they are.
+    unit = picture / 255
+    light = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
+    yield "JPEG XL, 16 bits", imagecodecs.jpegxl_encode(np.rint(light * 65535).astype(np.uint16)), picture, 16
+    yield "JPEG XL, in boxes", imagecodecs.jpegxl_encode(picture, lossless=True, usecontainer=True), picture, 8
+    yield "JPEG XL, grey", imagecodecs.jpegxl_encode(grey, lossless=True), grey, 8
+    for name in ("J2K", "JP2"):
+        yield name, imagecodecs.jpeg2k_encode(picture, codecformat=name, reversible=True), picture, 8
+        yield f"{name}, 16 bits", imagecodecs.jpeg2k_encode(deep, codecformat=name, reversible=True), picture, 16
+        yield f"{name}, grey", imagecodecs.jpeg2k_encode(grey, codecformat=name, reversible=True), grey, 8
+    yield "JPEG, 12 bits", imagecodecs.jpeg8_encode(twelve, level=95, bitspersample=12), picture, 16
+    yield "JPEG without loss", imagecodecs.jpeg8_encode(picture, lossless=True), picture, 8
+    yield "JPEG without loss, 16 bits", imagecodecs.jpeg8_encode(deep, lossless=True, bitspersample=16), picture, 16
+    yield "PPM", encoded(picture, format="PPM"), picture, 8
+    yield "PGM", encoded(grey, format="PPM"), grey, 8
+    yield "PPM, 16 bits", b"P6\n# a comment\n60 40\n65535\n" + deep.astype(">u2").tobytes(), picture, 16
+    yield "PGM, 12 bits", b"P5 60 40 4095\n" + twelve[..., 1].astype(">u2").tobytes(), grey, 16
+    yield "PBM", encoded(grey > 99, format="PPM"), np.where(grey > 99, 255, 0), 8
+    yield "BMP", encoded(picture, format="BMP"), picture, 8
+    yield "GIF", encoded(picture, format="GIF"), picture, 8
+
+
+def _rare(folder) -> Iterator[Entry]:
+    for number, (name, data, shown, depth) in enumerate(samples()):
+        suffix = next(suffix for mark, suffix in SUFFIXES.items() if name.startswith(mark))
+        path = folder / f"rare_{number}{suffix}"
+        path.write_bytes(data)
+        linear = name == "JPEG XL, 16 bits"
+        yield _good(path, shown.astype(np.uint8), tolerance=7, depth=depth, grey=shown.ndim == 2, profile=linear)
 
 
 def _bad(folder) -> Iterator[Entry]:
