@@ -24,9 +24,10 @@ PICTURE = scene(1, 40, 60)
 BY_NAME = {form.name.upper(): form for form in TABLE}
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "shown", "depth"), [pytest.param(*row, id=row[0]) for row in corpus.samples()]
-)
+SAMPLES = list(corpus.samples())
+
+
+@pytest.mark.parametrize(("name", "data", "shown", "depth"), [pytest.param(*row, id=row[0]) for row in SAMPLES])
 def test_every_kind_of_file_is_read(name, data, shown, depth):
     photo = read_photo(io.BytesIO(data))
     expected = np.repeat(shown[..., None], 3, 2) if shown.ndim == 2 else shown

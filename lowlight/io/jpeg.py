@@ -209,12 +209,14 @@ def _by_imagecodecs(file, header, means, notes) -> Levels:
 def _without_its_end(data, means, notes) -> Levels:
     """What is whole without the last bytes, or nearly: then the rest is the same whatever stands in their place."""
     cut = data[: data.rfind(b"\xff")] if data[-1:] == b"\xff" else data
-    first, missing = None, np.zeros((), bool)
-    for tail in (b"", b"\x5a\xa5" * 64, b"\0" * 128):
+
+    def read(tail):
         with Image.open(io.BytesIO(cut + tail + END_MARKER), formats=["JPEG"]) as image:
-            picture = decode(image, means, notes)
-        first = first or picture
-        missing = missing | (picture.colour != first.colour).any(2)
+            return decode(image, means, notes)
+
+    first, missing = read(b""), np.zeros((), bool)
+    for tail in (b"\x5a\xa5" * 64, b"\0" * 128):
+        missing = missing | (read(tail).colour != first.colour).any(2)
         if missing.mean() > MISSING:
             raise ValueError("it is cut short")
     notes.append("its last bytes are missing" + (f", and {missing.mean():.1%} of the picture" if missing.any() else ""))
