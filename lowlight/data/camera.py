@@ -161,7 +161,7 @@ def take_whole(clean: np.ndarray, camera: Camera, rng: np.random.Generator) -> t
     return _file(dark, camera, rng), to_srgb(light)
 
 
-def pixels_of(photo: np.ndarray, frame: Sequence[float]) -> np.ndarray:
+def pixels_of(photo: np.ndarray, frame: Sequence[float] | np.ndarray) -> np.ndarray:
     """`SMALL` x `SMALL` pixels of a part of a photo, evenly spread.
 
     Parameters

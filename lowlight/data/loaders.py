@@ -130,7 +130,7 @@ class GlobalCrops(Batches):
         inputs: dict = {}
         truths: dict = {}
         if "overview" in self.inputs:
-            turn = rng.integers(8)
+            turn = int(rng.integers(8))
             seen, guess = (turned(side, turn) for side in self.views.draw(rng, (self.epoch + 1) * self.count))
             inputs, truths = {"overview": seen}, {"guess": guess, "right": guess}
         return (inputs, truths) if "photo" not in self.inputs else self._with_crop(inputs, truths, rng)

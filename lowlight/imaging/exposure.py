@@ -57,7 +57,7 @@ def gain(photo: np.ndarray) -> np.float32:
     return np.float32(TARGET_MEAN / max(mean, TARGET_MEAN / LARGEST_GAIN))
 
 
-def thumbnail(photo: np.ndarray, box: Sequence[float] = WHOLE, side: int = THUMBNAIL) -> np.ndarray:
+def thumbnail(photo: np.ndarray, box: Sequence[float] | np.ndarray = WHOLE, side: int = THUMBNAIL) -> np.ndarray:
     """The whole photo, or a part of it, squashed to a square: the mean of each cell, split pixels by their share.
 
     Parameters

@@ -171,7 +171,8 @@ class _JpegXl:
 
     def __init__(self, data: bytes):
         self.number, self.place, self.length = int.from_bytes(data[2:4096], "little"), 0, 8 * len(data[2:4096])
-        self.bits, self.cicp, self.has_profile, self.animated = 8, None, False, False
+        self.cicp: tuple[int, int] | None = None
+        self.bits, self.has_profile, self.animated = 8, False, False
         self.width, self.height = self._size()
         if not self._bits(1):  # not all as by default
             self._metadata()

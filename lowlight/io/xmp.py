@@ -87,7 +87,8 @@ class _Cuts:
     """Walks XML and remembers from where to where it is to be cut."""
 
     def __init__(self, body: bytes):
-        self.body, self.depth, self.within = body, 0, None
+        self.within: int | None = None
+        self.body, self.depth = body, 0
         self.found: list[tuple[int, int]] = []
         self.start = 0
         self.prefixes: dict[str, list[str]] = {}

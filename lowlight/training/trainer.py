@@ -335,7 +335,7 @@ class Watch(keras.callbacks.Callback):
     def _average(self):
         """Average over few steps at first, or the first, random weights would stay in for long."""
         self.looks += 1
-        if self.trainer.averages:
+        if self.trainer.averages and self.trainer.plan.average:
             momentum = self.trainer.plan.average**LOOK_EVERY
             self.trainer.update_averages(min(momentum, (1 + self.looks) / (10 + self.looks)))
 
