@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lowlight.errors import UserError
+
 
 @contextmanager
 def _quiet() -> Iterator[None]:
@@ -31,6 +33,24 @@ else:
         import keras
 
         keras.ops.zeros(1)  # the first computation has the devices looked for, which prints again
+
+_process = os.getpid()
+
+
+def refuse_after_fork() -> None:
+    """TensorFlow's threads do not come along when a process forks; in the child it would wait for them for ever.
+
+    Raises
+    ------
+    UserError
+        If this process was forked from one that had loaded Keras.
+    """
+    if os.getpid() != _process:
+        raise UserError(
+            "This process was forked from one that had used a model, where none can be run. Start processes by "
+            'multiprocessing.get_context("spawn"), or fork before the first model is loaded.'
+        )
+
 
 layers, ops = keras.layers, keras.ops
 

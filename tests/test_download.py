@@ -73,7 +73,7 @@ def quick(monkeypatch):
 
 
 def fetch(server, folder, sha256=None):
-    return download.fetch("file", sha256 or registry.sha256(server.folder / "file"), folder, server.url)
+    return download.fetch("file", sha256 or registry.sha256(server.folder / "file"), len(CONTENT), folder, server.url)
 
 
 def test_a_file_arrives_whole_and_is_asked_for_once(server, tmp_path):
@@ -115,21 +115,23 @@ def test_a_file_that_was_here_before_stays_when_its_download_fails(server, tmp_p
 
 def test_no_server_is_told_in_one_line(tmp_path):
     with pytest.raises(UserError, match="The download failed"):
-        download.fetch("file", "0" * 64, tmp_path, "http://127.0.0.1:9/")
+        download.fetch("file", "0" * 64, 1, tmp_path, "http://127.0.0.1:9/")
 
 
 def test_files_come_from_this_machine_too(server, tmp_path):
     address = server.folder.as_uri()
-    path = download.fetch("file", registry.sha256(server.folder / "file"), tmp_path / "models", address)
+    path = download.fetch("file", registry.sha256(server.folder / "file"), len(CONTENT), tmp_path / "models", address)
     assert path.read_bytes() == CONTENT
     with pytest.raises(UserError, match="No such file"):
-        download.fetch("other", "0" * 64, tmp_path / "models", address)
+        download.fetch("other", "0" * 64, 1, tmp_path / "models", address)
 
 
 def test_a_repository_on_the_hub_is_asked_for_one_revision(server, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", server.url.removesuffix("/models"))
     revision = "0123456789abcdef0123456789abcdef01234567"
-    download.fetch("file", registry.sha256(server.folder / "file"), tmp_path, f"hf://someone/models@{revision}/ten")
+    download.fetch(
+        "file", registry.sha256(server.folder / "file"), len(CONTENT), tmp_path, f"hf://someone/models@{revision}/ten"
+    )
     assert server.asked == [f"/someone/models/resolve/{revision}/ten/file"]
 
 
@@ -197,3 +199,10 @@ def test_models_are_listed_before_they_are_here_and_downloaded_all_at_once(zoo_o
     assert capsys.readouterr().out.count(".weights.h5") == 2
     assert info.show() == 0
     assert "to download" not in capsys.readouterr().out
+
+
+def test_a_download_stops_at_the_size_that_the_file_should_have(server, tmp_path):
+    (server.folder / "file").write_bytes(CONTENT * 100)
+    with pytest.raises(UserError, match=f"more than {len(CONTENT)} bytes"):
+        fetch(server, tmp_path / "models")
+    assert list((tmp_path / "models").iterdir()) == []

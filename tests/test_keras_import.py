@@ -15,7 +15,7 @@ from keras import layers
 
 from lowlight.errors import UserError
 from lowlight.networks import architectures
-from lowlight.zoo import keras_import
+from lowlight.zoo import keras_import, registry, safety
 
 FIXTURES = ROOT / "tests/fixtures"
 BOTH = pytest.mark.parametrize("suffix", [".keras", ".h5"])
@@ -260,3 +260,41 @@ def of(photo, output):
 def test_a_model_that_does_not_make_a_photo_of_a_photo_is_refused_with_its_shapes(build, suffix, tmp_path):
     build().save(tmp_path / f"model{suffix}")
     refused(tmp_path / f"model{suffix}", "does not turn a photo into", r"\(None, .*3\)", r"\(B, H, W, 3\)")
+
+
+def test_a_model_whose_weights_are_not_finite_is_refused_by_name(tmp_path):
+    model = small_model()
+    model.layers[-1].set_weights([np.full_like(array, np.nan) for array in model.layers[-1].get_weights()])
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(UserError, match=r"not all finite numbers\. Received: .*m\.keras, in \w+/kernel"):
+        registry.load_network(tmp_path / "m.keras")
+
+
+def test_a_packed_model_that_unpacks_to_far_more_than_it_has_bytes_is_refused(tmp_path):
+    small_model().save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras", "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("more", bytes(safety.SMALL))
+    refused(tmp_path / "m.keras", "unpacks to more than it can hold")
+
+
+def test_arrays_that_unpack_to_far_more_than_the_file_has_bytes_are_refused(tmp_path):
+    small_model().save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.create_dataset("more", (2**40,), np.float32, chunks=(2**20,), compression="gzip")
+    refused(tmp_path / "m.h5", "unpacks to more than it can hold")
+
+
+def test_arrays_in_other_files_are_not_read(tmp_path):
+    small_model().save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file["more"] = h5py.ExternalLink("other.h5", "/")
+    refused(tmp_path / "m.h5", "leads to others")
+
+
+def test_layers_of_absurd_width_are_refused_before_they_are_made(tmp_path):
+    def widen(config):
+        config["config"]["layers"][1]["config"]["filters"] = 10**9
+
+    small_model().save(tmp_path / "m.keras")
+    rewrite(tmp_path / "m.keras", widen)
+    refused(tmp_path / "m.keras", "too large", "filters of 1000000000")

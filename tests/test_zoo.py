@@ -1,6 +1,7 @@
 """Saved models are found, checked before use, and load as they were."""
 
 import json
+import os
 
 import keras
 import numpy as np
@@ -128,8 +129,64 @@ def test_the_manifest_names_the_files_that_the_project_ships():
     manifest = json.loads(registry.MANIFEST.read_text())
     assert [entry["name"] for entry in manifest["models"]] == [card["name"] for card in registry.available()]
     for entry in manifest["models"]:
-        assert [file["file"] for file in entry["files"]] == [f"{entry['name']}.json", f"{entry['name']}.weights.h5"]
+        names = [file["file"] for file in entry["files"]]
+        assert names[:2] == [f"{entry['name']}.json", f"{entry['name']}.weights.h5"]
+        assert names[2:] in ([], [f"{entry['name']}.onnx"])
         for file in entry["files"]:
             assert registry.sha256(registry.MODELS / file["file"]) == file["sha256"]
             assert (registry.MODELS / file["file"]).stat().st_size == file["bytes"]
         assert registry.files_of(entry["name"])[0]["training"]["val_psnr"] == entry["val_psnr"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda card: [], "the card is [] and not an object"),
+        (lambda card: card | {"weights": 3}, "weights is 3 and not an object"),
+        (lambda card: card | {"weights": {"file": "a"}}, "weights.sha256 is missing"),
+        (lambda card: card | {"name": None}, "name is null and not text"),
+        (lambda card: card | {"parameters": True}, "parameters is true and not a whole number"),
+        (lambda card: card | {"training": {"val_psnr": "20"}}, 'training.val_psnr is "20" and not a number'),
+        (lambda card: card | {"metrics": {"val": 1}}, "metrics.val is 1 and not an object"),
+        (lambda card: card | {"architecture": {"name": "resnet", "settings": {}}}, "no such architecture"),
+        (lambda card: card | {"architecture": {"name": "residual_unet", "settings": {"wings": 2}}}, "wings"),
+        (lambda card: card | {"architecture": {"name": "residual_unet", "settings": {"widths": "no"}}}, "built"),
+        (lambda card: card | {"weights": card["weights"] | {"file": "../model_10.weights.h5"}}, "plain name"),
+        (lambda card: card | {"weights": card["weights"] | {"file": "/etc/passwd"}}, "plain name"),
+        (lambda card: card | {"exports": {"onnx": {"file": "a/b", "sha256": "", "of": ""}}}, "plain name"),
+    ],
+)
+def test_a_card_that_is_none_is_refused_with_the_field(models, change, words):
+    save_model(models)
+    path = models / "model_10.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(UserError) as told:
+        registry.load_network(10)
+    assert words in str(told.value)
+    assert str(models) in str(told.value)
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(models):
+    saved = save_model(models)
+    saved.layers[-2].set_weights([w * np.nan for w in saved.layers[-2].get_weights()])
+    weights, path = models / "model_10.weights.h5", models / "model_10.json"
+    registry.save_weights(saved, weights)
+    card = json.loads(path.read_text())
+    registry.write_card(path, card | {"weights": card["weights"] | {"sha256": registry.sha256(weights)}})
+    with pytest.raises(UserError, match=r"not all finite.*model_10\.weights\.h5, in \w+/kernel"):
+        registry.load_network(10)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_model_is_not_loaded_in_a_process_that_was_forked_after_one_was_used(models):
+    save_model(models)
+    registry.load_network(10)
+    child = os.fork()
+    if not child:
+        try:
+            registry.load_network(10)
+        except UserError:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

@@ -49,7 +49,7 @@ class Session:
         engine: str = "auto",
         megapixels: float = 0.0,
     ):
-        self.card = card
+        self.card, self.process = card, os.getpid()
         exported = registry.onnx_of(card, weights)
         self.engine = engines.choose(engine, exported is not None, device, megapixels)
         self.scope: Callable[[], AbstractContextManager] = nullcontext
@@ -105,6 +105,11 @@ class Session:
         Photo
             Of levels if `photo` is, which wait in a quarter of the memory that floats take; else of floats.
         """
+        if os.getpid() != self.process:
+            raise UserError(
+                "The model was loaded before this process was forked, and cannot be run in it. Load it in each "
+                'process, and start them by multiprocessing.get_context("spawn").'
+            )
         with self.scope():
             pixels, alpha = self.enhancer(photo.pixels, controls, overview=overview), photo.alpha
         if compare:

@@ -129,6 +129,8 @@ def _finish(result, photo, band, start, top, left, strength):
     first, last = max(start, top), min(start + len(band), top + len(photo))
     if first >= last:
         return
+    if not np.isfinite(band.sum()):
+        raise FloatingPointError("the model gives values that are not finite")
     rows = np.s_[first - top : last - top]
     band = np.clip(band[first - start : last - start, left : left + photo.shape[1]], 0, 1)
     if strength != 1:

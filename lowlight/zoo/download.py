@@ -1,10 +1,13 @@
 """Fetch files of known sha256 from an address: http(s), file, or a repository on the Hugging Face Hub."""
 
+import io
 import os
 import re
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -18,7 +21,7 @@ HUB = "https://huggingface.co"
 FORMS = "http(s)://…, file:///…, or hf://OWNER/REPOSITORY@REVISION[/FOLDER] with the 40 digits of a revision"
 
 
-def fetch(file: str, sha256: str, folder: Path, address: str) -> Path:
+def fetch(file: str, sha256: str, size: int, folder: Path, address: str) -> Path:
     """Download a file, unless the folder holds it already; nothing is put there under its name before it is verified.
 
     A download that fails or is not what it should be is tried once more.
@@ -29,6 +32,8 @@ def fetch(file: str, sha256: str, folder: Path, address: str) -> Path:
         Name of the file below the address and in the folder.
     sha256 : str
         Hash of what it must hold, in hexadecimal.
+    size : int
+        Bytes that it has; a download stops there.
     folder : Path
         Made if it does not exist.
     address : str
@@ -42,7 +47,8 @@ def fetch(file: str, sha256: str, folder: Path, address: str) -> Path:
     Raises
     ------
     UserError
-        If the address is of no known form, the download fails twice, or its hash is another one twice.
+        If the address is of no known form, the download fails twice, is larger than it should be, or its hash is
+        another one twice.
     """
     import pooch
     import requests
@@ -52,7 +58,7 @@ def fetch(file: str, sha256: str, folder: Path, address: str) -> Path:
     library = pooch.create(folder, url, registry={file: f"sha256:{sha256}"}, retry_if_failed=1)
     print(f"downloading {file} from {address}", file=sys.stderr)
     try:
-        library.fetch(file, downloader=_copy if url.startswith("file:") else pooch.HTTPDownloader(timeout=TIMEOUT))
+        library.fetch(file, downloader=partial(_download, size=size))
     except ValueError as error:
         raise UserError(
             f"What was downloaded, twice, is another file. Received: {file} from {address} with sha256 "
@@ -92,8 +98,31 @@ def base_url(address: str) -> str:
     return f"{url.rstrip('/')}/"
 
 
-def _copy(url: str, output_file: str, library: object) -> None:
-    shutil.copyfile(url2pathname(urlsplit(url).path), output_file)
+class _Limited(io.FileIO):
+    """A file that takes so many bytes and no more."""
+
+    def __init__(self, path: str, size: int):
+        super().__init__(path, "w")
+        self.size = size
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > self.size:
+            raise UserError(
+                f"What is downloaded is larger than the file should be. Received: more than {self.size} bytes. Name "
+                "another address by --models-url."
+            )
+        return super().write(data)
+
+
+def _download(url: str, output_file: str, library: object, size: int) -> None:
+    import pooch
+
+    with _Limited(output_file, size) as target:
+        if not url.startswith("file:"):
+            pooch.HTTPDownloader(timeout=TIMEOUT)(url, target, library)
+            return
+        with Path(url2pathname(urlsplit(url).path)).open("rb") as source:
+            shutil.copyfileobj(source, target)
 
 
 def _other_hash(message, sha256) -> str:

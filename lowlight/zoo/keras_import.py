@@ -17,6 +17,7 @@ import h5py
 
 from lowlight.backend import keras
 from lowlight.errors import UserError
+from lowlight.zoo import safety
 
 LAMBDAS = ("Lambda", "__lambda__")
 
@@ -68,7 +69,9 @@ def load(path: Path) -> keras.Model:
     suffix = _suffix(path)
     version = ""
     try:
+        safety.check_archive(path) if suffix == ".keras" else safety.check_hdf5(path)
         config, version = _read(path, suffix)
+        safety.check_widths(config, path)
         _check_parts(config, path)
         return _photo_to_photo(_rebuilt(path, suffix, _translated(config, version)), path)
     except UserError:

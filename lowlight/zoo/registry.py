@@ -13,6 +13,7 @@ from lowlight import system
 from lowlight.errors import UserError
 from lowlight.io import atomic
 from lowlight.settings import ROOT
+from lowlight.zoo import cards
 
 if TYPE_CHECKING:
     import keras
@@ -49,7 +50,7 @@ def available() -> list[dict]:
         `name`, `idea`, `parameters`, `val_psnr` (dB) and `metrics` (by part of the split, if it was measured).
     """
     entries = {entry["name"]: entry for entry in _manifest()["models"]}
-    entries |= {card["name"]: _entry(card) for card in map(_read_card, _cards())}
+    entries |= {card["name"]: _entry(card) for card in map(cards.read, _cards())}
     return [entries[name] for name in sorted(entries)]
 
 
@@ -108,11 +109,12 @@ def files_of(model: str | int | Path, address: str | None = None) -> tuple[dict,
     if _is_whole(whole):
         return _card_of_whole(whole), whole
     path = _card_path(model, address)
-    card = _read_card(path)
+    card = cards.read(path)
     weights, expected = path.with_name(card["weights"]["file"]), card["weights"]["sha256"]
     if weights.is_file() and sha256(weights) == expected:
         return card, weights
-    if path.parent == MODELS and _listed(card["name"]).get(weights.name) == expected and _address(address):
+    listed = _listed(card["name"]).get(weights.name, {})
+    if path.parent == MODELS and listed.get("sha256") == expected and _address(address):
         _fetch(card["name"], weights.name, address)
     elif weights.is_file():
         raise UserError(
@@ -172,19 +174,30 @@ def build(card: dict, weights: Path, precision: str | None = None) -> tuple["ker
     Raises
     ------
     UserError
-        As `lowlight.zoo.keras_import.load` for a file that holds a whole model.
+        If the card's architecture is not known or not that of the weights; if weights are not finite; after a fork of
+        a process that has used a model; and as `lowlight.zoo.keras_import.load` for a file that holds a whole model.
     """
-    from lowlight.networks import architectures  # loads TensorFlow: only once the files are known to be right
-    from lowlight.zoo import keras_import
+    from lowlight import backend  # loads TensorFlow: only once the files are known to be right
+    from lowlight.networks import architectures
+    from lowlight.zoo import keras_import, safety
 
+    backend.refuse_after_fork()
     if _is_whole(weights):
         loaded = keras_import.load(weights)
+        safety.check_finite(loaded, weights)
         return loaded, card | {"parameters": loaded.count_params()}
     name = card["architecture"]["name"]
+    if name not in architectures.BUILDERS:
+        raise UserError(
+            f"There is no such architecture. Received: {name} in the card of {weights}. Known: "
+            f"{', '.join(architectures.BUILDERS)}. Is it of a newer version of this program?"
+        )
     if precision is None:
         precision = system.fastest_precision() if name in architectures.HALF else "float32"
-    built = architectures.build(name, precision, **card["architecture"]["settings"])
-    built.load_weights(weights)
+    with safety.guarded(weights):
+        built = architectures.build(name, precision, **card["architecture"]["settings"])
+        built.load_weights(weights)
+    safety.check_finite(built, weights)
     return built, card
 
 
@@ -230,7 +243,7 @@ def write_manifest(default: str | None = None) -> None:
     """
     models = []
     for path in sorted(MODELS.glob("model_*.json")):
-        card = _read_card(path)
+        card = cards.read(path)
         weights = path.with_name(card["weights"]["file"])
         onnx = onnx_of(card, weights)
         files = [path, weights, *([onnx] if onnx else [])]
@@ -307,27 +320,12 @@ def _is_whole(path) -> bool:
 
 
 def _card_of_whole(path) -> dict:
-    return {
+    return cards.UNKNOWN | {
         "name": path.stem,
         "generation": None,
         "parameters": None,
-        "recipe": {},
-        "data": {"name": "not known", "split": None},
         "weights": {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size},
-        "versions": {},
     }
-
-
-def _read_card(path) -> dict:
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        if not {"file", "sha256"} <= card["weights"].keys():
-            raise KeyError("weights")
-        return card
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"The model's card cannot be read. Received: {path} ({error!r}). Train or copy it anew."
-        ) from error
 
 
 def _entry(card) -> dict:
@@ -343,10 +341,10 @@ def _manifest() -> dict:
     return json.loads(MANIFEST.read_text(encoding="utf-8"))
 
 
-def _listed(name) -> dict[str, str]:
-    """By file of a model in the manifest, its sha256."""
+def _listed(name) -> dict[str, dict]:
+    """By file of a model in the manifest, its sha256 and bytes."""
     return {
-        file["file"]: file["sha256"]
+        file["file"]: file
         for entry in _manifest()["models"] if entry["name"] == name
         for file in entry["files"]
     }  # fmt: skip
@@ -365,4 +363,5 @@ def _fetch(name, file, address):
         )
     from lowlight.zoo.download import fetch
 
-    fetch(file, _listed(name)[file], MODELS, address)
+    listed = _listed(name)[file]
+    fetch(file, listed["sha256"], listed["bytes"], MODELS, address)

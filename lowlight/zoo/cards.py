@@ -1,0 +1,131 @@
+"""What a model's card holds, and the reading of cards, which may come from strangers."""
+
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from lowlight.errors import UserError
+
+
+class Architecture(TypedDict):
+    """Which graph: a name in `lowlight.networks.architectures.BUILDERS`, and its settings."""
+
+    name: str
+    settings: dict[str, Any]
+
+
+class File(TypedDict):
+    """A file beside the card."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+class Training(TypedDict):
+    """How it was trained; there is more in it, for people."""
+
+    val_psnr: float | None
+
+
+class Export(TypedDict):
+    """The model for another runtime, and the sha256 of the weights that it was made of."""
+
+    file: str
+    sha256: str
+    of: str
+
+
+class ModelCard(TypedDict):
+    """What is read of a card, model_NN.json; there is more in it, for people."""
+
+    name: str
+    generation: NotRequired[str | None]
+    idea: NotRequired[str]
+    architecture: Architecture
+    parameters: int
+    recipe: NotRequired[dict[str, Any]]
+    data: NotRequired[dict[str, Any]]
+    training: Training
+    weights: File
+    versions: NotRequired[dict[str, Any]]
+    metrics: NotRequired[dict[str, dict[str, Any]] | None]
+    validation: NotRequired[dict[str, Any] | None]
+    exports: NotRequired[dict[str, Export]]
+
+
+UNKNOWN: dict[str, Any] = {"recipe": {}, "data": {"name": "not known", "split": None}, "versions": {}}
+"""What stands for a field that only measuring makes use of."""
+
+WORDS = {dict: "an object", str: "text", int: "a whole number", float: "a number", types.NoneType: "null"}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a card, as `ModelCard` describes it.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, a field is missing or of another type, or a file's name leads elsewhere.
+    """
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"The model's card cannot be read. Received: {path} ({reason}). Copy or train it anew."
+        ) from error
+    fault = _fault(card, ModelCard, "the card") or _foreign_file(card)
+    if fault:
+        raise UserError(f"The model's card is no card. Received: {path}, where {fault}. Copy or train it anew.")
+    return UNKNOWN | card
+
+
+def _fault(value, kind, where) -> str | None:
+    """What is wrong with a value for a type of those above; None if nothing is."""
+    if kind is Any:
+        return None
+    if typing.is_typeddict(kind):
+        return _fault(value, dict, where) or next(filter(None, _faults_of_fields(value, kind, where)), None)
+    origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin is NotRequired:
+        return _fault(value, arguments[0], where)
+    if origin is types.UnionType:
+        faults = [_fault(value, argument, where) for argument in arguments]
+        return faults[0] if all(faults) else None
+    allowed = (int, float) if origin is float else origin
+    if not isinstance(value, allowed) or (isinstance(value, bool) and origin is not bool):
+        return f"{where} is {_shown(value)} and not {WORDS[origin]}"
+    if isinstance(value, dict) and arguments:
+        found = (_fault(inner, arguments[1], _below(where, key)) for key, inner in value.items())
+        return next(filter(None, found), None)
+    return None
+
+
+def _faults_of_fields(value, kind, where):
+    for name, expected in typing.get_type_hints(kind, include_extras=True).items():
+        if name in value:
+            yield _fault(value[name], expected, _below(where, name))
+        elif typing.get_origin(expected) is not NotRequired:
+            yield f"{_below(where, name)} is missing"
+
+
+def _below(where, name) -> str:
+    return name if where == "the card" else f"{where}.{name}"
+
+
+def _shown(value) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _foreign_file(card) -> str | None:
+    """Files lie beside their card: a path could lead out of the folder."""
+    names = {"weights.file": card["weights"]["file"]}
+    names |= {f"exports.{kind}.file": export["file"] for kind, export in card.get("exports", {}).items()}
+    for where, name in [("name", card["name"]), *names.items()]:
+        if name in ("", ".", "..") or any(mark in name for mark in "/\\:\0"):
+            return f"{where} is {_shown(name)} and not the plain name of a file beside it"
+    return None
