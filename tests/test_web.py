@@ -149,6 +149,11 @@ def test_who_comes_when_the_queue_is_full_is_told_so(studio, client):
     assert BusyError.__mro__[1] is UserError
 
 
+def test_an_upload_that_was_deleted_meanwhile_is_asked_for_again(studio, tmp_path):
+    with pytest.raises(UserError, match="night.jpg is no longer here"):
+        studio.enhance(tmp_path / "gone.jpg", "night.jpg", tmp_path, studio.default, Controls())
+
+
 def test_photos_are_worked_on_one_at_a_time(studio, tmp_path, monkeypatch):
     (tmp_path / "night.jpg").write_bytes(jpeg())
     inside, most = [], []
@@ -184,7 +189,7 @@ def test_the_preview_is_small_and_as_bright_as_the_result(tmp_path):
     assert result.path == tmp_path / "night_enhanced.png"
     assert (result.height, result.width) == (900, 1300)
     full = np.asarray(Image.open(result.path))
-    assert abs(shown.mean() - full.mean()) < 4
+    assert abs(shown.mean() - full.mean()) < 2  # 4.2 by the copy's own overview
 
 
 @pytest.mark.parametrize(

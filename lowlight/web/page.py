@@ -109,7 +109,7 @@ def page(studio: Studio) -> gr.Blocks:
     with gr.Blocks(
         title="lowlight", analytics_enabled=False, fill_width=True, delete_cache=(KEPT_SECONDS // 6, KEPT_SECONDS)
     ) as blocks:
-        _wire(_laid_out(studio), Answers(studio, Path(blocks.GRADIO_CACHE)))
+        _wire(_laid_out(studio), Answers(studio, Path(blocks.GRADIO_CACHE)), blocks)
     return blocks
 
 
@@ -150,7 +150,7 @@ def _laid_out(studio) -> Parts:
     )  # fmt: skip
 
 
-def _wire(parts, answers):
+def _wire(parts, answers, blocks):
     """Which event asks for which answer, and where that is shown."""
     photos = gr.State([], time_to_live=KEPT_SECONDS)
     chosen = gr.State(0)
@@ -171,7 +171,8 @@ def _wire(parts, answers):
     gr.on([control.input for control in parts.controls], **look)
     parts.reset.click(answers.reset, None, parts.controls, api_visibility="private").then(**look)
     allowed = [*parts.controls, parts.problems]
-    parts.model.input(answers.allow, wish, allowed, show_progress="minimal", **ONE_AT_A_TIME).then(**look)
+    blocks.load(answers.allow, parts.model, allowed, show_progress="hidden", **ONE_AT_A_TIME)
+    parts.model.input(answers.allow, parts.model, allowed, show_progress="minimal", **ONE_AT_A_TIME).then(**look)
     done = [parts.download, parts.report, parts.problems]
     parts.enhance.click(answers.enhance, [photos, *wish], done, show_progress_on=[parts.report], **ONE_AT_A_TIME)
 
@@ -245,17 +246,14 @@ class Answers:
         """All controls as they were."""
         return [getattr(Controls, field) for field in FIELDS]
 
-    def allow(self, model, *values):
-        """Another model was chosen: it may not know all controls."""
+    def allow(self, model):
+        """A model was chosen, which may not have all controls."""
         try:
             known = self.studio.controls_of(model)
         except UserError as error:
             return [gr.skip()] * len(FIELDS) + [_alerts([str(error)])]
-        changes = [
-            gr.update(value=value if field in known else getattr(Controls, field), interactive=field in known)
-            for field, value in zip(FIELDS, values, strict=True)
-        ]
-        return [*changes, ""]
+        off = {field: {"value": getattr(Controls, field)} for field in FIELDS if field not in known}
+        return [*(gr.update(interactive=field in known, **off.get(field, {})) for field in FIELDS), gr.skip()]
 
     def enhance(self, photos, model, *values, progress=PROGRESS):
         """Enhance all photos at full size; tell of each, then offer the file, or all in one."""

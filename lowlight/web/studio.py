@@ -175,6 +175,8 @@ class Studio:
         return Result(target, height, width, target.stat().st_size, time.perf_counter() - start)
 
     def _read(self, path, name) -> Photo:
+        if not path.is_file():
+            raise ImageError(f"{name} is no longer here, because uploads are deleted after a while. Upload it again.")
         most = self.settings.max_megabytes
         if path.stat().st_size > most * 1e6:
             raise ImageError(f"{name} is too large: {path.stat().st_size / 1e6:.0f} MB, above {most} MB.")
