@@ -1,8 +1,10 @@
 """A whole run but for the model: what is written, what is told, what is kept. The model doubles the brightness."""
 
+import io
 import json
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,6 +47,15 @@ def doubled(path):
 
 def files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_comes_from_standard_input_can_go_out_in_another_format(photos, monkeypatch, capsysbinary):
+    content = io.BytesIO((photos / "night 0.png").read_bytes())
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=content))
+    monkeypatch.setattr(batch, "Session", Doubler)
+    assert batch.enhance_all(EnhanceSettings((Path("-"),), format="tiff")) == 0
+    with Image.open(io.BytesIO(capsysbinary.readouterr().out)) as image:
+        assert (image.format, image.size) == ("TIFF", (50, 30))
 
 
 def test_the_tree_of_folders_is_kept(enhance, photos, tmp_path):

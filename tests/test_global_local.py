@@ -130,7 +130,7 @@ def test_strength_blends_from_the_photo_to_the_result(enhance):
     np.testing.assert_allclose(enhance(photo, Controls(strength=0.25)), photo + (whole - photo) / 4, atol=1e-6)
 
 
-def test_less_cleaning_keeps_more_of_what_is_fine_and_leaves_the_brightness(trained, enhance):
+def test_less_denoising_keeps_more_of_what_is_fine_and_leaves_the_brightness(trained, enhance):
     photo = picture()
     exposure = np.full((8, 8, 1), -0.8, "f4")
     base = np.pad(photo, ((16, 16), (16, 16), (0, 0)), "reflect")
@@ -142,6 +142,35 @@ def test_less_cleaning_keeps_more_of_what_is_fine_and_leaves_the_brightness(trai
     far = [np.abs(result - base).mean() for result in results]
     assert far[0] < far[1] < far[2]
     assert results[0].mean() == pytest.approx(results[2].mean(), abs=0.01)
+
+
+def test_denoising_is_what_is_finer_than_15_pixels(trained):
+    """Stripes 15 pixels wide have no mean over 15 pixels, so they go; a step has one, so it stays."""
+    enhancer, columns = Enhancer(trained), np.arange(128)
+    change = {
+        "fine": 0.1 * np.sin(2 * np.pi * columns / 15),
+        "coarse": 0.1 * (columns >= 64),
+    }
+    for name, profile in change.items():
+        output = np.broadcast_to(0.5 + profile[:, None], (96, 128, 3)).astype("f4")
+        enhancer.run_with_base = lambda inputs, output=output: (output[None], np.full_like(output, 0.5)[None])
+        result = enhancer._denoised({}, denoise=0)[48, 16:-16, 0] - 0.5
+        np.testing.assert_allclose(result[[0, -1]], [0, 0.1] if name == "coarse" else [0, 0], atol=2e-3)
+        if name == "fine":
+            assert np.abs(result).max() < 2e-3
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_white_balance_reaches_the_model(trained, wanted):
+    enhancer, given = Enhancer(trained), []
+
+    def run(inputs):
+        given.append(inputs["white_balance"].item())
+        return [inputs["photo"]]
+
+    enhancer.run = run
+    enhancer(picture(), Controls(white_balance=wanted))
+    assert set(given) == {float(wanted)}
 
 
 def test_by_self_ensemble_a_flipped_photo_gives_the_flipped_result(trained):

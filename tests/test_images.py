@@ -11,7 +11,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from lowlight.imaging.pixels import as_float, as_levels
@@ -259,6 +259,11 @@ def test_a_jpeg_is_written_at_its_own_quality_or_at_90(quality, written, subsamp
     write_photo(tmp_path / "out.jpg", photo)
     again = read_photo(tmp_path / "out.jpg")
     assert (again.quality, again.subsampling) == (written, subsampling)
+
+
+def test_a_photo_that_was_no_jpeg_becomes_one_without_chroma_subsampling(pixels):
+    with Image.open(io.BytesIO(encode(Photo(pixels), ".jpg"))) as image:
+        assert JpegImagePlugin.get_sampling(image) == 0
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])

@@ -223,9 +223,15 @@ def test_broken_pairs_stop_training_before_it_starts(pairs_folder, tmp_path):
     assert not list(tmp_path.glob("*.h5"))
 
 
-def test_the_split_of_the_fixture_is_by_scene(pairs_folder):
+def test_a_scene_of_two_exposures_is_in_one_part_alone(pairs_folder):
+    """Random halves of sixteen pairs would put both exposures of each of eight scenes together once in 256 times."""
+    for index in range(8):
+        write_pair(pairs_folder, f"again{index}", scene(index), scene(index) // 6)
     split = load_split(pairs_folder)
-    assert not {pair.name for pair in split.train} & {pair.name for pair in split.val}
+    parts = [{pair.name[-1] for pair in part} for part in (split.train, split.val)]
+    assert parts[1]
+    assert not parts[0] & parts[1]
+    assert len(split.train) + len(split.val) == 16
 
 
 def _state(folder):

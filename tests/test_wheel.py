@@ -70,6 +70,7 @@ def test_the_wheel_is_small_and_holds_the_default_model_and_every_module(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "lowlight").rglob("*.py")}
     assert modules <= names
+    assert "lowlight/py.typed" in names
     assert {"lowlight/models/model_12.onnx", "lowlight/models/model_12.weights.h5"} <= names
     assert not any(name.startswith(("tests/", "test/")) for name in names)
     assert wheel.stat().st_size < 10e6
