@@ -114,9 +114,10 @@ def records(folder):
 def test_results_are_those_of_one_machine_to_the_byte(nodes, tmp_path):
     for seed in range(4):
         save(tmp_path / "in" / f"{seed % 2}" / f"{seed}.jpg", dark(seed))
-    answer = nodes.enhance(tmp_path / "in", tmp_path / "out", stand_in=False, workers=1)
+    answer = nodes.enhance(tmp_path / "in", tmp_path / "out", stand_in=False, workers=1, engine="onnx")
     assert answer["status"] == 0, answer
-    alone = [sys.executable, "main.py", tmp_path / "in", "-o", tmp_path / "alone", "--recursive", "--quiet"]
+    options = ["--recursive", "--quiet", "--engine", "onnx"]
+    alone = [sys.executable, "main.py", tmp_path / "in", "-o", tmp_path / "alone", *options]
     subprocess.run(alone, cwd=ROOT, check=True)
     for seed in range(4):
         name = f"{seed % 2}/{seed}.jpg"
