@@ -153,6 +153,20 @@ def test_python_in_pages_is_python(page):
         ast.parse(block)
 
 
+def test_the_fifteen_questions_are_answered_by_files_and_names_that_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.*\?) \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) == 15
+    for question, answer in rows:
+        files = [name for name in re.findall(r"`([\w/.]+)`", answer) if "/" in name or name.endswith(".py")]
+        assert len(files) <= 2, question
+        found = [path for name in files for path in (ROOT / name, ROOT / "lowlight" / name) if path.exists()]
+        assert len(found) == len(files), answer
+        code = "".join(path.read_text(encoding="utf-8") for path in found if path.is_file())
+        for name in set(re.findall(r"`(\w+)`", answer)):
+            assert re.search(rf"^(class|def|    def)? ?{name}\b", code, re.MULTILINE), (question, name)
+
+
 def test_the_readme_is_short_and_its_first_two_commands_are_those_that_ci_takes():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 150

@@ -1,13 +1,15 @@
 """lowlight export: write a model for another runtime, check it, and say in a card beside it what it is."""
 
 import importlib.util
+import logging
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from lowlight.errors import UserError
 from lowlight.settings import ExportSettings
 from lowlight.zoo import registry
+
+LOG = logging.getLogger(__name__)
 
 CLOSE = 1e-3
 """Levels of 8 bits by which a file in float32 may differ from Keras; more is an error."""
@@ -16,14 +18,12 @@ CLOSE_HALF = 8.0
 """The same for a file that computes in float16."""
 
 
-def export(settings: ExportSettings, announce: Callable[[str], None] = print) -> Path:
+def export(settings: ExportSettings) -> Path:
     """Write a model in another format, compare it with Keras, and write its card.
 
     Parameters
     ----------
     settings : ExportSettings
-    announce : callable
-        Is told where the file is, and how close it comes.
 
     Returns
     -------
@@ -65,7 +65,8 @@ def export(settings: ExportSettings, announce: Callable[[str], None] = print) ->
     finally:
         _remove(part)
     told = ", ".join(f"{difference:.1g} at {size}" for size, difference in differences.items())
-    announce(f"{path}: {_size(path) / 1e6:.1f} MB; from Keras it differs by at most {told}, in levels of 8 bits")
+    message = "%s: %.1f MB; from Keras it differs by at most %s, in levels of 8 bits"
+    LOG.info(message, path, _size(path) / 1e6, told)
     if settings.beside:
         _note(card, weights, path, differences)
     else:
