@@ -94,6 +94,7 @@ def run(words, folder, monkeypatch):
     monkeypatch.chdir(folder)
     script = words[1] if words[0] == "python" else None
     monkeypatch.setattr(sys, "argv", words[1:] if script else words)
+    monkeypatch.setattr("lowlight.system.end", sys.exit)  # which would end this process, too
     if script is None:
         return commands.dispatch(words[1:], "")
     with pytest.raises(SystemExit) as end:
