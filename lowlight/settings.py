@@ -61,9 +61,9 @@ class TrainingSettings:
     start: str | None = None
     """Start from the weights of a trained model of the same graph, named as for main.py --model: to go on with other
     pairs, such as your own."""
-    part: Literal["guess", "restoration"] | None = None
-    """With --start, train a part of the model alone: guess, the exposure that models 11 and up predict for a photo, or
-    restoration, all the rest of it."""
+    part: Literal["exposure", "restoration", "guess"] | None = None
+    """With --start, train a part of the model alone: exposure, which models 11 and up predict for a photo, or
+    restoration, all the rest of it. (guess: what exposure was called before.)"""
     all_pairs: bool = False
     """With --start, go on with the validation pairs, too, once all is chosen: nothing is validated, the last weights
     are kept, and the scores on validation stay those that were measured of the start."""

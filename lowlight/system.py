@@ -28,7 +28,7 @@ NO_MEMORY = "there is not enough memory. Close other programs, or lift the limit
 BY_SIGNAL = 128
 """Added to the number of the signal that ended a process, as shells do."""
 
-GRACE = 5.0
+GRACE = 30.0
 """Seconds that libraries have to clear up at the end of the process."""
 
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))

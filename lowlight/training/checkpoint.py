@@ -20,7 +20,7 @@ LOCK = ".lock"
 
 COLUMNS = (
     "epoch", "step", "minutes", "learning_rate",
-    "loss", "psnr", "mae", "mse", "val_loss", "val_psnr", "val_mae", "val_mse", "val_psnr_told",
+    "loss", "psnr", "mae", "mse", "val_loss", "val_psnr", "val_mae", "val_mse", "val_psnr_told", "stage",
 )  # fmt: skip
 
 
@@ -37,6 +37,14 @@ class State:
     total_steps: int = 0
     seconds: float = 0.0
     """Training and validation, over all sittings."""
+    waited: float = 0.0
+    """Of these seconds, those that a step waited for its batch."""
+    stage: int = 0
+    """Number of the recipe's stage that is under way, from 0."""
+    stage_began: dict = dataclasses.field(default_factory=lambda: {"epoch": 0, "steps": 0, "seconds": 0.0})
+    """Where the run stood when the stage began."""
+    stages: list[dict] = dataclasses.field(default_factory=list)
+    """What the card tells of the stages that are done."""
     finished: bool = False
     best_epoch: float = 0
     """That of the weights which are kept: those of the lowest validation loss."""
@@ -46,7 +54,17 @@ class State:
     history: list[dict] = dataclasses.field(default_factory=list)
     """One row an epoch, with `COLUMNS` as keys."""
     arrays: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
-    """Variables by owner: model, optimizer and averages."""
+    """Variables by owner: model, optimizer and averages; between two stages, whole: all weights of the model."""
+
+    def next_stage(self, facts: dict, whole: list[np.ndarray]) -> None:
+        """End a stage, of which `facts` are told, and leave the whole model's weights to the next one."""
+        if self.step:
+            self.epoch, self.step = self.epoch + 1, 0
+        self.stages.append(facts)
+        self.stage += 1
+        self.stage_began = {"epoch": self.epoch, "steps": self.total_steps, "seconds": self.seconds}
+        self.best_loss = None
+        self.arrays = {"whole": whole}
 
 
 def save(state: State, folder: Path) -> None:

@@ -5,14 +5,11 @@ from lowlight.training.losses import LOSSES, brightness, mae, mse, of_levels
 from lowlight.training.validation import psnr
 from lowlight.zoo.recipes import Recipe
 
-GUESS = "guess"
-"""The part of a global-local model that guesses how bright a photo should be; it can be trained for itself."""
+EXPOSURE = "exposure"
+"""The part of a global-local model that predicts how bright a photo should be; it can be trained for itself."""
 
 RESTORATION = "restoration"
 """All the rest of it: the base and its cleaning, told how bright to be."""
-
-GUESS_DECAY = 0.1
-"""Weight decay of the guess: it soon knows its photos by heart."""
 
 OUTPUT_WEIGHTS = {"output": 1.0, "base": 0.2, "guess": 0.05, "right": 0.05}
 """What the losses of a global-local model count: the base carries the brightness, so that a wish is obeyed.
@@ -29,23 +26,25 @@ def precision(mixed: bool) -> str:
 
 
 def part_of(model: keras.Model, part: str | None) -> keras.Model:
-    """What is trained of a model, as a model of the same layers: `GUESS`, from the overview alone, `RESTORATION`, which
-    does without it, or all of it."""
+    """What is trained of a model, as a model of the same layers: all of it, or a part.
+
+    `EXPOSURE` needs the overview alone, and `RESTORATION` does without it.
+    """
     if part is None:
         return model
-    inputs = {name: tensor for name, tensor in model.input.items() if (name == "overview") == (part == GUESS)}
-    names = ("guess", "right") if part == GUESS else ("output", "base")
+    inputs = {name: tensor for name, tensor in model.input.items() if (name == "overview") == (part == EXPOSURE)}
+    names = ("guess", "right") if part == EXPOSURE else ("output", "base")
     return keras.Model(inputs, {name: model.output[name] for name in names})
 
 
 def compiled(plan: Recipe, model: keras.Model, part: str | None) -> keras.Model:
     """The model, of `part_of`, with optimizer, losses and metrics as its recipe says; it is compiled in place."""
-    decay = GUESS_DECAY if part == GUESS else plan.weight_decay or None
+    decay = plan.weight_decay or None
     optimizer = keras.optimizers.Adam(plan.learning_rate, weight_decay=decay, clipnorm=plan.clip)
     scores, loss = [psnr, mae, mse], LOSSES[plan.loss]
     losses = {"output": loss, "base": brightness, "guess": of_levels, "right": of_levels}
     asked = {"loss": loss, "metrics": scores}
-    if part == GUESS:
+    if part == EXPOSURE:
         asked = {"loss": {"guess": of_levels, "right": of_levels}, "loss_weights": {"guess": 0.5, "right": 0.5}}
     elif isinstance(model.output, dict):
         asked = {

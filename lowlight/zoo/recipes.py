@@ -7,6 +7,18 @@ from lowlight.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
+class Stage:
+    """A part of a training: what of the model learns, for how much of the budget, and what differs from the recipe."""
+
+    part: Literal["exposure", "restoration"] | None = None
+    """What learns, as `lowlight.training.objectives.part_of` has it; None: all of the model."""
+    share: float = 1.0
+    """Of the epochs or minutes of the whole training."""
+    changes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Fields of the recipe that have other values in this stage."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Recipe:
     """How one model is built and trained."""
 
@@ -45,6 +57,8 @@ class Recipe:
     flips: bool = True
     keep_last: bool = False
     """Keep the last weights instead of those of the lowest validation loss: where more is learnt than is validated."""
+    stages: tuple[Stage, ...] = (Stage(),)
+    """What is trained one after the other; their shares add up to 1."""
     average: float | None = None
     """Momentum of the exponential moving average of the weights, which is what is saved; None saves the last."""
 
@@ -74,6 +88,11 @@ def recipe(number: int | None, generation: str | None = None) -> Recipe:
         )
     return found
 
+
+EXPOSURE_STAGE = Stage(
+    "exposure", 0.25, {"batch_size": 64, "crops_per_photo": 128, "learning_rate": 1e-3, "weight_decay": 0.1}
+)
+"""Small photos, seen many times: large batches, and decay against learning them by heart."""
 
 _MODEL_1 = Recipe(
     1,
@@ -190,8 +209,9 @@ _MODEL_12 = dataclasses.replace(
     settings={"shoulder": True},
     parameters=1_282_705,
     mixture=(0.26, 0.2, 0.54),
-    views=(0.1, 0.4, 0.5),
+    views=(0.12, 0.3, 0.58),
     keep_last=True,
+    stages=(Stage("restoration", 0.75), EXPOSURE_STAGE),
 )
 
 _LADDER = (

@@ -1,0 +1,92 @@
+"""What a model's card tells of its training: recipe, data, and the stages as they ran."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from lowlight.system import machine
+from lowlight.zoo import registry
+
+if TYPE_CHECKING:
+    from lowlight.training.trainer import Trainer
+
+
+def write(trainer: "Trainer") -> None:
+    """Write the card of the weights that lie in a run's folder."""
+    plan, split = trainer.plan, trainer.split
+    weights = trainer.folder / f"{plan.name}.weights.h5"
+    data = {"train": len(split.train), "val": len(split.val), "test": len(split.test), "split": split.source}
+    earlier = trainer.earlier
+    stages = [*earlier.get("stages", _before_stages(earlier)), *trainer.state.stages, facts(trainer)]
+    card: dict[str, Any] = {
+        "name": plan.name,
+        "generation": plan.generation,
+        "idea": plan.idea,
+        "architecture": {"name": plan.architecture, "settings": plan.settings},
+        "parameters": trainer.measured.count_params(),
+        "recipe": dataclasses.asdict(trainer.recipe)
+        | {"seed": trainer.settings.seed, "mixed_precision": trainer.settings.mixed_precision},
+        "data": trainer.about | data,
+        "training": _training(trainer),
+        "stages": stages,
+        "weights": {"file": weights.name, "sha256": registry.sha256(weights), "bytes": weights.stat().st_size},
+        "versions": registry.versions(),
+    }
+    if trainer.settings.all_pairs:
+        card["validation"] = validated(earlier)
+    elif trainer.started_from and {"validation", "has_seen_validation"} & earlier.keys():
+        card["has_seen_validation"] = True
+    registry.write_card(trainer.folder / f"{plan.name}.json", card)
+
+
+def facts(trainer: "Trainer") -> dict[str, Any]:
+    """What a card says of the stage that is trained, as far as it is."""
+    plan, state = trainer.plan, trainer.state
+    steps = state.total_steps - state.stage_began["steps"]
+    return {
+        "part": trainer.part or "whole",
+        "steps": steps,
+        "samples": steps * trainer.batches.batch_size,
+        "batch_size": trainer.batches.batch_size,
+        "minutes": round((state.seconds - state.stage_began["seconds"]) / 60, 1),
+        "learning_rate": plan.learning_rate,
+        "final_rate": plan.final_rate,
+        "seed": trainer.settings.seed,
+        "mixture": list(plan.views if trainer.part == "exposure" else plan.mixture),
+        "data": trainer.about,
+        "started_from": trainer.started_from,
+        "machine": machine(),
+    }
+
+
+def validated(card: dict) -> dict | None:
+    """A model's scores on validation, before it saw those pairs."""
+    return card.get("validation") or card.get("metrics", {}).get("val")
+
+
+def _before_stages(card) -> list[dict]:
+    """The trainings of which a card of before there were stages tells."""
+    parts = {"training": "whole", "guess_training": "exposure"}
+    return [{"part": part} | card[name] for name, part in parts.items() if name in card]
+
+
+def _training(trainer) -> dict:
+    state = trainer.state
+    samples = sum(stage["samples"] for stage in [*state.stages, facts(trainer)] if stage["part"] != "exposure")
+    return {
+        "epochs": round(state.epoch + state.step / trainer.batches.steps, 2),
+        "steps": state.total_steps,
+        "crops": samples,
+        "megapixels": round(samples * trainer.plan.crop**2 / 1e6, 1),
+        "minutes": round(state.seconds / 60, 1),
+        "waited_for_data": round(state.waited / max(state.seconds, 1e-9), 3),
+        "machine": machine(),
+        "best_epoch": round(state.best_epoch, 2),
+        "val_psnr": _val_psnr(trainer),
+        "started_from": trainer.started_from,
+    }
+
+
+def _val_psnr(trainer) -> float:
+    if trainer.settings.all_pairs:
+        return trainer.earlier["training"]["val_psnr"]
+    return round(trainer.state.best_psnr, 4)

@@ -1,0 +1,54 @@
+"""Which stages a training goes through, and by which plan each: a recipe, and what the command line changes in it."""
+
+import dataclasses
+
+from lowlight.errors import UserError
+from lowlight.settings import TrainingSettings
+from lowlight.zoo.recipes import EXPOSURE_STAGE, Recipe, Stage
+
+OLD_PARTS = {"guess": "exposure"}
+"""What parts were called before."""
+
+SET_BY_HAND = ("epochs", "batch_size", "learning_rate", "crop")
+
+
+def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
+    """A recipe with what the command line changes in it.
+
+    Raises
+    ------
+    UserError
+        If settings are out of range or do not go together.
+    """
+    if settings.part and (plan.architecture != "global_local" or not settings.start):
+        raise UserError(
+            f"A part is trained of models 11 and up alone, from trained weights. Received: --part {settings.part} for "
+            f"model {plan.number}{'' if settings.start else ' without --start'}. Give both, or leave it out."
+        )
+    if settings.all_pairs and not settings.start:
+        raise UserError(
+            "All pairs are only to go on with. Received: --all-pairs without --start. Name trained weights."
+        )
+    changes = _by_hand(settings)
+    for name, value in changes.items() | {("minutes", settings.minutes or 1)}:
+        if value <= 0:
+            raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {value}.")
+    if settings.part:
+        changes["stages"] = (_stage_of(OLD_PARTS.get(settings.part, settings.part), plan),)
+    return dataclasses.replace(plan, **changes)
+
+
+def planned(plan: Recipe, stage: Stage, settings: TrainingSettings) -> Recipe:
+    """The plan of one stage; what was set by hand holds in every stage."""
+    return dataclasses.replace(plan, **(stage.changes | _by_hand(settings) | {"stages": (stage,)}))
+
+
+def _stage_of(part, plan) -> Stage:
+    """All of a training, for one part; by the plan's own stage of that part if there is one."""
+    known = {stage.part: stage for stage in (EXPOSURE_STAGE, *plan.stages)}
+    found = known.get(part, Stage(part))
+    return dataclasses.replace(found, share=1.0)
+
+
+def _by_hand(settings) -> dict:
+    return {name: value for name in SET_BY_HAND if (value := getattr(settings, name)) is not None}
