@@ -10,7 +10,7 @@ A crop and the thumbnail of its whole photo are put through one and the same `Ca
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
@@ -91,28 +91,77 @@ class Camera:
     """Whether JPEG keeps colour at half the resolution."""
 
 
-def draw(rng: np.random.Generator) -> Camera:
-    """A camera and a light: 10 % as it is, 55 % noisy, 35 % dark; of the dark ones two in five only where it is dim.
+RESTORATION = {"as it is": 0.1, "noisy": 0.55, "dark": 0.175, "dim": 0.14, "night": 0.035}
+"""Shares of the kinds of shots that restoration learns from: noise most of all."""
 
-    Of those that are not dark, up to one scene in three is so around what is lit, and should stay so. Noise of each
-    kind comes with every light, or it would tell how dark a photo is.
+EXPOSURE = {"as it is": 0.46, "noisy": 0.07, "dark": 0.19, "dim": 0.2, "low key": 0.05, "night": 0.03}
+"""Those that exposure learns from: nearly half are right as they are, for made-up darkness soon misleads."""
+
+
+def draw(rng: np.random.Generator, kinds: Mapping[str, float] = RESTORATION) -> Camera:
+    """A camera and a light, of kinds in these shares; dim ones are dark only where the scene is dim.
+
+    For restoration one shot in three of those that are not dark is so around what is lit, and should stay so. Noise of
+    each kind comes with every light, or it would tell how dark a photo is.
     """
-    kind = rng.random()
-    low_key = (rng.uniform(0.7, 0.85), rng.uniform(1.5, 6)) if rng.random() < 0.35 else None
-    if kind < 0.1:
+    kind = rng.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values()))
+    around = (rng.uniform(0.7, 0.85), rng.uniform(1.5, 6))
+    low_key = around if kind == "low key" or ("low key" not in kinds and rng.random() < 0.35) else None
+    if kind == "as it is":
         return Camera(low_key=low_key)
-    if kind < 0.65:
-        stops = rng.uniform(0, 1) if rng.random() < 0.5 else 0.0
+    if kind in ("noisy", "low key"):
+        most = 1 if kind == "noisy" else 3
+        stops = rng.uniform(0, most) if rng.random() < 0.5 else 0.0
         return Camera(stops=stops, low_key=low_key, **_noise(rng, (0.45, 0.35, 0.2), 55))
-    where = rng.random()
     return Camera(
-        stops=rng.uniform(0.5, 5.5) if where > 0.4 else rng.uniform(1, 4.5),
-        dim_only=rng.uniform(0.35, 0.92) if where < 0.4 else None,
-        night=rng.uniform(0.4, 0.7) if where > 0.9 else None,
-        balance=(np.exp(rng.uniform(-0.2, 0.2)), 1.0, np.exp(rng.uniform(-0.2, 0.2))),
+        stops=rng.uniform(1, 4.5) if kind == "dim" else rng.uniform(0.3, 5.5),
+        dim_only=rng.uniform(0.35, 0.92) if kind == "dim" else None,
+        night=rng.uniform(0.4, 0.7) if kind == "night" else None,
+        balance=_balance(rng),
         black=rng.uniform(0, 0.02) if rng.random() < 0.2 else 0.0,
         **_noise(rng, (0.2, 0.35, 0.45), 15),
     )
+
+
+def relit(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A dark photo as another exposure would have been: 1.7 stops less to 1.3 more, with haze, cast and noise at times.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) uint8 array
+        sRGB, of a real camera.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+    """
+    gains = 2.0 ** rng.uniform(-1.7, 1.3) * np.array(_balance(rng) if rng.random() < 0.7 else (1.0, 1.0, 1.0))
+    black = rng.uniform(0, 0.03) if rng.random() < 0.2 else 0.0
+    curves = to_srgb(to_linear(np.arange(256))[:, None] * gains, rounded=False) * (1 - black) + black
+    lit = np.stack([curves[photo[..., colour], colour] for colour in range(3)], axis=-1)
+    if rng.random() < 0.5:
+        lit += rng.normal(0, np.exp(rng.uniform(np.log(0.5), np.log(12))) / 255, lit.shape)
+    return np.rint(np.clip(lit, 0, 1) * 255).astype(np.uint8)
+
+
+def styled(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A good photo as others like theirs, which is right, too: half of them lighter or darker by a gamma, all tinted.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) uint8 array
+        sRGB.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+    """
+    gamma = rng.uniform(0.75, 1.35) if rng.random() < 0.5 else 1.0
+    curves = (np.arange(256)[:, None] / 255) ** gamma * np.exp(rng.normal(0, 0.06, 3))
+    curves = np.rint(np.clip(curves, 0, 1) * 255).astype(np.uint8)
+    return np.stack([curves[photo[..., colour], colour] for colour in range(3)], axis=-1)
 
 
 def take(
@@ -205,6 +254,10 @@ def _with_early(light, residue, rng, sparse) -> np.ndarray:
     """Linear light of a scene as a noisy photo shows it."""
     photo = to_srgb(light, rounded=False)
     return to_linear(np.rint(np.clip(photo + _residue_on(photo, residue, rng, sparse), 0, 1) * 255).astype(np.uint8))
+
+
+def _balance(rng) -> tuple[float, float, float]:
+    return float(np.exp(rng.uniform(-0.2, 0.2))), 1.0, float(np.exp(rng.uniform(-0.2, 0.2)))
 
 
 def _noise(rng, shares, most_white) -> dict:

@@ -14,8 +14,6 @@ from lowlight.data.pairs import Pair, PairError, read_pair
 from lowlight.errors import UserError
 from lowlight.imaging.exposure import THUMBNAIL, WHOLE, overview, thumbnail
 from lowlight.imaging.exposure import exposure_map as level
-from lowlight.imaging.srgb import to_linear as linear
-from lowlight.imaging.srgb import to_srgb as encode
 from lowlight.io.photo import list_images, read_rgb
 
 HELD_OUT_EVERY = 6
@@ -78,13 +76,13 @@ class PairSource:
     Parameters
     ----------
     pairs : sequence of Pair
-    scatter : float
-        Standard deviation, in stops, of how much more or less light the dark photos of views have had, so that none is
-        known by its brightness.
+    relit : float
+        Share of the views whose dark photo is shown as another exposure would have been (`lowlight.data.camera.relit`),
+        so that none is known by its brightness.
     """
 
-    def __init__(self, pairs: Sequence[Pair], scatter: float = 0.0):
-        self.photos, self.scatter = Memory(pairs, _pair_in_memory), scatter
+    def __init__(self, pairs: Sequence[Pair], relit: float = 0.5):
+        self.photos, self.relit = Memory(pairs, _pair_in_memory), relit
 
     def draw(self, rng, crop):
         low, high, small_low, small_high = self.photos[rng.integers(len(self.photos))]
@@ -95,8 +93,8 @@ class PairSource:
     def view(self, rng):
         low, high, _, _ = self.photos[rng.integers(len(self.photos))]
         part = _within(low.shape, framing(low.shape, SMALLEST_VIEW, rng))
-        low, high = low[part], high[part]
-        return _view(_in_other_light(low, rng.normal(0, self.scatter)) if self.scatter else low, high)
+        low = camera.relit(low[part], rng) if rng.random() < self.relit else low[part]
+        return _view(low, high[part])
 
 
 class CleanSource:
@@ -122,7 +120,9 @@ class CleanSource:
     def view(self, rng):
         clean = self._photo(rng, SMALLEST_VIEW)
         part = _within(clean.shape, framing(clean.shape, SMALLEST_VIEW, rng))
-        return _view(*camera.take_whole(clean[part], camera.draw(rng), rng))
+        shot = camera.draw(rng, camera.EXPOSURE)
+        photo = camera.styled(clean[part], rng) if shot == camera.Camera() else clean[part]
+        return _view(*camera.take_whole(photo, shot, rng))
 
     def _photo(self, rng, crop):
         """A photo, or, two times in five, one at half its size: that has lost its own noise."""
@@ -271,11 +271,6 @@ def _within(shape, frame) -> tuple:
     """The index of a part of a photo."""
     (top, left), (bottom, right) = np.split(np.round(frame * np.tile(shape[:2], 2)).astype(int), 2)
     return np.s_[top:bottom, left:right]
-
-
-def _in_other_light(photo, stops) -> np.ndarray:
-    """A uint8 photo that had had so many stops more light."""
-    return encode(linear(np.arange(256)) * 2.0**stops)[photo]
 
 
 def _view(low, high) -> View:

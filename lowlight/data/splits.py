@@ -17,8 +17,8 @@ LICENCES = {
     "own": "not known: a folder of the user's own",
 }
 
-SCATTER = 0.3
-"""In stops, of the light of more pairs for the guess: several show one scene, and are soon known by heart."""
+RELIT = 0.85
+"""Of the views of more pairs, so many are shown as another exposure: several show one scene, soon known by heart."""
 
 
 def load(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
@@ -80,7 +80,7 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
     for folder in settings.also:
         more, held = listed_pairs(folder)
         share = [part / len(settings.also) for part in shares[1]]
-        found.append((share, PairSource(more, SCATTER)))
+        found.append((share, PairSource(more, RELIT)))
         clean.append(sorted({pair.high for pair in more}))
         about.setdefault("also", []).append(_described(folder, len(more), len(held)))
     for folder in settings.clean:

@@ -5,6 +5,7 @@ import numpy as np
 from lowlight.backend import ops
 
 STRUCTURE_WEIGHT = 0.25
+LOG_WEIGHT = 0.02
 
 
 def mae(truth, output):
@@ -58,6 +59,15 @@ def brightness(truth, output, size=16):
 def of_levels(truth, guess):
     """Mean absolute error of each exposure map (`lowlight.imaging.exposure.level`, (B, 8, 8, 1)), as pixel values."""
     return mae(ops.exp(truth), ops.exp(guess))
+
+
+def of_exposure(truth, predicted):
+    """Error of each exposure map, (B, 8, 8, 1), as pixel values: the mean absolute one and the log of the squared one.
+
+    The latter is what PSNR counts, for which a photo that is left alone by mistake or changed without need costs most.
+    """
+    squared = ops.mean(ops.square(ops.exp(predicted) - ops.exp(truth)), axis=(1, 2, 3))
+    return of_levels(truth, predicted) + LOG_WEIGHT * ops.log(squared + 1e-4)
 
 
 LOSSES = {loss.__name__: loss for loss in (mae, mse, charbonnier, charbonnier_ssim)}

@@ -1,7 +1,7 @@
 """What learns of a model, in which precision, and by which losses."""
 
 from lowlight.backend import keras
-from lowlight.training.losses import LOSSES, brightness, mae, mse, of_levels
+from lowlight.training.losses import LOSSES, brightness, mae, mse, of_exposure, of_levels
 from lowlight.training.validation import psnr
 from lowlight.zoo.recipes import Recipe
 
@@ -45,7 +45,7 @@ def compiled(plan: Recipe, model: keras.Model, part: str | None) -> keras.Model:
     losses = {"output": loss, "base": brightness, "guess": of_levels, "right": of_levels}
     asked = {"loss": loss, "metrics": scores}
     if part == EXPOSURE:
-        asked = {"loss": {"guess": of_levels, "right": of_levels}, "loss_weights": {"guess": 0.5, "right": 0.5}}
+        asked = {"loss": {"guess": of_exposure, "right": of_exposure}, "loss_weights": {"guess": 0.5, "right": 0.5}}
     elif isinstance(model.output, dict):
         asked = {
             "loss": {name: function for name, function in losses.items() if name in model.output},

@@ -209,7 +209,7 @@ _MODEL_12 = dataclasses.replace(
     settings={"shoulder": True},
     parameters=1_282_705,
     mixture=(0.26, 0.2, 0.54),
-    views=(0.12, 0.3, 0.58),
+    views=(0.12, 0.24, 0.64),
     keep_last=True,
     stages=(Stage("restoration", 0.75), EXPOSURE_STAGE),
 )
