@@ -17,8 +17,9 @@ from lowlight.data.pairs import load_split
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings
 from lowlight.training import checkpoint
-from lowlight.training.trainer import Watch, train
+from lowlight.training.trainer import Trainer, Watch, train
 from lowlight.zoo import registry
+from lowlight.zoo.recipes import RECIPES, Stage
 from tests.conftest import ROOT, scene, write_pair
 
 TINY = ("--batch-size", "2", "--crop", "16")
@@ -252,9 +253,38 @@ def test_the_guess_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, t
     }
     assert changed
     assert all(name.startswith("guess") for name in changed)
-    assert card["guess_training"]["started_from"]["sha256"] == card_before["weights"]["sha256"]
+    assert card["stages"][-1]["started_from"]["sha256"] == card_before["weights"]["sha256"]
     assert card["training"]["steps"] == card_before["training"]["steps"]
     assert card["recipe"] == card_before["recipe"]
+
+
+def test_a_recipe_goes_through_its_stages_and_a_run_stopped_between_them_goes_on_to_the_same_weights(
+    pairs_folder, tmp_path, monkeypatch
+):
+    small = {"batch_size": 2, "crops_per_photo": 2, "warm_up": 0}
+    parts = ("restoration", "exposure")
+    plan = dataclasses.replace(RECIPES[11], keep_last=True, stages=tuple(Stage(part, 0.5, small) for part in parts))
+    monkeypatch.setitem(RECIPES, 11, plan)
+    settings = dataclasses.replace(quick(pairs_folder, tmp_path / "one", model=11, epochs=2), batch_size=None)
+    unbroken, card = registry.load_network(train(settings, "latest"))
+    assert [stage["part"] for stage in card["stages"]] == list(parts)
+    assert [row["stage"] for row in history(tmp_path / "one")] == ["1", "2"]
+
+    begin = Trainer.__init__
+
+    def fail_at_the_second(self, plan, number, *rest):
+        if number:
+            raise ZeroDivisionError
+        begin(self, plan, number, *rest)
+
+    monkeypatch.setattr(Trainer, "__init__", fail_at_the_second)
+    settings = dataclasses.replace(settings, output=tmp_path / "two")
+    with pytest.raises(ZeroDivisionError):
+        train(settings, "latest")
+    monkeypatch.setattr(Trainer, "__init__", begin)
+    broken, _ = registry.load_network(train(settings, "latest"))
+    for one, two in zip(unbroken.get_weights(), broken.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("changes", [{"model": 10, "start": "10"}, {"model": 11}])

@@ -31,6 +31,9 @@ def write(trainer: "Trainer") -> None:
         "weights": {"file": weights.name, "sha256": registry.sha256(weights), "bytes": weights.stat().st_size},
         "versions": registry.versions(),
     }
+    if trainer.settings.part:  # the rest is as it was, and so is what its card tells
+        card["recipe"] = earlier["recipe"]
+        card["training"] = earlier["training"] | {"val_psnr": _val_psnr(trainer)}
     if trainer.settings.all_pairs:
         card["validation"] = validated(earlier)
     elif trainer.started_from and {"validation", "has_seen_validation"} & earlier.keys():
