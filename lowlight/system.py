@@ -232,11 +232,20 @@ def _news_on_standard_output() -> Iterator[None]:
 
 def fastest_precision() -> str:
     """Name of the dtype policy for graphs that bear half precision: bfloat16 where the CPU multiplies it as such."""
+    return "mixed_bfloat16" if "avx512_bf16" in _processor() else "float32"
+
+
+def has_matrix_units() -> bool:
+    """Whether the CPU multiplies matrices of bfloat16 in units of their own (AMX): several times as fast as float32."""
+    return "amx_bf16" in _processor()
+
+
+def _processor() -> str:
+    """What Linux says of the processor."""
     try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
+        return Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
     except OSError:
-        flags = ""
-    return "mixed_bfloat16" if "avx512_bf16" in flags else "float32"
+        return ""
 
 
 def machine() -> str:

@@ -176,3 +176,15 @@ def test_at_a_terminal_a_line_appears_before_anything_is_loaded(tmp_path):
     program.communicate(timeout=100)
     assert program.returncode == 2
     os.close(terminal)
+
+
+def lines_of_docs():
+    text = (ROOT / "docs" / "package.md").read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line.startswith("lowlight ")]
+
+
+@pytest.mark.parametrize("line", lines_of_docs())
+def test_each_command_of_the_documentation_is_understood(line, monkeypatch):
+    for name, command in commands.COMMANDS.items():
+        monkeypatch.setitem(commands.COMMANDS, name, command._replace(run=lambda settings: 0))
+    assert commands.dispatch(line.split()[1:], "") == 0

@@ -99,21 +99,21 @@ def test_an_onnx_file_of_other_weights_is_not_used(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("installed", "exported", "megapixels", "precision", "chosen"),
+    ("installed", "exported", "megapixels", "matrix_units", "chosen"),
     [
-        (["onnx"], True, 2, "float32", "onnx"),
-        (["onnx"], True, 1000, "mixed_bfloat16", "onnx"),
-        (["openvino"], True, 2, "float32", "openvino"),
-        (["tensorflow"], True, 2, "float32", "tensorflow"),
-        (["tensorflow", "onnx"], True, 2, "mixed_bfloat16", "onnx"),
-        (["tensorflow", "onnx"], True, 1000, "mixed_bfloat16", "tensorflow"),
-        (["tensorflow", "onnx"], True, 1000, "float32", "onnx"),
-        (["tensorflow", "onnx"], False, 2, "float32", "tensorflow"),
+        (["onnx"], True, 2, False, "onnx"),
+        (["onnx"], True, 1000, True, "onnx"),
+        (["openvino"], True, 2, False, "openvino"),
+        (["tensorflow"], True, 2, False, "tensorflow"),
+        (["tensorflow", "onnx"], True, 2, True, "onnx"),
+        (["tensorflow", "onnx"], True, 1000, True, "tensorflow"),
+        (["tensorflow", "onnx"], True, 1000, False, "onnx"),
+        (["tensorflow", "onnx"], False, 2, False, "tensorflow"),
     ],
 )
-def test_auto_takes_what_is_done_first(installed, exported, megapixels, precision, chosen, monkeypatch):
+def test_auto_takes_what_is_done_first(installed, exported, megapixels, matrix_units, chosen, monkeypatch):
     monkeypatch.setattr(engines, "installed", lambda: installed)
-    monkeypatch.setattr(engines, "fastest_precision", lambda: precision)
+    monkeypatch.setattr(engines, "has_matrix_units", lambda: matrix_units)
     monkeypatch.setattr(engines, "_has_gpu", lambda: False)
     monkeypatch.setattr(engines, "_is_loaded", lambda: False)
     assert engines.choose("auto", exported, megapixels=megapixels) == chosen

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lowlight.errors import UserError
-from lowlight.system import fastest_precision
+from lowlight.system import has_matrix_units
 
 if TYPE_CHECKING:
     import keras
@@ -31,8 +31,8 @@ ENGINES = {"tensorflow": "TensorFlow", "onnx": "ONNX Runtime", "openvino": "Open
 MODULES = {"tensorflow": "keras", "onnx": "onnxruntime", "openvino": "openvino"}
 """By engine, what must be installed."""
 
-MANY_MEGAPIXELS = 40
-"""From here up TensorFlow, where it computes in half precision, makes up for the seconds that it takes to load."""
+MANY_MEGAPIXELS = 20
+"""From here up TensorFlow, where it is several times as fast, makes up for the seconds that it takes to load."""
 
 
 class Graph(Protocol):
@@ -209,7 +209,7 @@ def choose(engine: str, exported: bool, device: str = "auto", megapixels: float 
     ----------
     engine : {"auto", "tensorflow", "onnx", "openvino"}
         auto: what is done first. ONNX Runtime loads in half a second; TensorFlow takes many, and is faster then if it
-        has a GPU or computes in half precision.
+        has a GPU or a CPU with units for bfloat16 (AMX). With avx512_bf16 alone it is not.
     exported : bool
         Whether the model has an ONNX file.
     device : {"auto", "cpu", "gpu"}
@@ -243,7 +243,7 @@ def choose(engine: str, exported: bool, device: str = "auto", megapixels: float 
         return choose("onnx" if "onnx" in here or "openvino" not in here else "openvino", exported)
     if "onnx" not in here or not exported or device == "gpu" or _is_loaded():
         return "tensorflow"
-    faster = _has_gpu() or fastest_precision() != "float32"
+    faster = _has_gpu() or has_matrix_units()
     return "tensorflow" if megapixels > MANY_MEGAPIXELS and faster else "onnx"
 
 
