@@ -1,5 +1,6 @@
 """Exported files as graphs that tiles can be run through, to check what was written."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ class LiteRtGraph:
     def __init__(self, path: Path, like: Graph):
         import tensorflow as tf
 
-        self.interpreter = tf.lite.Interpreter(str(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that this one will go: then ai_edge_litert has it, which is no need today
+            self.interpreter = tf.lite.Interpreter(str(path))
         self.shapes, self.outputs, self.stride = like.shapes, like.outputs, like.stride
 
     def function(self, *outputs: str, batch: int = 1) -> Run:
