@@ -32,7 +32,7 @@ def shipped():
 
 def test_the_default_model_has_an_onnx_file_that_is_hashed_in_the_manifest(shipped):
     card, weights, onnx = shipped
-    assert registry._listed(card["name"])[onnx.name] == registry.sha256(onnx)
+    assert registry._listed(card["name"])[onnx.name]["sha256"] == registry.sha256(onnx)
     assert weights.stat().st_size + onnx.stat().st_size < 10e6
 
 

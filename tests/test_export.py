@@ -79,7 +79,7 @@ def test_a_file_beside_the_weights_is_in_card_and_manifest_until_the_weights_cha
     path = run.export(ExportSettings(model="10", beside=True), lambda line: None)
     card, weights = registry.files_of(10)
     assert registry.onnx_of(card, weights) == path == models / "model_10.onnx"
-    assert registry._listed("model_10")["model_10.onnx"] == registry.sha256(path)
+    assert registry._listed("model_10")["model_10.onnx"]["sha256"] == registry.sha256(path)
     save_model(models, val_psnr=21.0)
     registry.write_manifest()
     assert registry.onnx_of(*registry.files_of(10)) is None
