@@ -43,6 +43,7 @@ EXTRAS = {
     "scipy": "train",
     "skimage": "train",
     "tensorflow": "tensorflow",
+    "threadpoolctl": "train",
 }
 """By package that only a part of the program needs, the extra of this one that installs it."""
 

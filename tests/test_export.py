@@ -37,11 +37,11 @@ def needed(form):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
-def test_the_default_model_is_exported_and_its_example_gives_what_the_program_gives(form, tmp_path):
+def test_the_default_model_is_exported_and_its_example_gives_what_the_program_gives(form, tmp_path, caplog):
     needed(form)
-    said = []
-    path = run.export(ExportSettings(format=form, output=tmp_path), said.append)
-    assert "in levels of 8 bits" in said[0]
+    caplog.set_level("INFO")
+    path = run.export(ExportSettings(format=form, output=tmp_path))
+    assert "in levels of 8 bits" in caplog.text
     card = path.with_name(f"{path.name}.md").read_text(encoding="utf-8")
     assert "| photo | batch x height x width x 3 |" in card
     assert "academic research" in card
@@ -65,7 +65,7 @@ def test_a_model_of_the_ladder_is_exported_with_its_gain_and_no_other_inputs(mod
     needed("onnx")
     import onnx
 
-    path = run.export(ExportSettings(model="10", output=tmp_path / "out", float16=True), lambda line: None)
+    path = run.export(ExportSettings(model="10", output=tmp_path / "out", float16=True))
     assert path == tmp_path / "out" / "model_10.float16.onnx"
     graph = onnx.load(path)
     assert [put.name for put in graph.graph.input] == ["gain", "photo"]
@@ -76,7 +76,7 @@ def test_a_model_of_the_ladder_is_exported_with_its_gain_and_no_other_inputs(mod
 
 def test_a_file_beside_the_weights_is_in_card_and_manifest_until_the_weights_change(models):
     needed("onnx")
-    path = run.export(ExportSettings(model="10", beside=True), lambda line: None)
+    path = run.export(ExportSettings(model="10", beside=True))
     card, weights = registry.files_of(10)
     assert registry.onnx_of(card, weights) == path == models / "model_10.onnx"
     assert registry._listed("model_10")["model_10.onnx"]["sha256"] == registry.sha256(path)
