@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ class Doubler(Session):
 
     def __init__(self, *settings):
         self.card = {"name": "doubler", "weights": {"sha256": "0"}}
-        self.controls, self.scope = frozenset(), nullcontext
+        self.controls, self.scope, self.process = frozenset(), nullcontext, os.getpid()
 
     def enhancer(self, pixels, controls, overview=None):
         white = np.iinfo(pixels.dtype).max
