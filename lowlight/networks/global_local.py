@@ -26,7 +26,7 @@ FEATURES = 64
 """Width of what is known of the whole photo, per cell and in all."""
 
 
-def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2), shoulder=False) -> keras.Model:
+def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
     """Exposure from a thumbnail, cleaning by a U-Net of residual blocks.
 
     Built for half precision, the U-Net alone computes so.
@@ -35,8 +35,6 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2), shoulder=False) -
     ----------
     widths, blocks : sequences of int
         Channels and residual blocks at 1/2, 1/4, 1/8 and 1/16 of the resolution.
-    shoulder : bool
-        Choose for each photo between a curve that bends all the way and a straight one with a shoulder.
 
     Returns
     -------
@@ -59,8 +57,7 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2), shoulder=False) -
         guess, right = _guess(overview)
         own = _level(thumbnail)
         known, whole = _known(_looked(_exposed(thumbnail, "look_at"), (16, 32, FEATURES), "look"), own, level)
-        power = _shoulder(whole) if shoulder else None
-        base = _base(photo, box, own, level, white_balance, known, whole, power)
+        base = _base(photo, box, own, level, white_balance, known, whole)
         photos = layers.Concatenate(name="photos")([photo, base])
     correction, mask = _cleaning(photos, whole, widths, blocks)
     with computing("float32"):
@@ -136,19 +133,8 @@ def _known(seen, own, level):
     return x, layers.Dense(FEATURES, activation="relu", name="whole")(_pooled(x, "known"))
 
 
-def _shoulder(whole):
-    """(B, 1, 1, 1), from 1/2 to 6 and 1 at first: the power in which a photo's curve is drawn."""
-    power = ops.exp(ops.clip(_from_zero(1, "shoulder")(whole), np.log(0.5), np.log(6)))
-    return layers.Reshape((1, 1, 1), name="shoulder_everywhere")(power)
-
-
-def _base(photo, box, own, level, white_balance, known, whole, power=None):
-    """(s x^p / (1 + (s - 1) x^p)) ^ (gamma / p), with x the photo times a colour matrix: black stays black, white
-    white.
-
-    With p = 1 the curve bends all the way; the larger p, the nearer it comes to s^(1/p) x, which is a longer exposure,
-    with a shoulder below white.
-    """
+def _base(photo, box, own, level, white_balance, known, whole):
+    """(s x / (1 + (s - 1) x)) ^ gamma, with x the photo times a colour matrix: black stays black, white stays white."""
     matrix = layers.Reshape((3, 3), name="matrix")(_from_zero(9, "matrix_change")(whole)) + ops.eye(3)
     tone = layers.Reshape((2, 1, 3), name="tone")(_from_zero(6, "tone_change")(whole))
     kept = 1 - ops.expand_dims(white_balance, -1)
@@ -158,14 +144,12 @@ def _base(photo, box, own, level, white_balance, known, whole, power=None):
     slopes, exponents = tone[:, :1], tone[:, 1:]
     maps = layers.Conv2D(2, 3, padding="same", kernel_initializer="zeros", name="maps")(known)
     slope, exponent = ops.split(maps, 2, axis=-1)
-    slope = slope + _logit(ops.exp(level) - BLACK, power) - _logit(ops.exp(own) - BLACK, power)
+    slope = slope + _logit(ops.exp(level) - BLACK) - _logit(ops.exp(own) - BLACK)
     sliced = _sliced(ops.concatenate([slope, exponent], axis=-1), photo, box)
     slope, exponent = ops.split(sliced, 2, axis=-1)
     x = ops.clip(ops.einsum("bhwc,bdc->bhwd", photo, matrix), 1e-5, 1.0)
     s = ops.exp(slope) * ops.exp(slopes)
     exponent = ops.exp(exponent) * ops.exp(exponents)
-    if power is not None:
-        x, exponent = ops.power(x, power), exponent / power
     return ops.power(s * x / (1 + (s - 1) * x), exponent)
 
 
@@ -208,8 +192,6 @@ def _pooled(x, name):
     return layers.Concatenate(name=f"{name}_pooled")(pools)
 
 
-def _logit(mean, power):
+def _logit(mean):
     mean = ops.clip(mean, DARKEST, BRIGHTEST)
-    if power is not None:
-        mean = ops.power(mean, power)
     return ops.log(mean) - ops.log(1 - mean)
