@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +39,16 @@ FULL = Path("/dev/full")
 needs_full_device = pytest.mark.skipif(not FULL.exists(), reason="by Linux' device that is always full")
 
 
+def _heed_signals():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def start(*words, **pipes):
     command = [sys.executable, "-c", WITHOUT_MODEL, *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | pipes
-    if os.name == "posix":  # Ctrl-C as at a terminal, also where these tests run in the background, which ignores it
-        pipes["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    if os.name == "posix":  # signals as at a terminal, also where these tests run in the background, which ignores some
+        pipes["preexec_fn"] = _heed_signals
     return subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
 
 

@@ -28,6 +28,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 NOT_RUN = (
     "python -m pip", "pip install", "python -m pytest", "python -m mkdocs", "pre-commit", ".ci/run", "curl", "eval",
+    "pipx install", "uv tool install", "docker ",
     "python benchmarks/speed.py", "lowlight serve", "lowlight cluster", "lowlight completion", "lowlight export",
     "python -m lowlight ", "python -m lowlight.benchmark.publish", "python -m lowlight.data",
 )  # fmt: skip

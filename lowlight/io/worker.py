@@ -382,20 +382,31 @@ def _send(connection, message):
     by_file = hasattr(os, "memfd_create")
     inner = pickle.dumps(message, 5, buffer_callback=buffers.append if by_file else None)
     views = [buffer.raw() for buffer in buffers]
-    sizes = [view.nbytes for view in views]
-    data = pickle.dumps((sizes, inner))
-    if not views:
+    file = _in_memory(views) if views else None
+    if file is None:
+        data = pickle.dumps(([], pickle.dumps(message, 5) if views else inner))
         connection.sendall(HEAD.pack(len(data), 0) + data)
         return
+    sizes = [view.nbytes for view in views]
+    data = pickle.dumps((sizes, inner))
+    try:
+        socket.send_fds(connection, [HEAD.pack(len(data), sum(sizes))], [file])
+    finally:
+        os.close(file)
+    connection.sendall(data)
+
+
+def _in_memory(views) -> int | None:
+    """A file in memory that holds these bytes; None where a limit on the size of files (ulimit -f) is below them."""
     file = os.memfd_create("pixels")
     try:
         for view in views:
             while view.nbytes:
                 view = view[os.write(file, view) :]
-        socket.send_fds(connection, [HEAD.pack(len(data), sum(sizes))], [file])
-    finally:
+    except OSError:
         os.close(file)
-    connection.sendall(data)
+        return None
+    return file
 
 
 def _receive(connection) -> Any:
