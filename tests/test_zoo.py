@@ -9,7 +9,7 @@ import pytest
 
 from lowlight.errors import UserError
 from lowlight.networks import architectures
-from lowlight.zoo import registry
+from lowlight.zoo import cards, registry
 
 
 def save_model(folder, number=10, val_psnr=20.0):
@@ -190,3 +190,10 @@ def test_a_model_is_not_loaded_in_a_process_that_was_forked_after_one_was_used(m
             os._exit(7)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_the_sets_of_a_card_are_told_one_by_one_also_in_cards_of_before():
+    pairs, one, two = {"name": "pairs"}, {"name": "one"}, {"name": "two"}
+    old, new = pairs | {"also": one}, pairs | {"also": [one, two], "clean": []}
+    assert [part["name"] for part in cards.sets_of({"data": old})] == ["pairs", "one"]
+    assert [part["name"] for part in cards.sets_of({"data": new})] == ["pairs", "one", "two"]

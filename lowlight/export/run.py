@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lowlight.errors import UserError
 from lowlight.settings import ExportSettings
-from lowlight.zoo import registry
+from lowlight.zoo import cards, registry
 
 LOG = logging.getLogger(__name__)
 
@@ -108,8 +108,7 @@ def _note(card, weights, path, differences):
 
 def _write_card(path, card, facts, form, reference, differences):
     """A card for people, beside the file."""
-    data = [card.get("data", {}), *(card.get("data", {}).get(key, {}) for key in ("also", "clean"))]
-    licences = [part["licence"] for part in data if part.get("licence")]
+    licences = [part["licence"] for part in cards.sets_of(card) if part.get("licence")]
     inputs = [f"| {name} | {_shape(shape)} | {MEANINGS[name]} |" for name, shape in reference.shapes.items()]
     outputs = [f"| {name} | {MEANINGS[name]} |" for name in reference.outputs]
     lines = [

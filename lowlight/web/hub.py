@@ -25,7 +25,7 @@ from lowlight.errors import UserError
 from lowlight.metrics.evaluate import NEAR_TWINS, with_current_names
 from lowlight.settings import ROOT
 from lowlight.system import run
-from lowlight.zoo import registry
+from lowlight.zoo import cards, registry
 
 TASK = "image-to-image"
 
@@ -140,7 +140,7 @@ def model_card(card: dict, owner: str) -> str:
 
     title = f"lowlight model {_number(card['name'])}"
     scores = {part: with_current_names(scores) for part, scores in card["metrics"].items()}
-    sets = _sets(card["data"])
+    sets = cards.sets_of(card)
     results = [
         EvalResult(
             task_type=TASK,
@@ -193,11 +193,6 @@ def _text(card, title, scores, sets, owner) -> str:
         f"{training['steps']:,} steps.",
         data="\n".join(f"- {one['licence']}" for one in sets),
     )
-
-
-def _sets(data) -> list[dict]:
-    """What a model learnt from: the pairs, more pairs, and clean photos."""
-    return [data, *(data[kind] for kind in ("also", "clean") if data.get(kind))]
 
 
 def _space(place, owner) -> Path:

@@ -62,6 +62,14 @@ UNKNOWN: dict[str, Any] = {"recipe": {}, "data": {"name": "not known", "split": 
 WORDS = {dict: "an object", str: "text", int: "a whole number", float: "a number", types.NoneType: "null"}
 
 
+def sets_of(card: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sets that a model learnt from, as its card describes them: the pairs, more pairs, and clean photos."""
+    data = card.get("data", {})
+    more = [data.get(kind) or [] for kind in ("also", "clean")]
+    # Cards of before several sets of a kind could be given hold the one itself.
+    return [data, *(one for kind in more for one in ([kind] if isinstance(kind, dict) else kind))]
+
+
 def read(path: Path) -> dict[str, Any]:
     """Read a card, as `ModelCard` describes it.
 
