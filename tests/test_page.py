@@ -25,6 +25,9 @@ DRIVER = shutil.which("chromedriver")
 if DRIVER is None:
     pytest.skip("Chromium and its driver are not installed", allow_module_level=True)
 
+HEARD = "return performance.getEntriesByType('resource').some(one => one.name.includes('/queue/data'))"
+"""Whether the answer to the event of the page's opening has ended."""
+
 PATIENCE = 180  # seconds; a machine may be busy with other things
 
 PICTURES = """
@@ -85,6 +88,8 @@ def open_at(browser, address, width, height):
         {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700},
     )
     browser.get(address)
+    # What is dropped before the page has heard from its server, within a moment of its opening, is lost.
+    until(lambda: browser.execute_script(HEARD))
 
 
 def until(what):
