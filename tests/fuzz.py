@@ -178,7 +178,7 @@ def make_starts(folder: Path, settings: Settings) -> dict[str, list[bytes]]:
     _clips(made)
     folders = [made, FINDS, *([settings.also] if settings.also else [])]
     starts: dict[str, list[bytes]] = {}
-    for path in sorted(path for folder in folders for path in folder.rglob("*")):
+    for path in (path for folder in folders for path in sorted(folder.rglob("*"))):
         kind = path.suffix.lower().removeprefix(".")
         if f".{kind}" in KNOWN and path.is_file() and 0 < path.stat().st_size <= LARGEST:
             starts.setdefault(kind, []).append(path.read_bytes())

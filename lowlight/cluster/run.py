@@ -109,7 +109,9 @@ def _enhanced(due, settings, make_model) -> Iterator[pa.Table]:
         workers = min(_most_workers(settings), len(due))
         size = max(1, min(MOST_IN_BLOCK, len(due) // (workers * BLOCKS_A_WORKER)))
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        counting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(Attempts)
+        counting = ray.remote(Attempts).options(
+            num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here
+        )
         attempts = counting.remote()
         ray.data.DataContext.get_current().enable_progress_bars = not settings.quiet
         blocks = [_named(due[first : first + size]) for first in range(0, len(due), size)]

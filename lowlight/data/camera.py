@@ -112,14 +112,14 @@ def draw(rng: np.random.Generator, kinds: Mapping[str, float] = RESTORATION) -> 
     if kind in ("noisy", "low key"):
         most = 1 if kind == "noisy" else 3
         stops = rng.uniform(0, most) if rng.random() < 0.5 else 0.0
-        return Camera(stops=stops, low_key=low_key, **_noise(rng, (0.45, 0.35, 0.2), 55))
+        return Camera(stops=stops, low_key=low_key, **_noise(rng, (0.45, 0.35, 0.2), 55, 18))
     return Camera(
         stops=rng.uniform(1, 4.5) if kind == "dim" else rng.uniform(0.3, 5.5),
         dim_only=rng.uniform(0.35, 0.92) if kind == "dim" else None,
         night=rng.uniform(0.4, 0.7) if kind == "night" else None,
         balance=_balance(rng),
         black=rng.uniform(0, 0.02) if rng.random() < 0.2 else 0.0,
-        **_noise(rng, (0.2, 0.35, 0.45), 15),
+        **_noise(rng, (0.2, 0.35, 0.45), 15, 8),
     )
 
 
@@ -260,8 +260,11 @@ def _balance(rng) -> tuple[float, float, float]:
     return float(np.exp(rng.uniform(-0.2, 0.2))), 1.0, float(np.exp(rng.uniform(-0.2, 0.2)))
 
 
-def _noise(rng, shares, most_white) -> dict:
-    """Noise of a kind, drawn by the shares of white noise, residue and a sensor's noise, and what JPEG makes of it."""
+def _noise(rng, shares, most_white, most_residue) -> dict:
+    """Noise of a kind, drawn by the shares of white noise, residue and a sensor's noise, and what JPEG makes of it.
+
+    White noise and residue have at most so many levels of 255.
+    """
     kind = np.searchsorted(np.cumsum(shares), rng.random(), side="right")
     if kind == 0:
         sigma = (
@@ -269,15 +272,15 @@ def _noise(rng, shares, most_white) -> dict:
         )
         return {"sigma": sigma} | _jpeg(rng, 0.3)
     if kind == 1:
-        return {"residue": _residue(rng)} | _jpeg(rng, 0.7)
+        return {"residue": _residue(rng, most_residue)} | _jpeg(rng, 0.7)
     return _sensor_noise(rng) | _jpeg(rng, 0.5)
 
 
-def _residue(rng) -> Residue:
+def _residue(rng, most) -> Residue:
     return Residue(
-        luma=np.exp(rng.uniform(np.log(1.5), np.log(18))),
+        luma=np.exp(rng.uniform(np.log(1.5), np.log(most))),
         luma_blur=rng.uniform(0, 1.2),
-        chroma=np.exp(rng.uniform(0, np.log(14))),
+        chroma=np.exp(rng.uniform(0, np.log(0.8 * most))),
         chroma_blur=rng.uniform(0.4, 2.6) if rng.random() < 0.8 else rng.uniform(2.6, 6),
         slope=rng.uniform(-0.8, 0.8),
         sharpening=rng.uniform(0, 1.5) if rng.random() < 0.3 else 0.0,

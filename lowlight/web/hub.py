@@ -29,7 +29,7 @@ from lowlight.zoo import cards, registry
 
 TASK = "image-to-image"
 
-LICENCE = {"license": "other", "license_name": "mit-code-research-data"}
+LICENCE: dict[str, Any] = {"license": "other", "license_name": "mit-code-research-data"}
 """The code is MIT; the data that weights learnt from are for research, which the card's text says of each."""
 
 CARD = """

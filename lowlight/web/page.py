@@ -235,8 +235,8 @@ class Answers:
             after = self.studio.preview(photo, model, _controls(values))
         except UserError as error:
             return [gr.skip(), gr.skip(), _alerts([str(error)])]
-        pictures = tuple(self._shown(Image.fromarray(pixels)) for pixels in (photo.reduced, after))
-        return [gr.ImageSlider(pictures, visible=True), _facts(photo), ""]
+        before_after = self._shown(Image.fromarray(photo.reduced)), self._shown(Image.fromarray(after))
+        return [gr.ImageSlider(before_after, visible=True), _facts(photo), ""]
 
     def choose(self, event: gr.SelectData):
         """A photo of several was chosen."""
