@@ -10,6 +10,9 @@ from contextlib import contextmanager
 
 from lowlight.errors import UserError
 
+ADDRESS_SPACE = 2816 * 2**20
+"""Bytes of addresses that TensorFlow needs to start."""
+
 
 @contextmanager
 def _quiet() -> Iterator[None]:
@@ -25,6 +28,22 @@ def _quiet() -> Iterator[None]:
         os.close(errors)
         os.close(nowhere)
 
+
+def _check_address_space() -> None:
+    """TensorFlow, which reserves far more addresses than it uses memory, aborts the process when it gets too few."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
+        raise UserError(
+            f"There is not enough memory for TensorFlow. Received: a limit of {limit // 2**20} MiB on addresses. Lift "
+            f"it to {ADDRESS_SPACE // 2**20} MiB or more (ulimit -v)."
+        )
+
+
+_check_address_space()
 
 if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
     import keras

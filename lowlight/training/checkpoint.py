@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import errno
 import io
 import json
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ import numpy as np
 from lowlight.errors import UserError
 from lowlight.io import atomic
 from lowlight.io.lock import holding
+
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
+"""What systems answer when a disk, a share of it or a file is full."""
 
 LOCK = ".lock"
 """In a run's folder, while a process trains there."""
@@ -112,6 +116,8 @@ def claimed(folder: Path) -> Iterator[None]:
     ------
     UserError
         If another process trains there, or the folder cannot be made.
+    OSError
+        If the disk becomes full; its message says how to go on.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +132,13 @@ def claimed(folder: Path) -> Iterator[None]:
                 f"Another process trains in that folder. Received: {folder}. Wait for its end, or give --output "
                 "another folder."
             )
-        yield
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            words = f"The run cannot be saved ({error.strerror}). Make room: the same command goes on from there"
+            raise OSError(error.errno, words, str(folder)) from error
 
 
 def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> State:
