@@ -1,0 +1,128 @@
+"""Training that is interrupted by a signal, a second process or a full disk: nothing is lost, and a line says so."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+
+from lowlight.settings import TrainingSettings
+from lowlight.system import STOPPING, run
+from lowlight.training import checkpoint
+from lowlight.training.trainer import Watch, train
+from tests.conftest import ROOT
+
+STEPS = 5
+
+
+@pytest.fixture
+def settings(pairs_folder, tmp_path):
+    """Of a run of a second."""
+    return TrainingSettings(8, str(pairs_folder), batch_size=2, crop=16, epochs=1, output=tmp_path / "run")
+
+
+@pytest.fixture
+def after_five_steps(monkeypatch):
+    """Does something, once."""
+
+    def arrange(action):
+        def act(watch, batch, logs=None):
+            if watch.trainer.state.total_steps == STEPS and not done:
+                done.append(True)
+                action()
+            on_end(watch, batch, logs)
+
+        done, on_end = [], Watch.on_train_batch_end
+        monkeypatch.setattr(Watch, "on_train_batch_end", act)
+
+    return arrange
+
+
+@pytest.mark.parametrize("signum", STOPPING, ids=lambda signum: signum.name)
+def test_a_signal_to_end_saves_what_was_learnt_says_so_and_is_the_exit_status(
+    signum, settings, after_five_steps, capsys
+):
+    before = signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
+    try:
+        after_five_steps(partial(signal.raise_signal, signum))
+        status = run(lambda: bool(train(settings, "latest")))
+    finally:
+        signal.signal(signum, before)
+    output, errors = capsys.readouterr()
+    assert status == 128 + signum
+    assert errors == "stopped\n"
+    assert f"saved after step {STEPS + 1}; the same command goes on" in output
+    assert checkpoint.load(settings.run_folder).total_steps == STEPS + 1
+    assert (settings.run_folder / "model_08.weights.h5").exists()
+    assert not list(settings.run_folder.glob(".*"))
+
+
+def test_a_second_training_in_a_folder_is_refused_in_a_line(settings, capsys):
+    with checkpoint.claimed(settings.run_folder):
+        assert run(lambda: bool(train(settings, "latest"))) == 2
+    assert capsys.readouterr().err == (
+        f"error: Another process trains in that folder. Received: {settings.run_folder}. Wait for its end, or give "
+        "--output another folder.\n"
+    )
+    assert not (settings.run_folder / "state.npz").exists()
+
+
+def test_the_lock_of_a_process_that_was_killed_holds_nobody_up(settings):
+    code = "import os, sys; from lowlight.training.checkpoint import claimed; from pathlib import Path\n"
+    code += "with claimed(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    if os.name != "posix":
+        pytest.skip("by POSIX' signal that kills")
+    killed = subprocess.run([sys.executable, "-c", code, settings.run_folder], cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL
+    assert (settings.run_folder / checkpoint.LOCK).exists()
+    with checkpoint.claimed(settings.run_folder):
+        pass
+
+
+@contextmanager
+def files_of_at_most(size):
+    """The system refuses to write further, as it does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="by POSIX' limits on files")
+def test_a_disk_that_becomes_full_loses_neither_state_nor_weights_and_the_same_command_goes_on(
+    settings, after_five_steps, capsys
+):
+    after_five_steps(partial(signal.raise_signal, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, "latest")
+    folder = settings.run_folder
+    before = {path.name: path.read_bytes() for path in folder.glob("*.[hn]*")}
+    assert {"model_08.weights.h5", "state.npz"} <= set(before)
+    with files_of_at_most(50_000):
+        assert run(lambda: bool(train(settings, "latest"))) == 1
+    assert capsys.readouterr().err == (
+        f"error: The run cannot be saved (File too large). Make room: the same command goes on from there: {folder}\n"
+    )
+    assert {path.name: path.read_bytes() for path in folder.glob("*.[hn]*")} == before
+    assert not list(folder.glob(".*"))
+    train(settings, "latest")
+    assert checkpoint.load(folder).finished
+
+
+@pytest.mark.skipif(os.name != "posix", reason="by a shell")
+def test_too_few_addresses_for_tensorflow_are_told_in_a_line(tmp_path):
+    command = (
+        f"ulimit -v 2000000; exec '{sys.executable}' train_latest.py --model 8 --data synthetic --output '{tmp_path}'"
+    )
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.startswith("error: There is not enough memory for TensorFlow. Received: a limit of 1953 MiB"), (
+        done
+    )
+    assert len(done.stderr.splitlines()) == 1
+    assert done.returncode == 2
