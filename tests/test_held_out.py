@@ -36,11 +36,16 @@ def identity(name):
     return lambda photo: photo
 
 
-def test_every_set_is_scored_with_baselines_and_models(clean, also):
-    rows = held_out.measure({"model_00": "ab"}, identity, [also], [clean])
-    assert {row["set"]: row["photos"] for row in rows} == {"pairs, held out": 1} | dict.fromkeys(
-        held_out.DEGRADATIONS, 2
-    )
+def sets(also, clean, folder):
+    return held_out.real_sets(also) | held_out.degraded_sets(clean, folder / "degraded")
+
+
+def test_every_set_is_scored_with_baselines_and_models(clean, also, tmp_path):
+    rows = held_out.measure({"model_00": "ab"}, identity, sets([also], [clean], tmp_path))
+    assert {row["set"]: row["photos"] for row in rows} == {
+        "pairs, held out": 1,
+        "pairs, left alone": 1,
+    } | dict.fromkeys(held_out.DEGRADATIONS, 2)
     by_name = {(row["set"], row["method"]): row for row in rows}
     assert by_name["well lit", "model_00"]["psnr"] == 100
     assert by_name["noise, sigma 25", "model_00"]["psnr"] == pytest.approx(20.5, abs=1.5)
@@ -49,14 +54,29 @@ def test_every_set_is_scored_with_baselines_and_models(clean, also):
     assert ("3 stops dark", "non-local means, known sigma") not in by_name
 
 
-def test_a_folder_that_is_not_given_has_no_sets(also):
-    assert {row["set"] for row in held_out.measure({}, identity, [also], [])} == {"pairs, held out"}
+def test_a_folder_that_is_not_given_has_no_sets(also, tmp_path):
+    assert set(sets([also], [], tmp_path)) == {"pairs, held out", "pairs, left alone"}
+
+
+def test_all_pairs_of_an_unseen_folder_are_a_set(also):
+    (also / "pairs.csv").unlink()
+    found = held_out.real_sets(unseen=[also])
+    assert {name: len(pairs) for name, pairs in found.items()} == {"pairs, unseen": 6, "pairs, left alone": 6}
+    assert all(pair.low == pair.high for pair in found["pairs, left alone"])
+
+
+def test_noise_of_every_kind_is_cleaned_by_means_that_know_how_strong_it_is(clean, tmp_path):
+    found = {name: pairs for name, pairs in sets([], [clean], tmp_path).items() if name in ("blotches", "well lit")}
+    by_name = {(row["set"], row["method"]): row for row in held_out.measure({}, identity, found)}
+    assert by_name["blotches", "non-local means, known sigma"]["psnr"] > by_name["blotches", "untouched input"]["psnr"]
+    assert ("well lit", "non-local means, known sigma") not in by_name
 
 
 def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also, clean, tmp_path):
-    first = held_out.measure({"model_00": "ab", "model_01": "cd"}, identity, [also], [clean])
-    report.write_held_out(tmp_path, first)
-    assert report.read_held_out(tmp_path) == first
+    first = held_out.measure({"model_00": "ab", "model_01": "cd"}, identity, sets([also], [clean], tmp_path))
+    path = tmp_path / report.HELD_OUT
+    report.write_sets(path, first)
+    assert report.read_sets(path) == first
     loaded = []
 
     def load(name):
@@ -64,12 +84,12 @@ def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also
         return lambda photo: photo * 0.5
 
     models = {"model_00": "ab", "model_01": "new"}
-    again = held_out.measure(models, load, [also], [clean], report.read_held_out(tmp_path))
+    again = held_out.measure(models, load, sets([also], [clean], tmp_path), report.read_sets(path))
     assert set(loaded) == {"model_01"}
     kept = [row for row in again if row["method"] != "model_01"]
     assert kept == [row for row in first if row["method"] != "model_01"]
     (clean / "0.png").unlink()
-    held_out.measure(models, load, [], [clean], first)
+    held_out.measure(models, load, sets([], [clean], tmp_path), first)
     assert set(loaded) == {"model_00", "model_01"}
 
 
@@ -89,7 +109,8 @@ def test_the_table_has_a_row_for_each_method_and_the_best_in_bold(tmp_path):
     model = {"set": "well lit", "photos": 2, "method": "model_12", "weights": "ab", "psnr": 35.678, "ssim": 0.9712}
     noise = {"set": "noise", "photos": 3, "method": "model_12", "weights": "ab", "psnr": 28.3, "ssim": 0.8}
     rows = [untouched, model | {"psnr_oracle": 36.0}, noise]
-    report.write_held_out(tmp_path, rows)
+    report.write_sets(tmp_path / report.HELD_OUT, rows)
+    report.write_overview(tmp_path)
     readme = (tmp_path / "README.md").read_text()
     assert "| method | well lit (2) | noise (3) |" in readme
     assert "| untouched input | **100.00** / 1.000 |  |" in readme
@@ -100,5 +121,5 @@ def test_the_table_has_a_row_for_each_method_and_the_best_in_bold(tmp_path):
 
 def test_metrics_under_their_former_names_are_still_read(tmp_path):
     (tmp_path / "held_out.csv").write_text("set,photos,method,weights,psnr,psnr_told\nnoise,3,model_12,ab,28.3,30.5\n")
-    (row,) = report.read_held_out(tmp_path)
+    (row,) = report.read_sets(tmp_path / report.HELD_OUT)
     assert (row["psnr"], row["psnr_oracle"]) == (28.3, 30.5)

@@ -5,7 +5,6 @@ The photos are those that `lowlight.data.samplers` holds out: of more pairs, and
 """
 
 import logging
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,8 +16,8 @@ from skimage.exposure import equalize_adapthist
 from skimage.restoration import denoise_nl_means
 
 from lowlight.benchmark import tables
-from lowlight.data import camera
-from lowlight.data.camera import Camera
+from lowlight.data import camera, splits
+from lowlight.data.camera import Camera, Residue
 from lowlight.data.pairs import Pair
 from lowlight.data.samplers import clean_photos, listed_pairs
 from lowlight.io.photo import read_rgb
@@ -29,13 +28,18 @@ LOG = logging.getLogger(__name__)
 SIGMAS = (15, 25, 50)
 STOPS = (1, 3, 5)
 
+WHITE = tuple(f"noise, sigma {sigma}" for sigma in SIGMAS)
+
 _NIGHT: dict[str, Any] = {"shot": 5e-4, "read": 5e-4, "balance": (1.1, 1.0, 0.9), "quality": 95}
 
 DEGRADATIONS = {
     "well lit": Camera(),
-    **{f"noise, sigma {sigma}": Camera(sigma=sigma) for sigma in SIGMAS},
+    **{name: Camera(sigma=sigma) for name, sigma in zip(WHITE, SIGMAS, strict=True)},
     **{f"{stops} stop{'s' * (stops > 1)} dark": Camera(stops=stops, **_NIGHT) for stops in STOPS},
     "against the light": Camera(stops=3, dim_only=0.6, shot=2e-4, read=2e-4),
+    "a sensor's noise": Camera(shot=4e-3, read=4e-3),
+    "blotches": Camera(residue=Residue(8, 0.7, 8, 1.8, 0.3), quality=90),
+    "noise in JPEG": Camera(sigma=20, quality=50),
 }
 """How the clean photos are degraded; what a model gives is compared with the clean photo."""
 
@@ -60,11 +64,10 @@ def non_local_means(sigma: float) -> Method:
 def measure(
     models: Mapping[str, str],
     load: Callable[[str], Method],
-    also: Sequence[Path] = (),
-    clean: Sequence[Path] = (),
+    sets: Mapping[str, Sequence[Pair]],
     known: Sequence[dict] = (),
 ) -> list[dict]:
-    """Score models and baselines on every held-out set.
+    """Score models and baselines on sets of pairs.
 
     Parameters
     ----------
@@ -72,8 +75,8 @@ def measure(
         SHA-256 of the models' weights, by name.
     load : callable
         Gives the enhancer of a model by its name.
-    also, clean : sequences of Path
-        Folders of more pairs, each a set of its own, and of clean photos, as for training.
+    sets : mapping of str to sequence of Pair
+        By name, as of `real_sets` and `degraded_sets`.
     known : sequence of dict
         Rows of an earlier call. Those of the same weights are taken over, if a set's untouched photos score as then.
 
@@ -82,29 +85,73 @@ def measure(
     list of dict
         For each set and method: `set`, `photos` (how many), `method`, `weights` (the start of their SHA-256), and the
         means of the metrics.
+    """
+    load = cache(load)
+    rows: list[dict] = []
+    for name, pairs in sets.items():
+        facts = {"set": name, "photos": len(pairs)}
+        untouched = facts | _scored("untouched input", "", BASELINES["untouched input"], pairs, name)
+        baselines = BASELINES | {"CLAHE": clahe} | _denoisers(name, untouched["mse"])
+        earlier = _usable(known, untouched)
+        for method, weights in (dict.fromkeys(baselines, "") | dict(models)).items():
+            row = earlier.get((method, weights[:HASH]))
+            rows.append(row or facts | _scored(method, weights, baselines.get(method) or load(method), pairs, name))
+        best = max((row for row in rows if row["set"] == name), key=lambda row: row["psnr"])
+        LOG.info("%s: %d photos, best %.2f dB (%s)", name, len(pairs), best["psnr"], best["method"])
+    return rows
+
+
+def real_sets(also: Sequence[Path] = (), unseen: Sequence[Path] = ()) -> dict[str, list[Pair]]:
+    """Real pairs that no model learnt from, by set; and their good photos, each as a pair with itself.
+
+    Parameters
+    ----------
+    also : sequence of Path
+        Folders as for training: what is held out of them.
+    unseen : sequence of Path
+        Folders of pairs, as --data takes them, of which nothing is ever trained on: all of them.
 
     Raises
     ------
     UserError
         If a folder is not as it must be.
     """
-    load = cache(load)
-    rows: list[dict] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, pairs in _sets(Path(folder), also, clean).items():
-            baselines = BASELINES | {"CLAHE": clahe} | _denoisers(name)
-            facts = {"set": name, "photos": len(pairs)}
-            earlier = _usable(known, facts | _scored("untouched input", "", BASELINES["untouched input"], pairs, name))
-            for method, weights in (dict.fromkeys(baselines, "") | dict(models)).items():
-                row = earlier.get((method, weights[:HASH]))
-                rows.append(row or facts | _scored(method, weights, baselines.get(method) or load(method), pairs, name))
-            best = max((row for row in rows if row["set"] == name), key=lambda row: row["psnr"])
-            LOG.info("%s: %d photos, best %.2f dB (%s)", name, len(pairs), best["psnr"], best["method"])
-    return rows
+    found = {f"{folder.name}, held out": listed_pairs(folder)[1] for folder in also}
+    found |= {f"{folder.name}, unseen": splits.all_pairs(folder) for folder in unseen}
+    targets = {
+        f"{name.rsplit(', ', 1)[0]}{tables.LEFT_ALONE}": [
+            Pair(high.stem, high, high) for high in sorted({pair.high for pair in pairs})
+        ]
+        for name, pairs in found.items()
+    }
+    return found | targets
+
+
+def degraded_sets(clean: Sequence[Path], folder: Path) -> dict[str, list[Pair]]:
+    """Clean photos that no model learnt from, degraded in each way of `DEGRADATIONS`.
+
+    Parameters
+    ----------
+    clean : sequence of Path
+        Folders of clean photos as for training: what is held out of them.
+    folder : Path
+        Gets the degraded photos.
+
+    Raises
+    ------
+    UserError
+        If a folder is not as it must be.
+    """
+    photos = [photo for more in clean for photo in clean_photos(more)[1]]
+    return {
+        name: degrade_all(photos, degradation, folder / str(index))
+        for index, (name, degradation) in enumerate(DEGRADATIONS.items())
+        if photos
+    }
 
 
 def on_real_pairs(rows: Sequence[dict]) -> dict[str, tuple[float, int]]:
-    """By method, the mean PSNR over all held-out photos that are real pairs, and how many they are.
+    """By method, the mean PSNR over all photos of sets of real pairs, and how many they are.
 
     Parameters
     ----------
@@ -113,7 +160,7 @@ def on_real_pairs(rows: Sequence[dict]) -> dict[str, tuple[float, int]]:
     """
     found: dict[str, list[tuple[float, int]]] = {}
     for row in rows:
-        if row["set"] not in DEGRADATIONS:
+        if row["set"].endswith(tables.PAIRED):
             found.setdefault(row["method"], []).append((row["psnr"], row["photos"]))
     counts = {method: sum(photos for _, photos in sets) for method, sets in found.items()}
     return {
@@ -149,17 +196,9 @@ def degrade_all(photos: Sequence[Path], degradation: Camera, folder: Path) -> li
     return pairs
 
 
-def _sets(folder, also, clean) -> dict[str, list[Pair]]:
-    sets = {}
-    for more in also:
-        sets[f"{more.name}, held out"] = listed_pairs(more)[1]
-    if clean:
-        photos = [photo for more in clean for photo in clean_photos(more)[1]]
-        for index, (name, degradation) in enumerate(DEGRADATIONS.items()):
-            sets[name] = degrade_all(photos, degradation, folder / str(index))
-    return sets
-
-
-def _denoisers(name) -> dict[str, Method]:
-    sigma = DEGRADATIONS[name].sigma if name in DEGRADATIONS else 0
-    return {"non-local means, known sigma": non_local_means(sigma / 255)} if sigma else {}
+def _denoisers(name, mse) -> dict[str, Method]:
+    """For sets of noisy photos; they are told how noisy these are."""
+    degradation = DEGRADATIONS.get(name, Camera())
+    noisy = degradation.sigma or ((degradation.shot or degradation.residue) and not degradation.stops)
+    sigma = degradation.sigma / 255 if name in WHITE else mse**0.5
+    return {"non-local means, known sigma": non_local_means(sigma)} if noisy else {}

@@ -189,7 +189,7 @@ def _numbers(statistics) -> str:
     summary = report.summaries(statistics)[registry.default()]
     scores, cost = summary["scores"]["val"], summary["cost"]
     before, after = scores["untouched input"], scores[summary["name"]]
-    others = held_out.on_real_pairs(report.read_held_out(statistics))
+    others = held_out.on_real_pairs(report.read_sets(statistics / report.HELD_OUT))
     (real_before, photos), (real_after, _) = others["untouched input"], others[summary["name"]]
     return "\n".join(
         [
@@ -204,7 +204,7 @@ def _numbers(statistics) -> str:
 
 def _models(statistics) -> str:
     """One line a model, to choose by."""
-    default, others = registry.default(), held_out.on_real_pairs(report.read_held_out(statistics))
+    default, others = registry.default(), held_out.on_real_pairs(report.read_sets(statistics / report.HELD_OUT))
     lines = [
         "| model | parameters | PSNR on LOL (dB) | PSNR on other cameras (dB) | s/MP | controls |",
         "| --- | ---: | ---: | ---: | ---: | --- |",

@@ -15,6 +15,7 @@ CHARTED = ("psnr", "mae", "mse")
 
 SHEET = "ladder.png"
 HELD_OUT = "held_out.csv"
+BREAKDOWN = "breakdown.csv"
 
 LIGHT_SHEET = "light.png"
 LIGHT_CAPTION = "Clean photos taken in four kinds of light, and what the default model makes of them"
@@ -126,38 +127,33 @@ def write_overview(statistics: Path) -> None:
         sections.append(f"## The same photos through every model\n\n![{SHEET_CAPTION}]({SHEET})\n")
     if (statistics / HELD_OUT).is_file():
         sections.append(tables.held_out_section(statistics / HELD_OUT))
+    if (statistics / BREAKDOWN).is_file():
+        sections.append(tables.breakdown_section(statistics / BREAKDOWN))
     if (statistics / LIGHT_SHEET).is_file():
         sections.append(f"![{LIGHT_CAPTION}]({LIGHT_SHEET})\n")
     write(statistics / "README.md", "\n".join(sections))
 
 
-def write_held_out(statistics: Path, rows: Sequence[dict]) -> None:
-    """Write held_out.csv, and README.md with its table.
+def write_sets(path: Path, rows: Sequence[dict]) -> None:
+    """Write held_out.csv or breakdown.csv.
 
     Parameters
     ----------
-    statistics : Path
+    path : Path
     rows : sequence of dict
-        Of `lowlight.benchmark.held_out.measure`.
+        Of `lowlight.benchmark.held_out.measure` or `lowlight.benchmark.breakdown.measure`.
     """
-    columns = [
-        "set",
-        "photos",
-        "method",
-        "weights",
-        *(key for key in tables.SAVED_DIGITS if any(key in row for row in rows)),
-    ]
+    scores = [key for key in (*tables.SAVED_DIGITS, *tables.BREAKDOWN) if any(key in row for row in rows)]
+    columns = ["set", "photos", "method", "weights", *dict.fromkeys(scores)]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write(statistics / HELD_OUT, text.getvalue())
-    write_overview(statistics)
+    write(path, text.getvalue())
 
 
-def read_held_out(statistics: Path) -> list[dict]:
-    """The rows that `write_held_out` wrote; none if it did not."""
-    path = statistics / HELD_OUT
+def read_sets(path: Path) -> list[dict]:
+    """The rows that `write_sets` wrote; none if it did not."""
     if not path.is_file():
         return []
     texts = ("set", "method", "weights")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,6 +34,9 @@ TRAINING_ALONE = (
     "all_pairs", "resume", "overwrite",
 )  # fmt: skip
 """Settings that only training obeys."""
+
+FIRST_BROKEN_DOWN = 10
+"""From this model on it is worth knowing where a photo is lost."""
 
 
 class Candidate(NamedTuple):
@@ -208,6 +212,8 @@ def refuse_what_would_be_ignored(settings: PerformanceSettings) -> None:
     """
     if settings.all and (not settings.evaluate_only or settings.model is not None or settings.weights):
         raise UserError("All models are only measured. Give --evaluate-only with --all, and no --model or --weights.")
+    if settings.unseen and not settings.all:
+        raise UserError("Sets that no model learnt from are measured with all models. Give --all with --unseen.")
     if settings.weights and not settings.evaluate_only:
         raise UserError(f"Weights are measured only with --evaluate-only. Received: --weights {settings.weights}.")
     if not settings.evaluate_only:
@@ -234,18 +240,32 @@ def _perform_all(settings):
     models = [entry["name"] for entry in registry.available()]
     split = splits.load(dataclasses.replace(settings, also=(), clean=()))[0]
     summaries = measure(models, split, settings.statistics)
-    if settings.also or settings.clean:
-        _measure_held_out(settings, models)
+    if settings.also or settings.clean or settings.unseen:
+        _measure_sets(settings, models, split)
     return summaries
 
 
-def _measure_held_out(settings, models):
-    from lowlight.benchmark import held_out
+def _measure_sets(settings, models, split):
+    """What no model learnt from: held_out.csv and breakdown.csv."""
+    from lowlight.benchmark import breakdown, held_out
 
-    hashes = {name: registry.files_of(name)[0]["weights"]["sha256"] for name in models}
-    known = report.read_held_out(settings.statistics)
-    rows = held_out.measure(hashes, lambda name: _candidate(name).enhancer, settings.also, settings.clean, known)
-    report.write_held_out(settings.statistics, rows)
+    cards = {name: registry.files_of(name)[0] for name in models}
+    hashes = {name: card["weights"]["sha256"] for name, card in cards.items()}
+    best = {name: hashes[name] for name, card in cards.items() if card["recipe"].get("number", 0) >= FIRST_BROKEN_DOWN}
+    real = held_out.real_sets(settings.also, settings.unseen)
+
+    def load(name):
+        return _candidate(name).enhancer
+
+    with tempfile.TemporaryDirectory() as folder:
+        sets = real | held_out.degraded_sets(settings.clean, Path(folder))
+        path = settings.statistics / report.HELD_OUT
+        report.write_sets(path, held_out.measure(hashes, load, sets, report.read_sets(path)))
+        sets = {name: pairs for name, pairs in sets.items() if name in (*real, "well lit")}
+        sets = ({"validation": split.val} if split.val else {}) | sets
+        path = settings.statistics / report.BREAKDOWN
+        report.write_sets(path, breakdown.measure(best, load, sets, report.read_sets(path)))
+    report.write_overview(settings.statistics)
 
 
 def _candidate(model) -> Candidate:

@@ -13,6 +13,9 @@ from lowlight.zoo.recipes import RECIPES
 
 SPLIT_LABELS = {"val": "validation", "test": "test"}
 
+PAIRED, LEFT_ALONE = (", held out", ", unseen"), ", left alone"
+"""What the names of sets of real photos end in: of pairs, and of good photos."""
+
 LABELS = {
     "psnr": "PSNR (dB)",
     "psnr_gt_mean": "GT-mean PSNR (dB)",
@@ -25,6 +28,18 @@ LABELS = {
 
 SHOWN_DIGITS = {"psnr": 2, "psnr_gt_mean": 2, "mae": 4, "mse": 4, "ssim": 3, "psnr_oracle": 2, "ssim_oracle": 3}
 SAVED_DIGITS = {"psnr": 4, "psnr_gt_mean": 4, "mae": 6, "mse": 8, "ssim": 4, "psnr_oracle": 4, "ssim_oracle": 4}
+
+BREAKDOWN = {
+    "psnr": "as it is",
+    "psnr_worst": "its worst photo",
+    "psnr_mean": "mean exposure of the truth",
+    "psnr_oracle": "exposure map of the truth",
+    "psnr_curve": "and the best curves",
+    "map_error": "map: mean absolute error",
+    "map_bias": "bias",
+    "map_spread": "spread of the bias",
+}
+"""What `lowlight.benchmark.breakdown` measures, and what its table calls it; decibels have 2 digits there, logs 3."""
 
 
 def table(summaries: Sequence[dict], part: str) -> Table:
@@ -90,8 +105,42 @@ def legend(group: Sequence[dict]) -> str:
 
 def held_out_section(path: Path) -> str:
     """The section of README.md on held_out.csv: methods against sets, PSNR / SSIM, the best of a set in bold."""
+    rows = _rows(path)
+    real = [row for row in rows if row["set"].endswith((*PAIRED, LEFT_ALONE))]
+    made = [_held_out_table(some) for some in (real, [row for row in rows if row not in real]) if some]
+    return (
+        "## On other cameras and in other light\n\n"
+        "PSNR in dB / SSIM; in brackets, how many photos, none of which any model was trained on. First real pairs of "
+        "other cameras, and their good photos, which should be left as they are. Then clean photos, degraded by "
+        "`lowlight.data.camera`: as they are, with noise of several kinds, darkened with a sensor's noise, and dimmed "
+        "by 3 stops only where the scene is dim; the truth is the clean photo.\n\n" + "\n\n".join(made) + "\n"
+    )
+
+
+def breakdown_section(path: Path) -> str:
+    """The section of README.md on breakdown.csv: for each set, what each model loses where."""
+    rows = _rows(path)
+    lines = [_line(["set (photos)", "method", *BREAKDOWN.values()]), _line(["---"] * 2 + ["---:"] * len(BREAKDOWN))]
+    for row in rows:
+        values = [(key, row.get(key)) for key in BREAKDOWN]
+        cells = [f"{float(value):.{2 if key.startswith('psnr') else 3}f}" if value else "" for key, value in values]
+        lines.append(_line([f"{row['set']} ({row['photos']})", row["method"], *cells]))
+    return (
+        "## Where real photos are lost\n\n"
+        "PSNR in dB of each model as it is, and of its worst photo; with the mean of its exposure map set to the "
+        "truth's; with the truth's map; and with the best curve for each colour after that, which no model could know. "
+        "Then the error of the map that it predicts, in log units: a stop is 0.315, and below 0 is too dark.\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
+def _rows(path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        return list(csv.DictReader(file))
+
+
+def _held_out_table(rows) -> str:
     sets = {row["set"]: row["photos"] for row in rows}
     best = {name: max(float(row["psnr"]) for row in rows if row["set"] == name) for name in sets}
     cells: dict[str, dict[str, str]] = {}
@@ -104,13 +153,7 @@ def held_out_section(path: Path) -> str:
         _line(["---"] + ["---:"] * len(sets)),
         *(_line([method, *(of_method.get(name, "") for name in sets)]) for method, of_method in cells.items()),
     ]
-    return (
-        "## On other cameras and in other light\n\n"
-        "PSNR in dB / SSIM; in brackets, how many photos, none of which any model was trained on. Held-out pairs: real "
-        "photos of other cameras. The rest are clean photos, degraded by `lowlight.data.camera`: as they are, with "
-        "white noise, darkened with a sensor's noise, and darkened by 3 stops only where the scene is dim; the truth "
-        "is the clean photo.\n\n" + "\n".join(lines) + "\n"
-    )
+    return "\n".join(lines)
 
 
 def parts(group: Sequence[dict]) -> list[str]:

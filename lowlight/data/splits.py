@@ -1,7 +1,9 @@
 """The pairs that a command works on, from its settings."""
 
+from pathlib import Path
+
 from lowlight.data import synthetic
-from lowlight.data.pairs import Split, load_split
+from lowlight.data.pairs import Pair, Split, load_split
 from lowlight.data.samplers import CleanSource, PairSource, Share, clean_photos, listed_pairs
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings
@@ -50,6 +52,18 @@ def load(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
     split = load_split(settings.data, settings.low, settings.high, settings.skip_bad_pairs)
     kind = "LOL" if any(pair.low.parent.parent.name == "our485" for pair in split.train) else "own"
     return split, {"name": "LOL v1" if kind == "LOL" else "own pairs", "licence": LICENCES[kind]}
+
+
+def all_pairs(folder: Path) -> list[Pair]:
+    """All pairs of a folder, by name, whatever its split.
+
+    Raises
+    ------
+    PairError
+        From `lowlight.data.pairs.load_split`.
+    """
+    split = load_split(folder)
+    return sorted((*split.train, *split.val, *split.test), key=lambda pair: pair.name)
 
 
 def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[list[Share], list[Share], dict]:
