@@ -9,10 +9,11 @@ import pytest
 from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from lowlight.imaging.pixels import as_float
-from lowlight.io import formats
+from lowlight.io import bmff, formats
+from lowlight.io.exif import EXIF_HEADER
 from lowlight.io.formats import FORMATS, TABLE
 from lowlight.io.icc import grey_profile, srgb_profile
 from lowlight.io.photo import ImageError, Photo, encode, read_photo
@@ -72,6 +73,40 @@ def test_the_page_of_formats_and_the_names_are_those_of_the_table(suffix):
     assert (ROOT / "docs" / "formats.md").read_text(encoding="utf-8") == formats.markdown()
     assert FORMATS[suffix] in BY_NAME
     assert suffix in formats.IMAGE_SUFFIXES
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("suffix", sorted({".avif", ".heic"} & set(FORMATS)))
+def test_10_and_12_bits_come_out_as_many(suffix, bits):
+    ramp = np.add.outer(np.arange(96) * 511, np.arange(128) * 131).astype(np.uint16)
+    photo = Photo(np.dstack([ramp, ramp[:, ::-1], ramp[::-1]]), depth=16, bits=bits)
+    written = encode(photo, suffix, quality=100)
+    assert bmff.still(io.BytesIO(written)).bits == bits
+    again = read_photo(io.BytesIO(written), levels=True)
+    assert again.bits == bits
+    assert np.abs(again.pixels.astype(int) - photo.pixels).mean() < 300
+    assert len(np.unique(again.pixels[..., 1])) > 2 ** (bits - 1)
+
+
+@pytest.mark.parametrize("with_alpha", [False, True])
+@pytest.mark.parametrize("grey", [False, True])
+def test_an_avif_of_10_bits_has_what_belongs_to_the_photo(grey, with_alpha):
+    """As Pillow reads it, by libavif."""
+    pixels = np.repeat(np.arange(64 * 48, dtype=np.uint16).reshape(48, 64, 1) * 20, 3, 2)
+    alpha = np.full((48, 64), 30000, np.uint16) if with_alpha else None
+    exif = Image.Exif()
+    exif[ExifTags.Base.Copyright] = "Jane Doe"
+    about = {"exif": exif.tobytes().removeprefix(EXIF_HEADER), "xmp": b"<x:xmpmeta/>", "icc": srgb_profile()}
+    photo = Photo(pixels, alpha, grey, depth=16, **about)
+    with Image.open(io.BytesIO(encode(photo, ".avif"))) as image:
+        assert image.mode.endswith("A") == with_alpha
+        assert image.getexif()[ExifTags.Base.Copyright] == "Jane Doe"
+        assert image.info["xmp"] == photo.xmp
+        assert image.info["icc_profile"] == photo.icc
+        shown = np.asarray(image.convert("RGB"), float)
+    assert np.abs(shown - pixels / 257).mean() < 1.5
+    with Image.open(io.BytesIO(encode(photo, ".avif", strip_metadata=True))) as image:
+        assert not {"exif", "xmp"} & set(image.info)
 
 
 def test_the_result_of_what_is_not_written_has_a_format_that_is():

@@ -32,6 +32,8 @@ class Contents:
     """Whether the file says what its colours mean; then the result does, too."""
     bytes_per_pixel: int = 3
     """Of the decoded picture, about."""
+    bits: int | None = None
+    """Bits a channel, of AVIF and HEIC."""
     frames: int = 1
     """Pictures in the file, without thumbnails."""
     jpeg: tuple[int, int] | None = None

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lowlight.imaging.pixels import as_levels, bands
+from lowlight.io.avif import write_deep_avif
 from lowlight.io.exif import EXIF_HEADER, truthful, without_orientation
 from lowlight.io.formats import WITHOUT_ALPHA
 from lowlight.io.heif import register_heic
@@ -137,6 +138,10 @@ def _write_others(file, photo, form, quality, about):
         options |= {"lossless": True, "quality": 0, "exact": True}
     if form == "AVIF" and "exif" in options:
         options["exif"] = without_orientation(options["exif"])
+    if form == "AVIF" and photo.depth == 16:
+        del options["subsampling"]
+        write_deep_avif(file, _levels(photo, 16), 12 if photo.bits == 12 else 10, **options)
+        return
     if form == "HEIF":
         register_heic()
         if photo.depth == 16:
@@ -152,6 +157,7 @@ def _write_deep_heic(file, photo, options):
     if photo.alpha is not None:
         levels = np.dstack([levels, as_levels(photo.alpha, 16)])
     mode = "RGBA;16" if levels.shape[2] == 4 else "RGB;16"
+    pillow_heif.options.SAVE_HDR_TO_12_BIT = photo.bits == 12  # else 10
     heic = pillow_heif.from_bytes(mode, levels.shape[1::-1], levels.tobytes())
     heic[0].info["icc_profile"] = options.pop("icc_profile")
     heic.save(file, **options)

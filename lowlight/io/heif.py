@@ -78,6 +78,7 @@ def open_heif(file: BinaryIO, head: bytes, frame: int) -> Contents:
         orientation=exif.orientation(block) if avif else 1,
         xmp=xmp,
         tagged=means.tagged,
+        bits=still.bits,
         bytes_per_pixel=6 if still.bits > 8 else 3,
         frames=getattr(image, "n_frames", 1),
         notes=notes,

@@ -54,6 +54,8 @@ class Photo:
     dpi: tuple[float, float] | None = None
     depth: int = 8
     """Bits a channel, 8 or 16: 16 if the file had more than 8, and then written where the format can."""
+    bits: int | None = None
+    """Bits a channel, if the file was an AVIF or HEIC."""
     suffix: str = ".png"
     """What the name of a file of the photo's own format ends in, or of that which its result is written in."""
     quality: int | None = None
@@ -141,6 +143,7 @@ def read_photo(
             "text": contents.text,
             "dpi": contents.dpi,
             "depth": 8 if colour.dtype == np.uint8 else 16,
+            "bits": contents.bits,
             "suffix": contents.suffix,
             "quality": quality,
             "subsampling": subsampling,
