@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import tracemalloc
 
 import imagecodecs
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lowlight.io.photo import ImageError, count_frames, image_size, read_photo
+from lowlight.io.photo import ImageError, count_frames, image_size, read_photo, write_photo
+from lowlight.io.tiff import READ_AT_ONCE
 from tests.conftest import scene
 
 MAX_SAMPLE_VALUE, S_MAX_SAMPLE_VALUE = 281, 341
@@ -237,3 +239,24 @@ def test_big_tiff_keeps_what_it_says(picture, tmp_path):
     assert b"Leica" in photo.exif
     assert photo.xmp.startswith(b"<x:xmp/>")
     assert dataclasses.replace(photo).depth == 8
+
+
+@pytest.mark.parametrize(
+    "options", [{"compression": "zlib", "predictor": True, "rowsperstrip": 16}, {"tile": (128, 128)}]
+)
+def test_a_large_tiff_is_read_and_written_in_little_more_memory_than_its_picture_takes(options, tmp_path):
+    """Strip by strip; what libraries allocate themselves, as zlib and libtiff, is not counted."""
+    levels = np.tile(np.random.default_rng(0).integers(0, 9000, (300, 400, 3), np.uint16), (5, 5, 1))
+    tifffile.imwrite(tmp_path / "in.tif", levels, photometric="rgb", metadata=None, **options)
+    tracemalloc.start()
+    try:
+        photo = read_photo(tmp_path / "in.tif", levels=True)
+        reading = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        write_photo(tmp_path / "out.tif", photo)
+        writing = tracemalloc.get_traced_memory()[1] - photo.pixels.nbytes
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), levels)
+    assert reading < levels.nbytes + 4 * READ_AT_ONCE
+    assert writing < 3 * READ_AT_ONCE

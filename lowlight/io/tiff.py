@@ -51,6 +51,9 @@ MOST_PAGES = 1000
 
 MOST_SEGMENTS = 2**22
 
+READ_AT_ONCE = 2**22
+"""Bytes of strips or tiles, about, that are in memory beside the picture."""
+
 DNG_VERSION = 50706
 
 XMP, IPTC, PHOTOSHOP, ICC, ORIENTATION = 700, 33723, 34377, 34675, 274
@@ -171,7 +174,7 @@ def _of_stack(series, frame) -> tuple[int, Callable[[], np.ndarray]]:
     order = [axes.index(axis) for axis in others + "YX" + "".join(axis for axis in axes if axis in "CS")]
 
     def values():
-        whole = series.asarray(maxworkers=1).transpose(order)
+        whole = series.asarray(maxworkers=1, buffersize=READ_AT_ONCE).transpose(order)
         return whole.reshape(-1, size["Y"], size["X"], math.prod(size.get(axis, 1) for axis in "CS"))[frame]
 
     return math.prod(size[axis] for axis in others), values
@@ -243,7 +246,7 @@ def _kind(page) -> str:
 
 def _values(page) -> np.ndarray:
     """(H, W, C), or (H, W) with a palette, as they lie in the file."""
-    values = page.asarray(maxworkers=1)
+    values = page.asarray(maxworkers=1, buffersize=READ_AT_ONCE)
     if page.axes.startswith("Z"):
         values = values[0]
     if page.axes.startswith("S"):
