@@ -89,6 +89,25 @@ def two_processes(folder, settings):
           f"{whole} whole results, {hidden(target)} hidden files left")  # fmt: skip
 
 
+def killed_batch(folder, settings):
+    source, broken, kills = photos(folder / "in", settings.photos), folder / "broken", 0
+    words = ("main.py", source, "--model", settings.model, "-o")
+    status, errors = finish(start(*words, folder / "whole"))
+    assert status == 0, errors
+    for _ in range(settings.kills):
+        done = len(list(broken.glob("[!.]*")))
+        process = start(*words, broken)
+        wait_for(lambda done=done: len(list(broken.glob("[!.]*"))) > done, process)
+        kills += kill_soon(process, 0.3)
+        for path in broken.glob("[!.]*"):
+            assert digest(path) == digest(folder / "whole" / path.name), path
+    done = len(list(broken.glob("[!.]*")))
+    finish(start(*words, broken))
+    same = sum(digest(path) == digest(folder / "whole" / path.name) for path in broken.glob("[!.]*"))
+    print(f"a folder: {kills} kills, after which {done} photos of {settings.photos} were done; {same} the same bytes "
+          f"as of an unbroken run, {hidden(broken)} hidden files left")  # fmt: skip
+
+
 def training_words(settings, pairs, output):
     words = ("--model", settings.train, "--data", pairs, "--epochs", settings.epochs, "--output", output)
     return ("train_latest.py" if settings.train > 3 else "train_old.py", *words)
@@ -166,13 +185,28 @@ def small_disk(folder, megabytes):
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def fill(disk):
+def fill(disk, kilobytes=0):
+    """All of a disk, but for so many."""
     with (disk / "filler").open("wb", buffering=0) as file:
         try:
             while file.write(bytes(2**12)):
                 pass
         except OSError:
-            return
+            file.truncate(max(0, file.tell() - kilobytes * 2**10))
+
+
+def whole_files(folder):
+    """How many files are there; each is what its name says."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    for path in found:
+        if path.suffix == ".png":
+            Image.open(path).load()
+        elif path.suffix == ".json":
+            json.loads(path.read_text())
+        else:
+            assert path.suffix in (".csv", ".md"), path
+            assert path.read_text().endswith("\n"), path
+    return len(found)
 
 
 def full_disk(folder, settings):
@@ -186,6 +220,12 @@ def full_disk(folder, settings):
         lines = errors.splitlines()
         print(f"full disk, photos: status {status}, {whole} whole results, {len(lines)} lines of failure, "
               f"{hidden(disk)} hidden files left; {lines[0].rsplit('/', 1)[-1]}")  # fmt: skip
+    full_in_training(folder, settings)
+    full_in_clip(folder, settings)
+    full_in_statistics(folder, settings)
+
+
+def full_in_training(folder, settings):
     pairs = make_pairs(folder / "pairs")
     with small_disk(folder / "disk2", 16) as disk:
         process = start(*training_words(settings, pairs, disk / "run"))
@@ -198,7 +238,48 @@ def full_disk(folder, settings):
         print(f"full disk, training goes on: status {status}, {hidden(disk)} hidden files left")
 
 
-PARTS = {"photos": two_processes, "training": killed_training, "clip": killed_clip, "disk": full_disk}
+def full_in_clip(folder, settings):
+    make_clip(folder / "clip.mp4", settings.frames)
+    words = ("main.py", folder / "clip.mp4", "--model", settings.model, "-o")
+    status, errors = finish(start(*words, folder / "whole"))
+    assert status == 0, errors
+    with small_disk(folder / "disk3", 64) as disk:
+        for kilobytes in (100, 2000):
+            fill(disk, kilobytes)
+            status, errors = finish(start(*words, disk / "out"))
+            print(f"full disk, a clip, {kilobytes} kB left: status {status}, {len(list(disk.glob('out/[!.]*')))} "
+                  f"results; {errors.splitlines()[-1].rsplit('/', 1)[-1]}")  # fmt: skip
+        (disk / "filler").unlink()
+        status, errors = finish(start(*words, disk / "out"))
+        same = digest(folder / "whole/clip.mp4") == digest(disk / "out/clip.mp4")
+        print(f"full disk, the clip goes on: status {status}, {'the same' if same else 'OTHER'} bytes as of an "
+              f"unbroken run, {hidden(disk)} hidden files left")  # fmt: skip
+
+
+def full_in_statistics(folder, settings):
+    pairs = make_pairs(folder / "pairs2")
+    script = "performance_latest.py" if settings.model > 3 else "performance_old.py"
+    words = (script, "--model", settings.model, "--data", pairs, "--evaluate-only", "--statistics")
+    with small_disk(folder / "disk4", 16) as disk:
+        for kilobytes in (0, 16, 80, 200):
+            fill(disk, kilobytes)
+            status, errors = finish(start(*words, disk / "statistics"))
+            print(f"full disk, statistics, {kilobytes} kB left: status {status}, {whole_files(disk / 'statistics')} "
+                  f"whole files, {hidden(disk)} hidden files left; {errors.splitlines()[-1]}")  # fmt: skip
+        (disk / "filler").unlink()
+        status, errors = finish(start(*words, disk / "statistics"))
+        print(
+            f"full disk, statistics once there is room: status {status}, {whole_files(disk / 'statistics')} whole files"
+        )
+
+
+PARTS = {
+    "photos": two_processes,
+    "batch": killed_batch,
+    "training": killed_training,
+    "clip": killed_clip,
+    "disk": full_disk,
+}
 
 
 def main():
