@@ -150,7 +150,8 @@ def _base(photo, box, own, level, white_balance, known, whole):
     x = ops.clip(ops.einsum("bhwc,bdc->bhwd", photo, matrix), 1e-5, 1.0)
     s = ops.exp(slope) * ops.exp(slopes)
     exponent = ops.exp(exponent) * ops.exp(exponents)
-    return ops.power(s * x / (1 + (s - 1) * x), exponent)
+    # The power, in the two steps that a CPU does twice as fast as the one.
+    return ops.exp(exponent * ops.log(s * x / (1 + (s - 1) * x)))
 
 
 def _sliced(maps, photo, box):
