@@ -123,7 +123,8 @@ def darken(
 
 def add_noise(light: np.ndarray, rng: np.random.Generator, shot: float, read: float) -> np.ndarray:
     """Poisson-Gaussian noise of variance ``shot * light + read**2`` on linear light (float array, any shape)."""
-    return shot * rng.poisson(light / shot) + rng.normal(0, read, light.shape)
+    noisy = shot * rng.poisson(light / shot) + read * rng.standard_normal(light.shape, light.dtype)
+    return noisy.astype(light.dtype, copy=False)
 
 
 def through_jpeg(photo: np.ndarray, quality: int, subsampled: bool = True) -> np.ndarray:
