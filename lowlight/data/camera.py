@@ -27,6 +27,9 @@ SMALL = 128
 EXPOSURES = 2
 """How often these pixels are taken, for their mean: a thumbnail of a real photo averages many pixels of noise."""
 
+DARKEST_MEANS = 1e-3, 4e-2
+"""Of linear light, between which the darkest photos are, that people still hope to see something in."""
+
 BACKLIGHT = 0.4
 """Linear light from which on it is not a lit subject that stands before the dark, but light that stands behind it."""
 
@@ -95,7 +98,7 @@ class Camera:
 RESTORATION = {"as it is": 0.1, "noisy": 0.55, "dark": 0.175, "dim": 0.14, "night": 0.035}
 """Shares of the kinds of shots that restoration learns from: noise most of all."""
 
-EXPOSURE = {"as it is": 0.46, "noisy": 0.07, "dark": 0.19, "dim": 0.2, "low key": 0.05, "night": 0.03}
+EXPOSURE = {"as it is": 0.42, "noisy": 0.11, "dark": 0.19, "dim": 0.2, "low key": 0.05, "night": 0.03}
 """Those that exposure learns from: nearly half are right as they are, for made-up darkness soon misleads."""
 
 
@@ -125,7 +128,9 @@ def draw(rng: np.random.Generator, kinds: Mapping[str, float] = RESTORATION) -> 
 
 
 def relit(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A dark photo as another exposure would have been: 1.7 stops less to 1.3 more, with haze, cast and noise at times.
+    """A dark photo as another exposure would have been, with another curve, haze, cast and noise at times.
+
+    It is 1.7 stops less to 1.3 more, or, one time in four, whatever makes it as dark as the darkest are.
 
     Parameters
     ----------
@@ -137,9 +142,14 @@ def relit(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     -------
     (H, W, 3) uint8 array
     """
-    gains = 2.0 ** rng.uniform(-1.7, 1.3) * np.array(_balance(rng) if rng.random() < 0.7 else (1.0, 1.0, 1.0))
+    stops = rng.uniform(-1.7, 1.3)
+    if rng.random() < 0.25:
+        mean = np.exp(rng.uniform(*np.log(DARKEST_MEANS)))
+        stops = min(1.3, np.log2(mean / (to_linear(photo[::4, ::4]).mean() + 1e-4)))
+    gamma = np.exp(rng.uniform(-0.25, 0.25)) if rng.random() < 0.3 else 1.0
+    gains = 2.0**stops * np.array(_balance(rng) if rng.random() < 0.7 else (1.0, 1.0, 1.0))
     black = rng.uniform(0, 0.03) if rng.random() < 0.2 else 0.0
-    curves = to_srgb(to_linear(np.arange(256))[:, None] * gains, rounded=False) * (1 - black) + black
+    curves = to_srgb(to_linear(np.arange(256))[:, None] * gains, rounded=False) ** gamma * (1 - black) + black
     lit = np.stack([curves[photo[..., colour], colour] for colour in range(3)], axis=-1)
     if rng.random() < 0.5:
         lit += rng.normal(0, np.exp(rng.uniform(np.log(0.5), np.log(12))) / 255, lit.shape)

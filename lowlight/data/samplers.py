@@ -32,6 +32,9 @@ NEW_VIEWS = 16
 SMALLEST_VIEW = 16
 """Pixels of each side that a view shows, at least."""
 
+DARK_FRAMES = 0.35
+"""Share of the views of clean photos that show their darkest part: few of them are dark by intent as a whole."""
+
 
 class Scene(NamedTuple):
     """A crop of a dark photo, its truth, and what is known of the whole."""
@@ -119,7 +122,8 @@ class CleanSource:
 
     def view(self, rng):
         clean = self._photo(rng, SMALLEST_VIEW)
-        part = _within(clean.shape, framing(clean.shape, SMALLEST_VIEW, rng))
+        dark = rng.random() < DARK_FRAMES
+        part = _within(clean.shape, dark_framing(clean, rng) if dark else framing(clean.shape, SMALLEST_VIEW, rng))
         shot = camera.draw(rng, camera.EXPOSURE)
         photo = camera.styled(clean[part], rng) if shot == camera.Camera() else clean[part]
         return _view(*camera.take_whole(photo, shot, rng))
@@ -211,6 +215,20 @@ def framing(shape: Sequence[int], crop: int, rng: np.random.Generator) -> np.nda
     sides = np.maximum(rng.uniform(0.6, 1, 2), np.minimum(1, (crop + 1) / np.array(shape[:2])))
     starts = rng.random(2) * (1 - sides)
     return np.concatenate([starts, starts + sides])
+
+
+def dark_framing(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The darkest of five random parts of a photo, (H, W, 3), each of a quarter to nine tenths of its sides.
+
+    Returns
+    -------
+    (4,) array
+        As of `framing`.
+    """
+    sides = rng.uniform(0.25, 0.9, (5, 2))
+    starts = rng.random((5, 2)) * (1 - sides)
+    frames = np.concatenate([starts, starts + sides], axis=1)
+    return min(frames, key=lambda frame: photo[_within(photo.shape, frame)][::4, ::4].mean())
 
 
 def window(shape: Sequence[int], crop: int, frame: np.ndarray, rng: np.random.Generator) -> tuple[tuple, np.ndarray]:

@@ -207,7 +207,7 @@ _MODEL_12 = dataclasses.replace(
     idea="Model 11 for real photos: several cameras, and clean photos taken anew in every kind of bad light.",
     why="What is well lit stays, what is against the light is lifted, and noise of every kind has been seen.",
     mixture=(0.24, 0.18, 0.58),
-    views=(0.12, 0.24, 0.64),
+    views=(0.14, 0.28, 0.58),
     keep_last=True,
     stages=(Stage("restoration", 0.75), EXPOSURE_STAGE),
 )
