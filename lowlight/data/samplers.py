@@ -33,7 +33,7 @@ SMALLEST_VIEW = 16
 """Pixels of each side that a view shows, at least."""
 
 DARK_FRAMES = 0.35
-"""Share of the views of clean photos that show their darkest part: few of them are dark by intent as a whole."""
+"""Share of the views of clean photos, not made a stop darker, that show their darkest part: what is dark by intent."""
 
 
 class Scene(NamedTuple):
@@ -122,9 +122,9 @@ class CleanSource:
 
     def view(self, rng):
         clean = self._photo(rng, SMALLEST_VIEW)
-        dark = rng.random() < DARK_FRAMES
-        part = _within(clean.shape, dark_framing(clean, rng) if dark else framing(clean.shape, SMALLEST_VIEW, rng))
         shot = camera.draw(rng, camera.EXPOSURE)
+        dark = shot.stops < 1 and rng.random() < DARK_FRAMES
+        part = _within(clean.shape, dark_framing(clean, rng) if dark else framing(clean.shape, SMALLEST_VIEW, rng))
         photo = camera.styled(clean[part], rng) if shot == camera.Camera() else clean[part]
         return _view(*camera.take_whole(photo, shot, rng))
 
