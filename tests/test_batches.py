@@ -89,18 +89,17 @@ def test_photos_that_do_not_fit_in_memory_are_read_anew_and_give_the_same_batche
     assert kept.photos.kept
 
 
-def test_the_old_generation_has_every_pixel_of_the_set_in_memory(pairs):
-    news = []
-    patches = Patches(pairs, crop=32, batch_size=2, seed=0, announce=news.append)
+def test_the_old_generation_has_every_pixel_of_the_set_in_memory(pairs, news):
+    patches = Patches(pairs, crop=32, batch_size=2, seed=0)
     assert len(patches.lows) == 3 * 2 * 2
     np.testing.assert_array_equal(patches.highs, patches.lows + 100)
     low = read_pair(pairs[0])[0]
     np.testing.assert_array_equal(patches.lows[3], low[8:, 24:])
-    assert "memory" in news[0]
+    assert "memory" in news.text
 
 
 def test_an_epoch_of_the_old_generation_shows_each_patch_once(pairs):
-    patches = Patches(pairs, crop=32, batch_size=4, seed=0, announce=lambda line: None)
+    patches = Patches(pairs, crop=32, batch_size=4, seed=0)
     seen = np.concatenate([patches[i][1] for i in range(len(patches))])
     assert len({patch.tobytes() for patch in seen}) == 12
 
@@ -108,7 +107,7 @@ def test_an_epoch_of_the_old_generation_shows_each_patch_once(pairs):
 def test_a_set_that_does_not_fit_in_memory_is_refused(pairs, monkeypatch):
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 1000}))
     with pytest.raises(UserError, match="does not fit"):
-        Patches(pairs, crop=32, batch_size=2, seed=0, announce=lambda line: None)
+        Patches(pairs, crop=32, batch_size=2, seed=0)
 
 
 def test_a_crop_that_photos_do_not_hold_shrinks_and_a_wrong_one_is_refused(pairs):

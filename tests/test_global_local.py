@@ -71,7 +71,7 @@ def test_black_stays_black_and_white_stays_white_whatever_the_target(fresh):
 
 
 def test_a_part_gets_the_curve_that_it_has_in_the_whole(trained):
-    """Before cleaning, a pixel depends on itself, its place and the thumbnail alone."""
+    """Before denoising, a pixel depends on itself, its place and the thumbnail alone."""
     photo = picture(96, 128)
     exposure = exposure_map(thumbnail(np.sqrt(photo)))
     whole = run(trained, photo, exposure)["base"]
@@ -184,7 +184,7 @@ def test_by_self_ensemble_a_flipped_photo_gives_the_flipped_result(trained):
 
 @pytest.mark.parametrize(("right", "granted"), [(0.0, 0.0), (0.11, 0.11 * 0.104), (0.55, 0.55), (-2.0, -2.0)])
 def test_what_is_nearly_right_stays_and_what_is_far_off_is_granted(fresh, right, granted):
-    """Fresh, the guess is that each cell should have a level of -0.9."""
+    """Fresh, it predicts an exposure map of -0.9 everywhere."""
     photo = np.full((64, 64, 3), np.exp(-0.9 - right) - 0.02, np.float32)
     found = run(fresh, photo, np.full((8, 8, 1), -0.9, "f4"))
     np.testing.assert_allclose(found["right"], -0.9, atol=1e-6)

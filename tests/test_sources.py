@@ -48,12 +48,13 @@ def test_a_crop_lies_where_its_box_says_within_the_frame(height, width, seed):
     assert part[1].stop <= width
 
 
-def test_a_scene_tells_of_the_whole_that_its_crop_lies_in(pair):
+def test_a_crop_sample_describes_the_whole_that_its_crop_lies_in(pair):
     for seed in range(20):
-        scene = PairSource([pair]).draw(np.random.default_rng(seed), 32)
-        np.testing.assert_array_equal(scene.high, scene.low + 100)
-        height = np.interp((scene.box[0] * 64, scene.box[2] * 64), np.arange(64) + 0.5, scene.thumbnail[:, 0, 0] * 255)
-        assert height == pytest.approx((scene.low[0, 0, 0] - 0.5, scene.low[-1, 0, 0] + 0.5), abs=1)
+        sample = PairSource([pair]).draw_crop(np.random.default_rng(seed), 32)
+        np.testing.assert_array_equal(sample.high, sample.low + 100)
+        reds = sample.thumbnail[:, 0, 0] * 255
+        height = np.interp((sample.box[0] * 64, sample.box[2] * 64), np.arange(64) + 0.5, reds)
+        assert height == pytest.approx((sample.low[0, 0, 0] - 0.5, sample.low[-1, 0, 0] + 0.5), abs=1)
 
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
@@ -97,34 +98,34 @@ def test_batches_have_all_that_the_graph_wants_and_the_same_ones_each_time(pair)
     assert not np.array_equal(inputs["photo"], batches[2][0]["photo"])
 
 
-def test_for_the_guess_alone_no_crop_is_drawn(pair, monkeypatch):
+def test_for_exposure_alone_no_crop_is_drawn(pair, monkeypatch):
     batches = GlobalCrops([(1, PairSource([pair]))], [(1, PairSource([pair]))], 16, 32, 4, seed=0)
     batches.inputs, batches.outputs = ("overview",), ("guess",)
-    monkeypatch.setattr(PairSource, "draw", None)
+    monkeypatch.setattr(PairSource, "draw_crop", None)
     inputs, truth = batches[0]
     assert inputs.keys() == {"overview"}
     assert truth["guess"].shape == (4, 8, 8, 1)
 
 
-def test_a_view_tells_of_a_dark_photo_and_how_bright_its_truth_is(pair):
+def test_an_exposure_sample_is_of_a_dark_photo_and_the_exposure_of_its_reference(pair):
     for seed in range(10):
-        view = PairSource([pair], relit=0.0).view(np.random.default_rng(seed))
-        means = (exposure_map(view.overview.astype(np.float32)), view.level)
+        sample = PairSource([pair], relit=0.0).draw_exposure(np.random.default_rng(seed))
+        means = (exposure_map(sample.overview.astype(np.float32)), sample.exposure_map)
         brightness = [np.exp(mean) - BLACK for mean in means]
         np.testing.assert_allclose(brightness[0] + 100 / 255, brightness[1], atol=2e-3)
 
 
-def test_views_of_pairs_have_had_more_light_or_less_than_the_photo(tmp_path):
+def test_exposure_samples_of_pairs_have_had_more_light_or_less_than_the_photo(tmp_path):
     grey = np.full((40, 40, 3), 100, np.uint8)
     write_pair(tmp_path, "a", grey + 100, grey)
     source = PairSource([Pair("a", tmp_path / "low" / "a.png", tmp_path / "high" / "a.png")], relit=1.0)
-    views = [source.view(np.random.default_rng(seed)) for seed in range(200)]
-    values = np.rint([view.overview[..., 1].mean() * 255 for view in views]).astype(int)
+    samples = [source.draw_exposure(np.random.default_rng(seed)) for seed in range(200)]
+    values = np.rint([sample.overview[..., 1].mean() * 255 for sample in samples]).astype(int)
     stops = np.log2(to_linear(values) / to_linear(100))
     assert stops.max() == pytest.approx(1.3, abs=0.6)  # a gamma of exp(0.25) at most comes with it
     assert 0.6 < (stops > -1.7).mean() < 0.9
     assert to_linear(values.min()) == pytest.approx(DARKEST_MEANS[0], abs=1e-3)
-    assert np.ptp([view.level for view in views]) < 1e-5
+    assert np.ptp([sample.exposure_map for sample in samples]) < 1e-5
 
 
 def test_dark_frames_show_the_darkest_part_of_a_photo():
@@ -141,15 +142,15 @@ def test_dark_frames_show_the_darkest_part_of_a_photo():
     assert dark < 0.7 * usual
 
 
-def test_views_are_the_same_in_whatever_order_they_are_drawn_and_the_newest_are_kept(pair, monkeypatch):
-    monkeypatch.setattr(samplers, "MOST_VIEWS", 6)
+def test_exposure_samples_are_the_same_in_whatever_order_they_are_drawn_and_the_newest_are_kept(pair, monkeypatch):
+    monkeypatch.setattr(samplers, "POOL_SIZE", 6)
     mixture = [(0.5, PairSource([pair])), (0.5, CleanSource([[pair.high]]))]
-    here, there = samplers.Views(mixture, 0), samplers.Views(mixture, 0)
+    here, there = samplers.ExposurePool(mixture, 0), samplers.ExposurePool(mixture, 0)
 
-    def numbers(views, drawn, seeds=range(40)):
+    def numbers(pool, drawn, seeds=range(40)):
         for seed in seeds:
-            views.draw(np.random.default_rng(seed), drawn * samplers.NEW_VIEWS)
-        return {number for number, _ in views.kept.values()}
+            pool.draw(np.random.default_rng(seed), drawn * samplers.DRAWS_PER_NEW_SAMPLE)
+        return {number for number, _ in pool.kept.values()}
 
     assert numbers(here, 3) == {0, 1, 2}
     assert numbers(here, 8) == {2, 3, 4, 5, 6, 7}
@@ -159,18 +160,18 @@ def test_views_are_the_same_in_whatever_order_they_are_drawn_and_the_newest_are_
 
 
 def test_sources_give_their_shares_of_the_crops():
-    class Told:
+    class Flat:
         def __init__(self, value):
             self.value = value
 
-        def draw(self, rng, crop):
+        def draw_crop(self, rng, crop):
             photo = np.full((crop, crop, 3), self.value, np.uint8)
-            return samplers.Scene(photo, photo, thumbnail(photo), np.zeros((8, 8, 1)), np.array(WHOLE))
+            return samplers.CropSample(photo, photo, thumbnail(photo), np.zeros((8, 8, 1)), np.array(WHOLE))
 
-        def view(self, rng):
-            return samplers.View(np.zeros((64, 64, 5)), np.zeros((8, 8, 1)))
+        def draw_exposure(self, rng):
+            return samplers.ExposureSample(np.zeros((64, 64, 5)), np.zeros((8, 8, 1)))
 
-    batches = GlobalCrops([(3, Told(0)), (1, Told(255))], [(1, Told(0))], 400, 16, 400, seed=0)
+    batches = GlobalCrops([(3, Flat(0)), (1, Flat(255))], [(1, Flat(0))], 400, 16, 400, seed=0)
     assert batches[0][0]["photo"].mean() == pytest.approx(0.25, abs=0.06)
 
 

@@ -106,7 +106,7 @@ def test_ctrl_c_saves_what_was_learnt(pairs_folder, tmp_path):
 
 
 SLOW_PHOTOS = """
-import gc, sys, time
+import gc, logging, sys, time
 from pathlib import Path
 from lowlight.data import loaders
 from lowlight.settings import TrainingSettings
@@ -118,6 +118,7 @@ def slow(self, index, example=loaders.Crops.example):
 
 loaders.Crops.example = slow
 gc.disable()
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 train(TrainingSettings(8, sys.argv[1], minutes=0.02, batch_size=2, crop=16, output=Path(sys.argv[2])), "latest")
 """
 
@@ -129,8 +130,8 @@ def test_a_process_ends_though_the_next_photos_are_being_read(pairs_folder, tmp_
     assert "kept the weights" in result.stdout
 
 
-def test_a_run_in_two_sittings_ends_with_the_weights_of_a_run_in_one(pairs_folder, tmp_path, monkeypatch):
-    train(quick(pairs_folder, tmp_path / "one"), "latest", print)
+def test_a_run_in_two_sessions_ends_with_the_weights_of_a_run_in_one(pairs_folder, tmp_path, monkeypatch):
+    train(quick(pairs_folder, tmp_path / "one"), "latest")
 
     def stop_after_16_steps(watch, batch, logs=None):
         look(watch, batch, logs)
@@ -140,9 +141,9 @@ def test_a_run_in_two_sittings_ends_with_the_weights_of_a_run_in_one(pairs_folde
     with monkeypatch.context() as patch:
         patch.setattr(Watch, "on_train_batch_end", stop_after_16_steps)
         with pytest.raises(KeyboardInterrupt):
-            train(quick(pairs_folder, tmp_path / "two"), "latest", print)
+            train(quick(pairs_folder, tmp_path / "two"), "latest")
     assert checkpoint.load(tmp_path / "two").total_steps == 17
-    train(quick(pairs_folder, tmp_path / "two"), "latest", print)
+    train(quick(pairs_folder, tmp_path / "two"), "latest")
     one, two = checkpoint.load(tmp_path / "one"), checkpoint.load(tmp_path / "two")
     assert one.total_steps == two.total_steps
     for owner in ("model", "optimizer", "averages"):
@@ -151,7 +152,7 @@ def test_a_run_in_two_sittings_ends_with_the_weights_of_a_run_in_one(pairs_folde
 
 
 def test_a_minute_budget_ends_the_run_and_lets_the_rate_decay(pairs_folder, tmp_path):
-    train(quick(pairs_folder, tmp_path / "run", epochs=None, minutes=0.3), "latest", print)
+    train(quick(pairs_folder, tmp_path / "run", epochs=None, minutes=0.3), "latest")
     rows = history(tmp_path / "run")
     assert float(rows[-1]["learning_rate"]) < 0.2 * 1e-3
     assert checkpoint.load(tmp_path / "run").finished
@@ -159,14 +160,14 @@ def test_a_minute_budget_ends_the_run_and_lets_the_rate_decay(pairs_folder, tmp_
 
 def test_a_finished_run_is_not_overwritten_unasked_and_goes_on_with_resume(pairs_folder, tmp_path):
     settings = quick(pairs_folder, tmp_path / "run")
-    train(settings, "latest", print)
+    train(settings, "latest")
     with pytest.raises(UserError, match="finished"):
-        train(settings, "latest", print)
+        train(settings, "latest")
     with pytest.raises(UserError, match="another crop"):
-        train(dataclasses.replace(settings, crop=32, resume=True), "latest", print)
-    train(dataclasses.replace(settings, epochs=2, resume=True), "latest", print)
+        train(dataclasses.replace(settings, crop=32, resume=True), "latest")
+    train(dataclasses.replace(settings, epochs=2, resume=True), "latest")
     assert [float(row["epoch"]) for row in history(tmp_path / "run")] == [1, 2]
-    train(dataclasses.replace(settings, overwrite=True), "latest", print)
+    train(dataclasses.replace(settings, overwrite=True), "latest")
     assert len(history(tmp_path / "run")) == 1
 
 
@@ -176,20 +177,20 @@ def test_training_learns_what_can_be_learnt(tmp_path):
         high = scene(seed, 32, 32)
         write_pair(tmp_path / "pairs", str(seed), high, high // 2)
     settings = TrainingSettings(10, str(tmp_path / "pairs"), crop=32, epochs=6, output=tmp_path / "run")
-    train(settings, "latest", print)
+    train(settings, "latest")
     scores = [float(row["val_psnr"]) for row in history(tmp_path / "run")]
     assert max(scores) > scores[0] + 1
 
 
 def test_mixed_precision_trains_and_saves_float32_weights(pairs_folder, tmp_path):
-    train(quick(pairs_folder, tmp_path / "run", mixed_precision=True), "latest", print)
+    train(quick(pairs_folder, tmp_path / "run", mixed_precision=True), "latest")
     model, _ = registry.load_network(tmp_path / "run")
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
 
 
 def test_training_that_diverges_stops_with_a_clear_line(pairs_folder, tmp_path):
     with pytest.raises(UserError, match="--learning-rate"):
-        train(quick(pairs_folder, tmp_path / "run", learning_rate=1e9), "latest", print)
+        train(quick(pairs_folder, tmp_path / "run", learning_rate=1e9), "latest")
 
 
 @pytest.mark.parametrize(
@@ -242,9 +243,9 @@ def _state(folder):
         return None
 
 
-def test_the_guess_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tmp_path):
-    whole = train(quick(pairs_folder, tmp_path / "whole", model=11), "latest", announce=print)
-    alone = quick(pairs_folder, tmp_path / "guess", model=11, start=str(whole), part="guess", learning_rate=2e-3)
+def test_exposure_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tmp_path):
+    whole = train(quick(pairs_folder, tmp_path / "whole", model=11), "latest")
+    alone = quick(pairs_folder, tmp_path / "exposure", model=11, start=str(whole), part="exposure", learning_rate=2e-3)
     (before, card_before), (after, card) = (registry.load_network(folder) for folder in (whole, train(alone, "latest")))
     changed = {
         layer.name
@@ -289,23 +290,22 @@ def test_a_recipe_goes_through_its_stages_and_a_run_stopped_between_them_goes_on
 
 @pytest.mark.parametrize("changes", [{"model": 10, "start": "10"}, {"model": 11}])
 def test_a_part_that_cannot_be_trained_is_refused(pairs_folder, tmp_path, changes):
-    with pytest.raises(UserError, match="Received: --part guess"):
-        train(quick(pairs_folder, tmp_path / "run", part="guess", **changes), "latest")
+    with pytest.raises(UserError, match="Received: --part exposure"):
+        train(quick(pairs_folder, tmp_path / "run", part="exposure", **changes), "latest")
 
 
-def test_all_pairs_are_gone_on_with_once_the_scores_without_them_are_known(pairs_folder, tmp_path):
+def test_all_pairs_are_gone_on_with_once_the_scores_without_them_are_known(pairs_folder, tmp_path, news):
     first = train(quick(pairs_folder, tmp_path / "first"), "latest")
     more = quick(pairs_folder, tmp_path / "all", start=str(first), all_pairs=True)
     with pytest.raises(UserError, match="without scores in its card"):
         train(more, "latest")
     card = registry.load_network(first)[1]
     registry.write_card(first / "model_10.json", card | {"metrics": {"val": {"psnr": 12.34}}})
-    told = []
-    _, card = registry.load_network(train(more, "latest", announce=told.append))
+    _, card = registry.load_network(train(more, "latest"))
     assert card["data"]["train"] == len(load_split(pairs_folder).train) + len(load_split(pairs_folder).val)
     assert card["data"]["val"] == 0
     assert card["validation"] == {"psnr": 12.34}
-    assert any("nothing to validate on" in line for line in told)
+    assert "nothing to validate on" in news.text
     further = quick(pairs_folder, tmp_path / "further", start=str(tmp_path / "all"), all_pairs=True)
     assert registry.load_network(train(further, "latest"))[1]["validation"] == {"psnr": 12.34}
     later = quick(pairs_folder, tmp_path / "later", start=str(tmp_path / "all"))

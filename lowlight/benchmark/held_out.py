@@ -197,7 +197,7 @@ def degrade_all(photos: Sequence[Path], degradation: Camera, folder: Path) -> li
 
 
 def _denoisers(name, mse) -> dict[str, Method]:
-    """For sets of noisy photos; they are told how noisy these are."""
+    """For sets of noisy photos; they are given the level of noise."""
     degradation = DEGRADATIONS.get(name, Camera())
     noisy = degradation.sigma or ((degradation.shot or degradation.residue) and not degradation.stops)
     sigma = degradation.sigma / 255 if name in WHITE else mse**0.5

@@ -6,5 +6,5 @@ PRESETS: dict[str, dict[str, float | bool]] = {
     "night": {"exposure": -1.5, "white_balance": False},
     "documents": {"exposure": 0.4},
 }
-"""natural: closer to the photo, with some of its grain; bright: for photos that come out too dark; night: lights stay
+"""natural: closer to the photo, with some of its noise; bright: for photos that come out too dark; night: lights stay
 lights, and their colour stays; documents: white paper."""

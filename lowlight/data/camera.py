@@ -1,4 +1,4 @@
-"""What a camera would have taken of a clean photo in worse light: drawn anew for every crop, never written to disk.
+"""Camera simulation: clean photos degraded as in bad light, drawn anew for every crop, never written to disk.
 
 The order is that of light: it falls by some stops, everywhere or only where the scene is dim; the sensor adds shot and
 read noise behind a Bayer mosaic (Foi et al. 2008), whose colours white balance then multiplies and demosaicking spreads
@@ -25,7 +25,7 @@ SMALL = 128
 """Side in pixels of what stands for the whole photo: pixels of it, not means, as noise lifts what it is clipped at."""
 
 EXPOSURES = 2
-"""How often these pixels are taken, for their mean: a thumbnail of a real photo averages many pixels of noise."""
+"""How often these pixels are exposed, for their mean: a thumbnail of a real photo averages many pixels of noise."""
 
 DARKEST_MEANS = 1e-3, 4e-2
 """Of linear light, between which the darkest photos are, that people still hope to see something in."""
@@ -46,7 +46,7 @@ class Residue:
     luma: float
     """Standard deviation of what all colours share, in levels of 255."""
     luma_blur: float
-    """Sigma of its grains, in pixels."""
+    """Sigma of its blotches, in pixels."""
     chroma: float
     """Standard deviation of what each colour has of its own."""
     chroma_blur: float
@@ -82,7 +82,7 @@ class Camera:
     mosaic: bool = True
     """Each pixel has one colour and takes the others from its neighbours; else it has all, as if scaled down since."""
     smear: float = 0.0
-    """Sigma in pixels of the blur that the camera's own cleaning gives to noise."""
+    """Sigma in pixels of the blur that the camera's own denoising gives to noise."""
     sigma: float = 0.0
     """Standard deviation of white Gaussian noise on the finished file, of 255."""
     black: float = 0.0
@@ -351,7 +351,7 @@ def _part(small, box, shape):
 
 
 def _file(light, camera, rng, sparse=False) -> np.ndarray:
-    """The file, uint8, of the light on the sensor; pixels of a `sparse` picture are too far apart to share grains."""
+    """The file, uint8, of the light on the sensor; pixels of a `sparse` picture are too far apart to share noise."""
     light = light * np.asarray(camera.balance, light.dtype)
     if camera.shot:
         light = light + (_mosaic_noise if camera.mosaic else _pixel_noise)(light, camera, rng)
@@ -376,7 +376,7 @@ def _residue_on(photo, residue, rng, sparse) -> np.ndarray:
 
 
 def _field(shape, blur, rng) -> np.ndarray:
-    """Gaussian noise of unit deviation, of grains of that sigma."""
+    """Gaussian noise of unit deviation, correlated over that sigma."""
     field = rng.standard_normal(shape, np.float32)
     if blur < 0.3:
         return field

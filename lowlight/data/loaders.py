@@ -3,6 +3,7 @@
 That makes a run resumable at any step: the only random state is (seed, epoch, index).
 """
 
+import logging
 import math
 from collections.abc import Collection, Sequence
 
@@ -11,14 +12,15 @@ import psutil
 
 from lowlight.backend import keras
 from lowlight.data.pairs import Pair, read_pair
-from lowlight.data.samplers import Memory, Mixture, Share, Views
+from lowlight.data.samplers import ExposurePool, Memory, Mixture, Share
 from lowlight.errors import UserError
 from lowlight.imaging.exposure import gain
-from lowlight.imaging.symmetry import apply_symmetry as turned
-from lowlight.imaging.symmetry import apply_symmetry_to_box as turned_box
+from lowlight.imaging.symmetry import SYMMETRIES, apply_symmetry, apply_symmetry_to_box
 from lowlight.io.photo import image_size
 
 from keras.src.legacy.preprocessing.image import ImageDataGenerator  # isort: skip  tf.keras.preprocessing.image, without TF
+
+LOG = logging.getLogger(__name__)
 
 COPIES = 2
 """How often the set is in memory while it is loaded and trained on, at worst."""
@@ -64,11 +66,11 @@ class Batches(keras.utils.PyDataset):
 class Patches(Batches):
     """Old: the whole set in memory, cut once into a grid of patches that covers every photo."""
 
-    def __init__(self, pairs: Sequence[Pair], crop: int, batch_size: int, seed: int, announce=print):
+    def __init__(self, pairs: Sequence[Pair], crop: int, batch_size: int, seed: int):
         sizes = [image_size(pair.low) for pair in pairs]
         count = sum(len(_grid(h, crop)) * len(_grid(w, crop)) for h, w in sizes)
         need = count * crop * crop * 3 * 2
-        _check_memory(need, len(pairs), announce)
+        _check_memory(need, len(pairs))
         self.lows = np.empty((count, crop, crop, 3), np.uint8)
         self.highs = np.empty_like(self.lows)
         self.gains = np.empty(count, np.float32)
@@ -107,40 +109,43 @@ class Crops(Batches):
 
 
 class GlobalCrops(Batches):
-    """Random crops with what a global-local model is told of the whole photo, flipped and transposed together.
+    """Random crops with the thumbnail and the exposure map of their whole photos, all in one random symmetry.
 
-    With them come other photos, whole, that its guess learns from; they alone, if that is all that goes in.
+    With them come other whole photos, from which the prediction of exposure learns; they alone, if the graph that is
+    trained has no input `photo`.
 
     Parameters
     ----------
-    sources, views : sequences of (float, Source)
+    crops, exposures : sequences of (float, Source)
         Where crops and whole photos come from, each with its share of them.
     count : int
         Crops in an epoch.
     """
 
     def __init__(
-        self, sources: Sequence[Share], views: Sequence[Share], count: int, crop: int, batch_size: int, seed: int
+        self, crops: Sequence[Share], exposures: Sequence[Share], count: int, crop: int, batch_size: int, seed: int
     ):
         super().__init__(count, batch_size, seed)
-        self.sources, self.views, self.crop = Mixture(sources), Views(views, seed), crop
+        self.sources, self.pool, self.crop = Mixture(crops), ExposurePool(exposures, seed), crop
 
     def example(self, index):
         rng = np.random.default_rng((self.seed, self.epoch, index))
         inputs: dict = {}
         truths: dict = {}
         if "overview" in self.inputs:
-            turn = int(rng.integers(8))
-            seen, guess = (turned(side, turn) for side in self.views.draw(rng, (self.epoch + 1) * self.count))
-            inputs, truths = {"overview": seen}, {"guess": guess, "right": guess}
+            symmetry = int(rng.integers(len(SYMMETRIES)))
+            sample = self.pool.draw(rng, (self.epoch + 1) * self.count)
+            overview, target = (apply_symmetry(array, symmetry) for array in sample)
+            inputs, truths = {"overview": overview}, {"guess": target, "right": target}
         return (inputs, truths) if "photo" not in self.inputs else self._with_crop(inputs, truths, rng)
 
     def _with_crop(self, inputs, truths, rng):
-        scene = self.sources.draw(rng).draw(rng, self.crop)
-        turn = rng.integers(8)
-        low, high, small, wished = (turned(side, turn) for side in scene[:4])
-        inputs |= {"photo": low, "thumbnail": small, "box": turned_box(scene.box, turn), "level": wished}
-        return inputs | {"white_balance": np.ones(1)}, truths | {"output": high, "base": high}
+        sample = self.sources.draw(rng).draw_crop(rng, self.crop)
+        symmetry = rng.integers(len(SYMMETRIES))
+        low, high, small, target = (apply_symmetry(array, symmetry) for array in sample[:4])
+        box = apply_symmetry_to_box(sample.box, symmetry)
+        inputs |= {"photo": low, "thumbnail": small, "box": box, "level": target, "white_balance": np.ones(1)}
+        return inputs, truths | {"output": high, "base": high}
 
 
 def fitting_crop(pairs: Sequence[Pair], crop: int, multiple: int) -> int:
@@ -177,9 +182,9 @@ def _stack(examples, name):
     return array.astype(np.float32) / 255 if array.dtype == np.uint8 else array.astype(np.float32, copy=False)
 
 
-def _check_memory(need, photos, announce):
+def _check_memory(need, photos):
     free = psutil.virtual_memory().available
-    announce(f"{photos} photos take {need / 2**30:.2f} GiB of memory; {free / 2**30:.1f} GiB are free")
+    LOG.info("%s photos take %.2f GiB of memory; %.1f GiB are free", photos, need / 2**30, free / 2**30)
     if need * COPIES > free:
         raise UserError(
             f"The set does not fit in memory. Received: {photos} photos that take {need / 2**30:.1f} GiB, with "

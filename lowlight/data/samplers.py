@@ -1,4 +1,4 @@
-"""Where crops for a global-local model come from: pairs as they are, or clean photos that a camera takes anew."""
+"""Training samples of a global-local model: from pairs as they are, or from clean photos by a simulated camera."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -12,8 +12,7 @@ from PIL import Image
 from lowlight.data import camera
 from lowlight.data.pairs import Pair, PairError, read_pair
 from lowlight.errors import UserError
-from lowlight.imaging.exposure import THUMBNAIL, WHOLE, overview, thumbnail
-from lowlight.imaging.exposure import exposure_map as level
+from lowlight.imaging.exposure import THUMBNAIL, WHOLE, exposure_map, overview, thumbnail
 from lowlight.io.photo import list_images, read_rgb
 
 HELD_OUT_EVERY = 6
@@ -22,50 +21,49 @@ HELD_OUT_EVERY = 6
 HELD_OUT_SHARE = 0.2
 """Of a folder of clean photos, the first by name are for measuring, never for training."""
 
+POOL_SIZE = 8_000
+"""Exposure samples that are learnt from at a time: the newest."""
 
-MOST_VIEWS = 8_000
-"""Views of whole photos that the guess learns from at a time: the newest."""
+DRAWS_PER_NEW_SAMPLE = 16
+"""Of so many exposure samples that are drawn, one may be new: to make it takes longer than to learn from it."""
 
-NEW_VIEWS = 16
-"""Of so many views that are drawn, one may be new: to make it takes longer than to learn from it."""
-
-SMALLEST_VIEW = 16
-"""Pixels of each side that a view shows, at least."""
+SMALLEST_WHOLE = 16
+"""Pixels of each side of the photo that an exposure sample shows, at least."""
 
 DARK_FRAMES = 0.35
-"""Share of the views of clean photos, not made a stop darker, that show their darkest part: what is dark by intent."""
+"""Share of the exposure samples of clean photos, not made a stop darker, that show the darkest part: dark by intent."""
 
 
-class Scene(NamedTuple):
-    """A crop of a dark photo, its truth, and what is known of the whole."""
+class CropSample(NamedTuple):
+    """A crop of a dark photo, its reference, and what is known of the whole photo."""
 
     low: np.ndarray
     high: np.ndarray
     """(C, C, 3) uint8, both."""
     thumbnail: np.ndarray
     """(64, 64, 3), of the dark photo's whole."""
-    level: np.ndarray
-    """(8, 8, 1), of the truth's whole."""
+    exposure_map: np.ndarray
+    """(8, 8, 1), of the reference's whole."""
     box: np.ndarray
     """(4,): where the crop lies in the whole, by `window`."""
 
 
-class View(NamedTuple):
-    """What the guess of brightness learns from: a whole dark photo, and how bright its truth is."""
+class ExposureSample(NamedTuple):
+    """What the prediction of exposure learns from: a whole dark photo, and the exposure map of its reference."""
 
     overview: np.ndarray
     """(64, 64, 5) float16: thousands of them are kept."""
-    level: np.ndarray
+    exposure_map: np.ndarray
     """(8, 8, 1)."""
 
 
 class Source(Protocol):
-    """What gives scenes and views."""
+    """What samples are drawn from."""
 
-    def draw(self, rng: np.random.Generator, crop: int) -> Scene:
-        """A scene at random, its crop of `crop` x `crop` pixels."""
+    def draw_crop(self, rng: np.random.Generator, crop: int) -> CropSample:
+        """A crop at random, of `crop` x `crop` pixels."""
 
-    def view(self, rng: np.random.Generator) -> View:
+    def draw_exposure(self, rng: np.random.Generator) -> ExposureSample:
         """A whole photo at random, or a part of one in its place."""
 
 
@@ -74,34 +72,36 @@ Share = tuple[float, Source]
 
 
 class PairSource:
-    """Scenes of pairs.
+    """Samples of pairs.
 
     Parameters
     ----------
     pairs : sequence of Pair
     relit : float
-        Share of the views whose dark photo is shown as another exposure would have been (`lowlight.data.camera.relit`),
-        so that none is known by its brightness.
+        Share of the exposure samples whose dark photo is shown as another exposure would have been
+        (`lowlight.data.camera.relit`), so that none is known by its brightness.
     """
 
     def __init__(self, pairs: Sequence[Pair], relit: float = 0.5):
         self.photos, self.relit = Memory(pairs, _pair_in_memory), relit
 
-    def draw(self, rng, crop):
+    def draw_crop(self, rng, crop):
         low, high, small_low, small_high = self.photos[rng.integers(len(self.photos))]
         frame = framing(low.shape, crop, rng)
         part, box = window(low.shape, crop, frame, rng)
-        return Scene(low[part], high[part], thumbnail(small_low, frame), level(thumbnail(small_high, frame)), box)
+        return CropSample(
+            low[part], high[part], thumbnail(small_low, frame), exposure_map(thumbnail(small_high, frame)), box
+        )
 
-    def view(self, rng):
+    def draw_exposure(self, rng):
         low, high, _, _ = self.photos[rng.integers(len(self.photos))]
-        part = _within(low.shape, framing(low.shape, SMALLEST_VIEW, rng))
+        part = _within(low.shape, framing(low.shape, SMALLEST_WHOLE, rng))
         low = camera.relit(low[part], rng) if rng.random() < self.relit else low[part]
-        return _view(low, high[part])
+        return _exposure_sample(low, high[part])
 
 
 class CleanSource:
-    """Scenes of clean photos, each taken by another `lowlight.data.camera.Camera`.
+    """Samples of clean photos, each degraded by another simulated `lowlight.data.camera.Camera`.
 
     Parameters
     ----------
@@ -112,21 +112,21 @@ class CleanSource:
     def __init__(self, folders: Sequence[Sequence[Path]]):
         self.groups = [Memory(photos, _clean_in_memory) for photos in folders]
 
-    def draw(self, rng, crop):
+    def draw_crop(self, rng, crop):
         clean = self._photo(rng, crop)
         frame = framing(clean.shape, crop, rng)
         part, box = window(clean.shape, crop, frame, rng)
         whole = camera.pixels_of(clean, frame)
         low, high, low_small, high_small = camera.take(clean[part], whole, box, camera.draw(rng), rng)
-        return Scene(low, high, thumbnail(low_small), level(thumbnail(high_small)), box)
+        return CropSample(low, high, thumbnail(low_small), exposure_map(thumbnail(high_small)), box)
 
-    def view(self, rng):
-        clean = self._photo(rng, SMALLEST_VIEW)
+    def draw_exposure(self, rng):
+        clean = self._photo(rng, SMALLEST_WHOLE)
         shot = camera.draw(rng, camera.EXPOSURE)
         dark = shot.stops < 1 and rng.random() < DARK_FRAMES
-        part = _within(clean.shape, dark_framing(clean, rng) if dark else framing(clean.shape, SMALLEST_VIEW, rng))
+        part = _within(clean.shape, dark_framing(clean, rng) if dark else framing(clean.shape, SMALLEST_WHOLE, rng))
         photo = camera.styled(clean[part], rng) if shot == camera.Camera() else clean[part]
-        return _view(*camera.take_whole(photo, shot, rng))
+        return _exposure_sample(*camera.take_whole(photo, shot, rng))
 
     def _photo(self, rng, crop):
         """A photo, or, two times in five, one at half its size: that has lost its own noise."""
@@ -135,35 +135,35 @@ class CleanSource:
         return half if rng.random() < 0.4 and min(half.shape[:2]) > crop else whole
 
 
-class Views:
-    """Views of sources by number: each is made when it is first asked for, the same one each time.
+class ExposurePool:
+    """Exposure samples by number: each is made when it is first drawn, the same one each time.
 
-    The newest are kept, and learnt from; the others are gone before they are known by heart.
+    The newest are kept, and learnt from; the others are gone before a model overfits to them.
 
     Parameters
     ----------
     sources : sequence of (float, Source)
-        What views are of, each with its share of them.
+        What samples are drawn from, each with its share of them.
     seed : int
     """
 
     def __init__(self, sources: Sequence[Share], seed: int):
         self.sources, self.seed = Mixture(sources), seed
-        self.kept: dict[int, tuple[int, View]] = {}
+        self.kept: dict[int, tuple[int, ExposureSample]] = {}
 
-    def draw(self, rng: np.random.Generator, drawn: int) -> View:
-        """A view at random of the newest that there are by the time that `drawn` have been drawn."""
-        newest = max(1, drawn // NEW_VIEWS)
-        number = int(rng.integers(max(0, newest - MOST_VIEWS), newest))
-        place = number % MOST_VIEWS
+    def draw(self, rng: np.random.Generator, drawn: int) -> ExposureSample:
+        """A sample at random of the newest that there are by the time that `drawn` have been drawn."""
+        newest = max(1, drawn // DRAWS_PER_NEW_SAMPLE)
+        number = int(rng.integers(max(0, newest - POOL_SIZE), newest))
+        place = number % POOL_SIZE
         kept = self.kept.get(place)
         if kept is None or kept[0] != number:
             kept = self.kept[place] = number, self._make(number)
         return kept[1]
 
-    def _make(self, number) -> View:
+    def _make(self, number) -> ExposureSample:
         rng = np.random.default_rng((self.seed, number))
-        return self.sources.draw(rng).view(rng)
+        return self.sources.draw(rng).draw_exposure(rng)
 
 
 class Mixture:
@@ -203,7 +203,7 @@ class Memory:
 def framing(shape: Sequence[int], crop: int, rng: np.random.Generator) -> np.ndarray:
     """What is taken for the whole photo: all of it, half of the time, or a part of at least 0.6 of each side.
 
-    A scene that is framed in many ways cannot be known by heart; what it looks like can.
+    A scene that is framed in many ways is not learnt by heart.
 
     Returns
     -------
@@ -291,8 +291,8 @@ def _within(shape, frame) -> tuple:
     return np.s_[top:bottom, left:right]
 
 
-def _view(low, high) -> View:
-    return View(overview(low).astype(np.float16), level(thumbnail(high)))
+def _exposure_sample(low, high) -> ExposureSample:
+    return ExposureSample(overview(low).astype(np.float16), exposure_map(thumbnail(high)))
 
 
 def _pair_in_memory(pair):

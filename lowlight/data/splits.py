@@ -20,7 +20,7 @@ LICENCES = {
 }
 
 RELIT = 0.85
-"""Of the views of more pairs, so many are shown as another exposure: several show one scene, soon known by heart."""
+"""Share of the exposure samples of --also that are shown as another exposure: several pairs show one scene."""
 
 
 def load(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
@@ -67,7 +67,7 @@ def all_pairs(folder: Path) -> list[Pair]:
 
 
 def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[list[Share], list[Share], dict]:
-    """Where crops and views for a global-local model come from.
+    """Where the training samples of a global-local model come from.
 
     Parameters
     ----------
@@ -78,7 +78,8 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
 
     Returns
     -------
-    crops, views : lists of (float, Source)
+    crops, exposures : lists of (float, Source)
+        What crops, and what whole photos for the prediction of exposure, are drawn from, each with its share.
     about : dict
         What a card says of the sets beside the split's.
 
@@ -87,7 +88,7 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
     UserError
         If a folder is not as it must be.
     """
-    shares = list(zip(plan.mixture, plan.views, strict=True))
+    shares = list(zip(plan.mixture, plan.exposure_mixture, strict=True))
     found: list = [(shares[0], PairSource(split.train))]
     about: dict = {}
     clean = [[pair.high for pair in split.train]]
@@ -103,8 +104,8 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
         about.setdefault("clean", []).append(_described(folder, len(photos), len(held_photos)))
     if any(shares[2]):
         found.append((shares[2], CleanSource(clean)))
-    crops, views = ([(share[i], source) for share, source in found] for i in range(2))
-    return crops, views, about
+    crops, exposures = ([(share[i], source) for share, source in found] for i in range(2))
+    return crops, exposures, about
 
 
 def _described(folder, used, held) -> dict:

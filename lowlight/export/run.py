@@ -64,9 +64,9 @@ def export(settings: ExportSettings) -> Path:
         ) from error
     finally:
         _remove(part)
-    told = ", ".join(f"{difference:.1g} at {size}" for size, difference in differences.items())
+    measured = ", ".join(f"{difference:.1g} at {size}" for size, difference in differences.items())
     message = "%s: %.1f MB; from Keras it differs by at most %s, in levels of 8 bits"
-    LOG.info(message, path, _size(path) / 1e6, told)
+    LOG.info(message, path, _size(path) / 1e6, measured)
     if settings.beside:
         _note(card, weights, path, differences)
     else:
@@ -143,13 +143,13 @@ MEANINGS = {
     "photo": "the photo or a tile of it, sRGB in [0, 1]",
     "gain": "0.4 / mean of the whole photo, at most 25",
     "thumbnail": "mean colours of 64x64 cells of the whole photo",
-    "overview": "the same, then the brightest of each cell and its grain (`lowlight.imaging.exposure.overview`)",
-    "level": "how bright each of 8x8 cells shall be, log(mean + 0.02): the output guess, moved at will",
+    "overview": "the same, then the brightest of each cell and its noise (`lowlight.imaging.exposure.overview`)",
+    "level": "target exposure map of 8x8 cells, log(mean + 0.02): the output guess, adjusted at will",
     "box": "where the tile lies in the photo: top, left, bottom, right, 0 to 1; the whole is 0 0 1 1",
     "white_balance": "1 corrects the colour of the light, 0 leaves it",
     "output": "the enhanced photo; clip it to [0, 1]",
     "base": "the same before noise is taken away",
-    "guess": "how bright each of 8x8 cells should be; nothing but overview bears on it",
+    "guess": "predicted exposure map of 8x8 cells; it depends on overview alone",
     "right": "the same where the photo is nearly right, too",
 }
 

@@ -1,6 +1,6 @@
 """What runs a model's graph: Keras, ONNX Runtime or OpenVINO, each behind the same two things.
 
-`shapes` tells the inputs, `function` gives a callable for some of the outputs. The last two load in a fraction of a
+`shapes` lists the inputs, `function` gives a callable for some of the outputs. The last two load in a fraction of a
 second and know nothing of Keras; they run what `lowlight.export` wrote.
 """
 
@@ -48,8 +48,8 @@ class Graph(Protocol):
     def function(self, *outputs: str, batch: int = 1) -> Run:
         """A function from the inputs by name, float32 arrays with a batch of so many, to the named outputs in order.
 
-        Inputs that do not bear on these outputs can be left out: "guess" is told by `overview` alone, and nothing
-        else is.
+        Inputs that do not bear on these outputs can be left out: "guess", the predicted exposure map, depends on
+        `overview` alone, and nothing else does.
         """
 
 

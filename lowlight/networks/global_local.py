@@ -1,33 +1,35 @@
-"""The global-local graph: how bright is decided once for the whole photo, what is noise is decided close by.
+"""The global-local graph: exposure is decided once for the whole photo, what is noise is decided close by.
 
-A thumbnail of the whole photo, and a map of how bright each of its regions is wished to be, give a colour matrix and a
-tone curve that varies over the photo (a low-resolution network that steers a full-resolution one: Gharbi et al. 2017,
-HDRNet; colour matrix and gamma: Cui et al. 2022, IAT). A U-Net from half resolution down then cleans tile by tile, told
-by feature-wise scale and shift (Perez et al. 2018, FiLM) what the whole photo is like.
+A thumbnail of the whole photo and a target exposure map give a colour matrix and a tone curve that varies over the
+photo (a low-resolution network that steers a full-resolution one: Gharbi et al. 2017, HDRNet; colour matrix and gamma:
+Cui et al. 2022, IAT). A U-Net from half resolution down then denoises tile by tile, conditioned on the whole photo by
+feature-wise scale and shift (Perez et al. 2018, FiLM).
+
+Names of inputs, outputs and layers stay as they are in weights and ONNX files that are out there: `level` is the target
+exposure map, `guess` the predicted one.
 """
 
 import numpy as np
 
 from lowlight.backend import computing, keras, layers, ops
-from lowlight.imaging.exposure import BLACK, CELLS, LARGEST_GAIN, OVERVIEW, THUMBNAIL
-from lowlight.imaging.exposure import TARGET_MEAN as LEVEL
+from lowlight.imaging.exposure import BLACK, CELLS, LARGEST_GAIN, OVERVIEW, TARGET_MEAN, THUMBNAIL
 from lowlight.networks.blocks import conv, residual_decoder, residual_encoder
 
 DARKEST, BRIGHTEST = 1e-3, 0.97
 """Between these the curve's slope follows from the brightness by arithmetic; at 0 and 1 it would be infinite."""
 
-NEARLY_RIGHT = 0.55
-"""Levels that should differ by less than this from what they are, in log units (1.7 stops), are moved only in part."""
+GATE = 0.55
+"""The identity gate: cells that should change by less than this, in log units (1.7 stops), change only in part."""
 
-FAINTEST = 0.004
-"""Grain of one level of 255 is the least that counts."""
+NOISE_FLOOR = 0.004
+"""Noise of one level of 255 is the least that counts."""
 
 FEATURES = 64
-"""Width of what is known of the whole photo, per cell and in all."""
+"""Width of the features of the whole photo, per cell and in all."""
 
 
 def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
-    """Exposure from a thumbnail, cleaning by a U-Net of residual blocks.
+    """Exposure from a thumbnail, denoising by a U-Net of residual blocks.
 
     Built for half precision, the U-Net alone computes so.
 
@@ -39,13 +41,13 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
     Returns
     -------
     keras.Model
-        Inputs by name: `photo` (B, H, W, 3) in [0, 1], a tile or the whole; `thumbnail` (B, 64, 64, 3) and `level`
-        (B, 8, 8, 1) of the whole photo, by `lowlight.imaging.exposure`, the latter as it is wished to be; `box` (B,
-        4), the tile's top, left, bottom and right in the whole photo, 0 to 1; `white_balance` (B, 1), from 0, which
+        Inputs by name: `photo` (B, H, W, 3) in [0, 1], a tile or the whole; `thumbnail` (B, 64, 64, 3) of the whole
+        photo, and `level` (B, 8, 8, 1), its target exposure map, both as by `lowlight.imaging.exposure`; `box` (B, 4),
+        the tile's top, left, bottom and right in the whole photo, 0 to 1; `white_balance` (B, 1), from 0, which
         leaves the colour of the light as it is, to 1; `overview` (B, 64, 64, 5) of a whole photo. Outputs: `output`
-        (B, H, W, 3), not clipped; `base` (B, H, W, 3), before cleaning; `guess` (B, 8, 8, 1), the level that the photo
-        of the overview should have, or its own where that is nearly right, and `right`, whether nearly so or not;
-        nothing else depends on these two.
+        (B, H, W, 3), not clipped; `base` (B, H, W, 3), before denoising; `right` (B, 8, 8, 1), the exposure map that
+        is predicted for the photo of the overview, and `guess`, the same behind the identity gate; nothing else depends
+        on these two.
     """
     with computing("float32"):
         photo = keras.Input((None, None, 3), name="photo")
@@ -54,12 +56,13 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
         level = keras.Input((CELLS, CELLS, 1), name="level")
         white_balance = keras.Input((1,), name="white_balance")
         overview = keras.Input((THUMBNAIL, THUMBNAIL, OVERVIEW), name="overview")
-        guess, right = _guess(overview)
-        own = _level(thumbnail)
-        known, whole = _known(_looked(_exposed(thumbnail, "look_at"), (16, 32, FEATURES), "look"), own, level)
+        guess, right = _predicted_exposure(overview)
+        own = _exposure_map(thumbnail)
+        seen = _cell_features(_with_normalised(thumbnail, "look_at"), (16, 32, FEATURES), "look")
+        known, whole = _conditioning(seen, own, level)
         base = _base(photo, box, own, level, white_balance, known, whole)
         photos = layers.Concatenate(name="photos")([photo, base])
-    correction, mask = _cleaning(photos, whole, widths, blocks)
+    correction, mask = _denoising(photos, whole, widths, blocks)
     with computing("float32"):
         coarse = layers.UpSampling2D(2, name="coarse")(layers.AveragePooling2D(2, name="coarse_half")(base))
         detail = layers.Multiply(name="kept_detail")([mask, layers.Subtract(name="detail")([base, coarse])])
@@ -69,40 +72,40 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
     return keras.Model(inputs, {"output": output, "base": base, "guess": guess, "right": right})
 
 
-def _level(thumbnail):
-    """As `lowlight.imaging.exposure.level`."""
+def _exposure_map(thumbnail):
+    """As `lowlight.imaging.exposure.exposure_map`."""
     means = ops.mean(ops.average_pool(thumbnail, THUMBNAIL // CELLS), axis=-1, keepdims=True)
     return ops.log(means + BLACK)
 
 
-def _exposed(thumbnail, name):
-    """The photo as it is and at the set brightness."""
+def _with_normalised(thumbnail, name):
+    """The photo as it is, and at the mean of well-lit ones."""
     mean = ops.mean(thumbnail, axis=(1, 2, 3), keepdims=True)
-    bright = ops.minimum(thumbnail * (LEVEL / ops.maximum(mean, LEVEL / LARGEST_GAIN)), 1.0)
+    bright = ops.minimum(thumbnail * (TARGET_MEAN / ops.maximum(mean, TARGET_MEAN / LARGEST_GAIN)), 1.0)
     return layers.Concatenate(name=name)([thumbnail, bright])
 
 
-def _looked(x, widths, name):
+def _cell_features(x, widths, name):
     """(B, 8, 8, widths[-1]): what the cells of the photo show."""
     for index, filters in enumerate(widths, 1):
         x = layers.Conv2D(filters, 3, 2, "same", activation="relu", name=f"{name}_{index}")(x)
     return x
 
 
-def _guess(overview, width=96):
-    """(B, 8, 8, 1), twice: the level to bring such a photo to, and the one that would be right.
+def _predicted_exposure(overview, width=96):
+    """(B, 8, 8, 1), twice: the predicted exposure map behind the identity gate, and before it.
 
-    It shares no layer with what cleans, so that it can be trained for itself. What is known of each cell in numbers
-    holds for photos of any kind; what the cells show is soon known by heart, so half of that is dropped in training.
+    It shares no layer with restoration, so that it can be trained for itself. The statistics of a cell generalise to
+    photos of any kind; what the cells show is soon overfitted, so half of that is dropped in training.
     """
-    thumbnail, brightest, grain = overview[..., :3], overview[..., 3:4], overview[..., 4:]
-    own, exposed = _level(thumbnail), _exposed(thumbnail, "guess_exposed")
-    looked_at = layers.Concatenate(name="guess_look_at")([exposed, brightest, _grain(grain)])
-    seen = _looked(looked_at, (width // 4, width // 2, width), "guess_look")
+    thumbnail, brightest, noise = overview[..., :3], overview[..., 3:4], overview[..., 4:]
+    own, exposed = _exposure_map(thumbnail), _with_normalised(thumbnail, "guess_exposed")
+    shown = layers.Concatenate(name="guess_look_at")([exposed, brightest, _log_noise(noise)])
+    seen = _cell_features(shown, (width // 4, width // 2, width), "guess_look")
     seen = layers.SpatialDropout2D(0.5, name="guess_forgets")(seen)
     side = THUMBNAIL // CELLS
-    brightness = [own, _level(brightest), ops.log(ops.max_pool(brightest, side) + BLACK)]
-    rest = [_grain(ops.average_pool(grain, side)), ops.average_pool(exposed[..., 3:], side)]
+    brightness = [own, _exposure_map(brightest), ops.log(ops.max_pool(brightest, side) + BLACK)]
+    rest = [_log_noise(ops.average_pool(noise, side)), ops.average_pool(exposed[..., 3:], side)]
     cells = layers.Concatenate(name="guess_numbers")([*brightness, *rest])
     cells = layers.Conv2D(width, 1, activation="relu", name="guess_cells")(cells)
     x = conv(layers.Concatenate(name="guess_from")([cells, seen, own]), width, "guess_1")
@@ -111,23 +114,23 @@ def _guess(overview, width=96):
     x = conv(x, width, "guess_2")
     usual = keras.initializers.Constant(-0.9)  # a mean of 0.4
     right = layers.Conv2D(1, 1, kernel_initializer="zeros", bias_initializer=usual, name="guess")(x)
-    return _where_not_nearly_right(own, right), right
+    return _identity_gate(own, right), right
 
 
-def _grain(grain):
+def _log_noise(noise):
     """From 0, for none, in log units."""
-    return ops.log(grain + FAINTEST) - float(np.log(FAINTEST))
+    return ops.log(noise + NOISE_FLOOR) - float(np.log(NOISE_FLOOR))
 
 
-def _where_not_nearly_right(own, right):
-    """`right`, but where the photo is nearly so, the photo's own level: what is well lit comes out as it went in."""
+def _identity_gate(own, right):
+    """`right`, but where the photo is nearly so, its own exposure map: what is well lit comes out as it went in."""
     difference = right - own
-    t = ops.minimum(ops.abs(difference) / NEARLY_RIGHT, 1.0)
+    t = ops.minimum(ops.abs(difference) / GATE, 1.0)
     return own + difference * t * t * (3 - 2 * t)
 
 
-def _known(seen, own, level):
-    """Features of the cells, (B, 8, 8, 64), and of the whole photo, (B, 64), once it is told how bright to be."""
+def _conditioning(seen, own, level):
+    """Features of the cells, (B, 8, 8, 64), and of the whole photo, (B, 64), with its target exposure map."""
     x = layers.Concatenate(name="told")([seen, own, level, level - own])
     x = conv(x, FEATURES, "known")
     return x, layers.Dense(FEATURES, activation="relu", name="whole")(_pooled(x, "known"))
@@ -157,19 +160,19 @@ def _base(photo, box, own, level, white_balance, known, whole):
 def _sliced(maps, photo, box):
     """(B, 8, 8, K) maps of the whole photo, bilinearly at each pixel of the tile: (B, H, W, K)."""
     top, left, bottom, right = ops.split(box, 4, axis=-1)
-    rows = _shares(ops.ones_like(photo[:, :, 0, 0]), top, bottom)
-    columns = _shares(ops.ones_like(photo[:, 0, :, 0]), left, right)
+    rows = _bilinear_weights(ops.ones_like(photo[:, :, 0, 0]), top, bottom)
+    columns = _bilinear_weights(ops.ones_like(photo[:, 0, :, 0]), left, right)
     return ops.einsum("bhjk,bwj->bhwk", ops.einsum("bhi,bijk->bhjk", rows, maps), columns)
 
 
-def _shares(ones, start, stop):
-    """(B, L, 8): the share that each cell has at each of L pixels, from (B, L) ones; beyond the photo, its rim."""
+def _bilinear_weights(ones, start, stop):
+    """(B, L, 8): what each cell counts at each of L pixels, from (B, L) ones; beyond the photo, its rim."""
     place = start + (stop - start) * (ops.cumsum(ones, axis=1) - 0.5) / ops.sum(ones, axis=1, keepdims=True)
     cell = ops.clip(place * CELLS - 0.5, 0.0, CELLS - 1.0)
     return ops.relu(1.0 - ops.abs(ops.expand_dims(cell, -1) - ops.arange(CELLS, dtype="float32")))
 
 
-def _cleaning(x, whole, widths, blocks):
+def _denoising(x, whole, widths, blocks):
     """What to add (B, H, W, 3), and how much of the finest detail to keep (B, H, W, 3)."""
     x = layers.Conv2D(widths[0], 3, strides=2, padding="same", name="stem")(x)
     levels = residual_encoder(x, widths, blocks)

@@ -54,7 +54,7 @@ def facts(trainer: "Trainer") -> dict[str, Any]:
         "learning_rate": plan.learning_rate,
         "final_rate": plan.final_rate,
         "seed": trainer.settings.seed,
-        "mixture": list(plan.views if trainer.part == "exposure" else plan.mixture),
+        "mixture": list(plan.exposure_mixture if trainer.part == "exposure" else plan.mixture),
         "data": trainer.about,
         "started_from": trainer.started_from,
         "machine": machine(),

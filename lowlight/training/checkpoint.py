@@ -24,8 +24,11 @@ LOCK = ".lock"
 
 COLUMNS = (
     "epoch", "step", "minutes", "learning_rate",
-    "loss", "psnr", "mae", "mse", "val_loss", "val_psnr", "val_mae", "val_mse", "val_psnr_told", "stage",
+    "loss", "psnr", "mae", "mse", "val_loss", "val_psnr", "val_mae", "val_mse", "val_psnr_oracle", "stage",
 )  # fmt: skip
+
+FORMER_NAMES = {"views": "exposure_mixture", "val_psnr_told": "val_psnr_oracle"}
+"""Settings and columns of runs that were begun when they had other names."""
 
 
 @dataclasses.dataclass
@@ -40,7 +43,7 @@ class State:
     """Steps done of the epoch that is under way."""
     total_steps: int = 0
     seconds: float = 0.0
-    """Training and validation, over all sittings."""
+    """Training and validation, over all sessions."""
     waited: float = 0.0
     """Of these seconds, those that a step waited for its batch."""
     stage: int = 0
@@ -105,6 +108,8 @@ def load(folder: Path) -> State | None:
         raise UserError(
             f"The saved run cannot be read. Received: {path} ({error}). Give --overwrite to start anew."
         ) from error
+    facts["made_by"] = _with_current_names(facts["made_by"])
+    facts["history"] = [_with_current_names(row) for row in facts["history"]]
     return State(**facts, arrays=arrays)
 
 
@@ -166,6 +171,10 @@ def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> Stat
             "--overwrite to start anew, or --output another folder."
         )
     return dataclasses.replace(state, finished=False)
+
+
+def _with_current_names(named: dict) -> dict:
+    return {FORMER_NAMES.get(name, name): value for name, value in named.items()}
 
 
 def _write_history(rows, path):

@@ -56,9 +56,9 @@ def brightness(truth, output, size=16):
     return mae(*(ops.average_pool(image, size) for image in (truth, output)))
 
 
-def of_levels(truth, guess):
-    """Mean absolute error of each exposure map (`lowlight.imaging.exposure.level`, (B, 8, 8, 1)), as pixel values."""
-    return mae(ops.exp(truth), ops.exp(guess))
+def exposure_mae(truth, predicted):
+    """Mean absolute error of each exposure map (`lowlight.imaging.exposure`, (B, 8, 8, 1)), as pixel values."""
+    return mae(ops.exp(truth), ops.exp(predicted))
 
 
 def of_exposure(truth, predicted):
@@ -67,7 +67,7 @@ def of_exposure(truth, predicted):
     The latter is what PSNR counts, for which a photo that is left alone by mistake or changed without need costs most.
     """
     squared = ops.mean(ops.square(ops.exp(predicted) - ops.exp(truth)), axis=(1, 2, 3))
-    return of_levels(truth, predicted) + LOG_WEIGHT * ops.log(squared + 1e-4)
+    return exposure_mae(truth, predicted) + LOG_WEIGHT * ops.log(squared + 1e-4)
 
 
 LOSSES = {loss.__name__: loss for loss in (mae, mse, charbonnier, charbonnier_ssim)}

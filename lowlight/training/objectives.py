@@ -1,7 +1,7 @@
 """What learns of a model, in which precision, and by which losses."""
 
 from lowlight.backend import keras
-from lowlight.training.losses import LOSSES, brightness, mae, mse, of_exposure, of_levels
+from lowlight.training.losses import LOSSES, brightness, exposure_mae, mae, mse, of_exposure
 from lowlight.training.validation import psnr
 from lowlight.zoo.recipes import Recipe
 
@@ -9,13 +9,13 @@ EXPOSURE = "exposure"
 """The part of a global-local model that predicts how bright a photo should be; it can be trained for itself."""
 
 RESTORATION = "restoration"
-"""All the rest of it: the base and its cleaning, told how bright to be."""
+"""All the rest of it: the base and its denoising, for a given target exposure."""
 
 OUTPUT_WEIGHTS = {"output": 1.0, "base": 0.2, "guess": 0.05, "right": 0.05}
-"""What the losses of a global-local model count: the base carries the brightness, so that a wish is obeyed.
+"""What the losses of a global-local model count: the base carries the brightness, so that the target is met.
 
-The guess is judged half by what is done in the end, and half by what would be right: the first alone forgets what
-noise hides, the second alone does too little for what is a stop too dark.
+The predicted exposure (`guess`) is judged half behind the identity gate, and half before it (`right`): the first alone
+forgets what noise hides, the second alone does too little for what is a stop too dark.
 """
 
 
@@ -42,7 +42,7 @@ def compiled(plan: Recipe, model: keras.Model, part: str | None) -> keras.Model:
     decay = plan.weight_decay or None
     optimizer = keras.optimizers.Adam(plan.learning_rate, weight_decay=decay, clipnorm=plan.clip)
     scores, loss = [psnr, mae, mse], LOSSES[plan.loss]
-    losses = {"output": loss, "base": brightness, "guess": of_levels, "right": of_levels}
+    losses = {"output": loss, "base": brightness, "guess": exposure_mae, "right": exposure_mae}
     asked = {"loss": loss, "metrics": scores}
     if part == EXPOSURE:
         asked = {"loss": {"guess": of_exposure, "right": of_exposure}, "loss_weights": {"guess": 0.5, "right": 0.5}}

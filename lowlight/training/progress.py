@@ -1,23 +1,19 @@
 """What a person sees while a model trains: one live line, and a line for each epoch."""
 
+import logging
 import math
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+LOG = logging.getLogger(__name__)
+
 
 class TrainingProgress:
-    """A live line on a terminal; elsewhere only a line for each epoch.
+    """A live line on a terminal; elsewhere only a line for each epoch, to the logger."""
 
-    Parameters
-    ----------
-    announce : callable
-        Takes the line of each epoch.
-    """
-
-    def __init__(self, announce):
+    def __init__(self):
         console = Console(stderr=True)
-        self.announce = announce
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -45,18 +41,18 @@ class TrainingProgress:
         self.bar.update(self.task, description=description, completed=done, scores=line)
 
     def epoch_ended(self, row, best) -> None:
-        """Tell an epoch's scores: `row` as in history.csv, `best` the validation PSNR of the weights that are kept."""
+        """Show an epoch's scores: `row` as in history.csv, `best` the validation PSNR of the weights that are kept."""
         self.val = f"val loss {row['val_loss']:.4f}  val PSNR {row['val_psnr']:.2f} dB (kept: {best:.2f})"
         if math.isnan(row["val_loss"]):
             self.val = "nothing to validate on"
-        if "val_psnr_told" in row:
-            self.val += f", told the brightness {row['val_psnr_told']:.2f} dB"
+        if "val_psnr_oracle" in row:
+            self.val += f", given the exposure {row['val_psnr_oracle']:.2f} dB"
         of_crops = "" if math.isnan(row["psnr"]) else f"PSNR {row['psnr']:.2f}  "
         line = (
             f"epoch {row['epoch']:.4g}  {row['minutes']:.1f} min  rate {row['learning_rate']:.2g}  "
             f"loss {row['loss']:.4f}  {of_crops}{self.val}"
         )
         if self.bar.disable:
-            self.announce(line)
+            LOG.info(line)
         else:
             self.bar.console.print(line, highlight=False)

@@ -1,12 +1,15 @@
 """Which stages a training goes through, and by which plan each: a recipe, and what the command line changes in it."""
 
 import dataclasses
+import logging
 
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings
 from lowlight.zoo.recipes import EXPOSURE_STAGE, Recipe, Stage
 
-OLD_PARTS = {"guess": "exposure"}
+LOG = logging.getLogger(__name__)
+
+FORMER_PARTS = {"guess": "exposure"}
 """What parts were called before."""
 
 SET_BY_HAND = ("epochs", "batch_size", "learning_rate", "crop")
@@ -20,6 +23,8 @@ def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
     UserError
         If settings are out of range or do not go together.
     """
+    if settings.part in FORMER_PARTS:
+        LOG.warning("--part %s is called --part %s now", settings.part, FORMER_PARTS[settings.part])
     if settings.part and (plan.architecture != "global_local" or not settings.start):
         raise UserError(
             f"A part is trained of models 11 and up alone, from trained weights. Received: --part {settings.part} for "
@@ -34,7 +39,7 @@ def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
         if value <= 0:
             raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {value}.")
     if settings.part:
-        changes["stages"] = (_stage_of(OLD_PARTS.get(settings.part, settings.part), plan),)
+        changes["stages"] = (_stage_of(FORMER_PARTS.get(settings.part, settings.part), plan),)
     return dataclasses.replace(plan, **changes)
 
 

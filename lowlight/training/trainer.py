@@ -3,8 +3,8 @@
 import dataclasses
 import gc
 import json
+import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,22 +27,23 @@ from lowlight.training.validation import validate
 from lowlight.zoo import registry
 from lowlight.zoo.recipes import Recipe, recipe
 
+LOG = logging.getLogger(__name__)
+
 
 def train(
     settings: TrainingSettings,
     generation: str,
-    announce: Callable[[str], None] = print,
     pairs: tuple[Split, dict] | None = None,
 ) -> Path:
     """Train a model, or go on training it; the best weights on validation are kept.
+
+    What happens is said to the logger `lowlight.training`, a line an epoch.
 
     Parameters
     ----------
     settings : TrainingSettings
     generation : {"old", "latest"}
         Of the script that asks; the model must be of it.
-    announce : callable
-        Takes each line of news.
     pairs : tuple of Split and dict, optional
         As `lowlight.data.splits.load` gives them, where they are loaded already.
 
@@ -63,11 +64,11 @@ def train(
     plan = dataclasses.replace(plan, crop=fitting_crop(split.train, plan.crop, architectures.STRIDE))
     made_by = _unchangeable(plan, settings, split)
     with checkpoint.claimed(settings.run_folder):
-        _train(plan, settings, split, about, made_by, announce)
+        _train(plan, settings, split, about, made_by)
     return settings.run_folder
 
 
-def _train(plan, settings, split, about, made_by, announce):
+def _train(plan, settings, split, about, made_by):
     folder = settings.run_folder
     state = checkpoint.open_run(folder, made_by, settings.resume, settings.overwrite)
     write_split(split, folder / "split.json")
@@ -75,16 +76,15 @@ def _train(plan, settings, split, about, made_by, announce):
         split = dataclasses.replace(split, train=split.train + split.val, val=())
         plan = dataclasses.replace(plan, keep_last=True)
     if state.total_steps:
-        announce(f"going on after step {state.total_steps} ({state.seconds / 60:.1f} minutes trained)")
+        LOG.info("going on after step %s (%.1f minutes trained)", state.total_steps, state.seconds / 60)
     # Else NumPy's threads, where batches are made, fight the framework's inside small matrix products.
     with threadpool_limits(1, user_api="blas"):
         for number in range(min(state.stage, len(plan.stages) - 1), len(plan.stages)):
-            trainer = Trainer(plan, number, settings, split, about, state, announce)
-            trainer.run()
+            Trainer(plan, number, settings, split, about, state).run()
     why = "the last" if plan.keep_last else "of the lowest validation loss"
     scored = f": validation PSNR {state.best_psnr:.2f} dB" if split.val else ""
-    announce(f"kept the weights of epoch {state.best_epoch:.4g}, {why}{scored}; weights and card in {folder}")
-    announce(f"steps waited for data in {state.waited / max(state.seconds, 1e-9):.1%} of the time")
+    LOG.info("kept the weights of epoch %.4g, %s%s; weights and card in %s", state.best_epoch, why, scored, folder)
+    LOG.info("steps waited for data in %.1f%% of the time", 100 * state.waited / max(state.seconds, 1e-9))
 
 
 class Trainer:
@@ -98,15 +98,14 @@ class Trainer:
         split: Split,
         about: dict,
         state: checkpoint.State,
-        announce,
     ):
         self.recipe, self.stage = recipe, recipe.stages[number]
         self.last = number + 1 == len(recipe.stages)
         self.plan, self.part = stages.planned(recipe, self.stage, settings), self.stage.part
         self.settings, self.split, self.about = settings, split, about
-        self.state, self.announce, self.folder = state, announce, settings.run_folder
+        self.state, self.folder = state, settings.run_folder
         if len(recipe.stages) > 1:
-            announce(f"stage {number + 1} of {len(recipe.stages)}: {self.part or 'the whole model'}")
+            LOG.info("stage %s of %s: %s", number + 1, len(recipe.stages), self.part or "the whole model")
         plan = self.plan
         keras.utils.set_random_seed(settings.seed)
         self.whole = architectures.build(plan.architecture, precision(settings.mixed_precision), **plan.settings)
@@ -127,7 +126,7 @@ class Trainer:
     def run(self) -> None:
         """Train to the end of the stage's budget, or to Ctrl-C."""
         watch = Watch(self)
-        with TrainingProgress(self.announce) as self.progress, stop_on_signal(watch):
+        with TrainingProgress() as self.progress, stop_on_signal(watch):
             while self.done < 1 or not self.state.history:
                 self.batches.epoch, self.batches.first = self.state.epoch, self.state.step
                 watch.start()
@@ -139,7 +138,7 @@ class Trainer:
                 else:
                     self._end_epoch({name: _last(history, name) for name in ("loss", "psnr", "mae", "mse")})
                 if watch.interrupted:
-                    self.announce(f"stopped and saved after step {self.state.total_steps}; the same command goes on")
+                    LOG.info("stopped and saved after step %s; the same command goes on", self.state.total_steps)
                     raise KeyboardInterrupt(watch.interrupted)
         if not self.last:
             self.state.next_stage(card.facts(self), self.measured.get_weights())
@@ -179,31 +178,31 @@ class Trainer:
     def _batches(self) -> Batches:
         plan, train, seed = self.plan, self.split.train, self.settings.seed
         if plan.generation == "old":
-            return Patches(train, plan.crop, plan.batch_size, seed, self.announce)
+            return Patches(train, plan.crop, plan.batch_size, seed)
         if plan.architecture != "global_local":
             return Crops(train, plan.crop, plan.crops_per_photo, plan.batch_size, seed, plan.flips)
-        crops, views, more = splits.sources(self.settings, plan, self.split)
+        crops, exposures, more = splits.sources(self.settings, plan, self.split)
         self.about = self.about | more
-        return GlobalCrops(crops, views, len(train) * plan.crops_per_photo, plan.crop, plan.batch_size, seed)
+        return GlobalCrops(crops, exposures, len(train) * plan.crops_per_photo, plan.crop, plan.batch_size, seed)
 
     def _start(self, name) -> dict:
         """Take the weights of a trained model; what its card calls them."""
-        earlier, told = registry.load_network(name)
-        if told.get("architecture") != {"name": self.plan.architecture, "settings": self.plan.settings}:
+        earlier, its_card = registry.load_network(name)
+        if its_card.get("architecture") != {"name": self.plan.architecture, "settings": self.plan.settings}:
             raise UserError(
                 f"The weights to start from are of another graph. Received: --start {name} for model "
                 f"{self.plan.number}, a {self.plan.architecture}. Name a model of that graph."
             )
         for model in (self.whole, self.measured):
             model.set_weights(earlier.get_weights())
-        if self.settings.all_pairs and not card.validated(told):
+        if self.settings.all_pairs and not card.validated(its_card):
             raise UserError(
                 f"Weights that go on with the validation pairs must have been measured on them. Received: --start "
                 f"{name} without scores in its card. Measure it (performance_latest.py --evaluate-only "
                 f"--weights {name}), then: python -m lowlight.benchmark.publish --scores {name}"
             )
-        self.earlier = told
-        return {"name": told["name"], "sha256": told["weights"]["sha256"]}
+        self.earlier = its_card
+        return {"name": its_card["name"], "sha256": its_card["weights"]["sha256"]}
 
     def _restore(self):
         if whole := self.state.arrays.get("whole"):
@@ -243,10 +242,9 @@ class Trainer:
         start = time.monotonic()
         state = self.state
         self.learnt.set_weights(self.averages or self.model.get_weights())
-        told = self.part != EXPOSURE
         scores = {"val_loss": np.nan, "val_psnr": np.nan}
         if self.split.val:
-            scores = validate(self.enhancer, self.split.val, LOSSES[self.plan.loss], told)
+            scores = validate(self.enhancer, self.split.val, LOSSES[self.plan.loss], oracle=self.part != EXPOSURE)
         state.seconds += time.monotonic() - start
         if state.best_loss is None or scores["val_loss"] < state.best_loss or self.plan.keep_last:
             state.best_loss, state.best_psnr = scores["val_loss"], scores["val_psnr"]

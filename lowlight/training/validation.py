@@ -6,19 +6,18 @@ import numpy as np
 
 from lowlight.backend import ops
 from lowlight.data.pairs import Pair, read_pair
-from lowlight.imaging.exposure import exposure_map as level
-from lowlight.imaging.exposure import thumbnail
+from lowlight.imaging.exposure import exposure_map, thumbnail
 from lowlight.inference.enhancer import Enhancer
 from lowlight.metrics import quality
 from lowlight.metrics.evaluate import mean
 from lowlight.training.losses import mse
 
 
-def validate(enhancer: Enhancer, pairs: Sequence[Pair], loss: Callable, told: bool = True) -> dict[str, float]:
+def validate(enhancer: Enhancer, pairs: Sequence[Pair], loss: Callable, oracle: bool = True) -> dict[str, float]:
     """Means over whole photos, as history.csv names them.
 
-    A model that takes a level is judged by its loss when told the truth's: how bright an unseen truth is cannot be read
-    off the dark photo, and would decide by luck which weights are kept.
+    A model that takes an exposure map is judged by its loss with the reference's (oracle exposure): how bright an
+    unseen reference is cannot be read off the dark photo, and would decide by luck which weights are kept.
 
     Parameters
     ----------
@@ -26,8 +25,8 @@ def validate(enhancer: Enhancer, pairs: Sequence[Pair], loss: Callable, told: bo
     pairs : sequence of Pair
     loss : callable
         One of `lowlight.training.losses.LOSSES`.
-    told : bool
-        Whether to tell the truth's brightness; False where the guess of it is what learns.
+    oracle : bool
+        Whether to give the reference's exposure map; False where its prediction is what learns.
     """
     rows = []
     for pair in pairs:
@@ -35,13 +34,13 @@ def validate(enhancer: Enhancer, pairs: Sequence[Pair], loss: Callable, told: bo
         photo, truth = low.astype(np.float32) / 255, high.astype(np.float32) / 255
         output = enhancer(photo)
         row = quality.score(truth, output, with_ssim=False)
-        if enhancer.takes_exposure_map and told:
-            output = enhancer(photo, target_exposure=level(thumbnail(truth)))
-            row["psnr_told"] = quality.psnr(truth, output)
+        if enhancer.takes_exposure_map and oracle:
+            output = enhancer(photo, target_exposure=exposure_map(thumbnail(truth)))
+            row["psnr_oracle"] = quality.psnr(truth, output)
         row["loss"] = float(ops.convert_to_numpy(loss(truth[None], output[None]))[0])
         rows.append(row)
     means = mean(rows)
-    return {f"val_{key}": means[key] for key in ("loss", "psnr", "mae", "mse", "psnr_told") if key in means}
+    return {f"val_{key}": means[key] for key in ("loss", "psnr", "mae", "mse", "psnr_oracle") if key in means}
 
 
 def psnr(truth, output):

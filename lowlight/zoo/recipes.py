@@ -37,7 +37,7 @@ class Recipe:
     """A name in `lowlight.training.losses.LOSSES`."""
     mixture: tuple[float, float, float] = (1.0, 0.0, 0.0)
     """Shares of the crops: of the pairs of --data, of --also, and of clean photos darkened on the fly."""
-    views: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    exposure_mixture: tuple[float, float, float] = (1.0, 0.0, 0.0)
     """The same shares, of the whole photos that the prediction of exposure learns from."""
     crop: int = 128
     """Side of the square crops in pixels. Old: the grid of patches that the photos are cut into."""
@@ -92,7 +92,7 @@ def recipe(number: int | None, generation: str | None = None) -> Recipe:
 EXPOSURE_STAGE = Stage(
     "exposure", 0.25, {"batch_size": 64, "crops_per_photo": 128, "learning_rate": 1e-3, "weight_decay": 0.1}
 )
-"""Small photos, seen many times: large batches, and decay against learning them by heart."""
+"""Small photos, seen many times: large batches, and weight decay against overfitting."""
 
 _MODEL_1 = Recipe(
     1,
@@ -207,7 +207,7 @@ _MODEL_12 = dataclasses.replace(
     idea="Model 11 for real photos: several cameras, and clean photos taken anew in every kind of bad light.",
     why="What is well lit stays, what is against the light is lifted, and noise of every kind has been seen.",
     mixture=(0.24, 0.18, 0.58),
-    views=(0.14, 0.28, 0.58),
+    exposure_mixture=(0.14, 0.28, 0.58),
     keep_last=True,
     stages=(Stage("restoration", 0.75), EXPOSURE_STAGE),
 )
