@@ -1,6 +1,8 @@
 """Fixtures: small folders of pairs, made anew for each test that wants one."""
 
 import logging
+import runpy
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,6 +65,20 @@ def news_of():
 def news():
     with news_of() as found:
         yield found
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """A function that runs one of the scripts in this process, with words as at a prompt; gives its exit status."""
+
+    def run(name, *words):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        monkeypatch.setattr("lowlight.system.end", sys.exit)  # which would end this process, too
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(ROOT / name), run_name="__main__")
+        return end.value.code
+
+    return run
 
 
 class Here:

@@ -405,6 +405,8 @@ def samples() -> Iterator[tuple[str, bytes, np.ndarray, int]]:
     yield "JPEG, 12 bits", imagecodecs.jpeg8_encode(twelve, level=95, bitspersample=12), picture, 16
     yield "JPEG without loss", imagecodecs.jpeg8_encode(picture, lossless=True), picture, 8
     yield "JPEG without loss, 16 bits", imagecodecs.jpeg8_encode(deep, lossless=True, bitspersample=16), picture, 16
+    yield "JPEG-LS", imagecodecs.jpegls_encode(picture), picture, 8
+    yield "JPEG-LS, 16 bits, grey", imagecodecs.jpegls_encode(deep[..., 1]), grey, 16
     yield "PPM", encoded(picture, format="PPM"), picture, 8
     yield "PGM", encoded(grey, format="PPM"), grey, 8
     yield "PPM, 16 bits", b"P6\n# a comment\n60 40\n65535\n" + deep.astype(">u2").tobytes(), picture, 16

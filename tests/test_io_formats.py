@@ -37,6 +37,20 @@ def test_every_kind_of_file_is_read(name, data, shown, depth):
     assert (photo.depth, photo.grey) == (depth, shown.ndim == 2)
 
 
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("PAM", b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 3\nMAXVAL 255\nENDHDR\n123"),
+        ("PFM", b"PF\n1 1\n-1.0\n" + bytes(12)),
+        ("Targa", corpus.encoded(PICTURE, format="TGA")),
+        ("of icons", corpus.encoded(PICTURE[:32, :32], format="ICO")),
+    ],
+)
+def test_a_picture_of_a_kind_that_is_not_read_is_called_so(kind, data):
+    with pytest.raises(ImageError, match=rf"pictures of that kind \({kind}\) are not; save it as TIFF"):
+        read_photo(io.BytesIO(data))
+
+
 @pytest.mark.parametrize("data", [row[1] for row in SAMPLES], ids=[row[0] for row in SAMPLES])
 def test_a_file_cut_short_is_refused_or_read(data):
     for share in (0.02, 0.3, 0.7):

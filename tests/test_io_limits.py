@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lowlight.io.photo import ImageError, read_photo
+from lowlight.io.photo import ImageError, _opened, read_photo
 from tests.conftest import scene
 
 SIDE = 15000
@@ -64,6 +64,8 @@ def hostile():
     yield "a tall PNG", png(96, 2**30)
     yield "a JPEG", patched(saved("JPEG"), b"\xff\xc0", 5, SIDES)
     yield "a progressive JPEG", patched(saved("JPEG", progressive=True), b"\xff\xc2", 5, SIDES)
+    jpeg = patched(saved("JPEG"), b"\xff\xc0", 5, SIDES)
+    yield "a JPEG of little but metadata", jpeg[:2] + (b"\xff\xe1\xff\xff" + bytes(65533)) * 30 + jpeg[2:]
     yield "a GIF", b"GIF89a" + struct.pack("<HHBBB", SIDE, SIDE, 0, 0, 0) + b"," + struct.pack("<4HB", 0, 0, 1, 1, 0)
     yield "a BMP", b"BM" + struct.pack("<IHHIIiiHH6I", 100, 0, 0, 54, 40, SIDE, SIDE, 1, 24, *(0,) * 6) + bytes(46)
     yield "a WebP", patched(saved("WEBP", lossless=True), b"VP8L", 9, struct.pack("<I", 16382 | 15000 << 14))
@@ -127,3 +129,12 @@ def test_a_ring_of_pages_ends(tmp_path):
     (count,) = struct.unpack_from("<H", data, start)
     struct.pack_into("<I", data, start + 2 + 12 * count, start)
     assert read_photo(io.BytesIO(bytes(data))).pixels.shape == (40, 60, 3)
+
+
+def test_a_png_that_says_it_has_more_frames_than_it_has_is_of_one_picture():
+    data = png(8, 8)
+    animation = b"acTL" + struct.pack(">II", 2**31 - 1, 0)
+    chunk = struct.pack(">I", 8) + animation + struct.pack(">I", zlib.crc32(animation))
+    (file := io.BytesIO(data[:33] + chunk + data[33:])).name = "a.png"
+    with _opened(file) as contents:
+        assert contents.frames == 1

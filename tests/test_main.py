@@ -1,6 +1,7 @@
 """main.py as a photographer runs it: good photos, bad photos, wrong words."""
 
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from lowlight.io.photo import read_rgb
 from lowlight.io.worker import read_apart
 from lowlight.settings import EnhanceSettings
 from lowlight.zoo import registry
-from tests.conftest import ROOT
+from tests.conftest import ROOT, scene
 from tests.test_zoo import save_model
 
 
@@ -49,25 +50,25 @@ def test_photos_are_brightened_under_their_names_at_their_size_and_stay_as_they_
         assert bright.mean() > 3 * low.mean()
 
 
-def test_bad_photos_are_named_and_the_rest_goes_on(model, photos, tmp_path):
+def test_bad_photos_are_named_and_the_rest_goes_on(model, photos, tmp_path, script, capsys):
     good = (photos / "night 0.png").read_bytes()
     (photos / "cut.png").write_bytes(good[: len(good) // 2])
     (photos / "diary.jpg").write_text("Dear diary")
     (photos / "empty.webp").touch()
-    result = start(photos, "-o", tmp_path / "out", "--model", model)
-    assert result.returncode == 1
-    assert "3 done, 0 skipped, 3 failed" in result.stdout
-    lines = result.stderr.splitlines()
+    assert script("main.py", photos, "-o", tmp_path / "out", "--model", model) == 1
+    said = capsys.readouterr()
+    assert "3 done, 0 skipped, 3 failed" in said.out
+    lines = said.err.splitlines()
     assert len(lines) == 3
     for name, line in zip(("cut.png", "diary.jpg", "empty.webp"), lines, strict=True):
         assert name in line
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
-def test_a_photo_from_standard_input_goes_to_standard_output_in_its_format(model, photos):
+def test_a_photo_from_standard_input_goes_to_standard_output_in_its_format(photos):
     dark = io.BytesIO()
     Image.open(photos / "night 0.png").save(dark, "JPEG")
-    command = [sys.executable, ROOT / "main.py", "-", "--model", model, "-v"]
+    command = [sys.executable, ROOT / "main.py", "-", "-v"]
     result = subprocess.run(command, input=dark.getvalue(), capture_output=True, timeout=200)
     assert result.returncode == 0, result.stderr
     with Image.open(io.BytesIO(result.stdout)) as image:
@@ -121,55 +122,63 @@ def test_without_flags_the_best_model_enhances_the_sample_photos(monkeypatch, tm
         assert 0.75 < bright.mean() / before.mean() < 1.35
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("nowhere",), "Received: nowhere"),
-        (("EMPTY",), "no photos"),
-        (("PHOTOS", "-o", "FILE/below"), "cannot be written"),
-        (("PHOTOS", "--model", "99"), "Received: 99"),
-        (("PHOTOS", "--format", "gif"), "Received: gif"),
-        (("PHOTOS", "-o", "PHOTOS"), "over a photo"),
-        (("PHOTOS", "--json", "night.JPG"), "JSON would be written over a photo"),
-        (("PHOTOS", "--json", "nowhere/x.jsonl"), "Received: --json nowhere/x.jsonl (No such file or directory)"),
-        (("PHOTOS", "--in-place", "--suffix", "_b"), "--in-place and --suffix"),
-        (("PHOTOS", "--exposure", "9"), "Received: 9.0"),
-        (("PHOTOS", "--tile", "many"), "--tile"),
-        (("PHOTOS", "--qality", "3"), "Perhaps you meant --quality"),
-        (("-", "FILE/below"), "Standard input is one photo"),
-    ],
-)
-def test_wrong_words_get_one_clear_line_and_status_2_without_tensorflow(arguments, message, photos, tmp_path):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "file").touch()
+WRONG = [
+    (("nowhere",), "Received: nowhere"),
+    (("EMPTY",), "no photos"),
+    (("PHOTOS", "-o", "FILE/below"), "cannot be written"),
+    (("PHOTOS", "--model", "99"), "Received: 99"),
+    (("PHOTOS", "--format", "gif"), "Received: gif"),
+    (("PHOTOS", "-o", "PHOTOS"), "over a photo"),
+    (("PHOTOS", "--json", "night.JPG"), "JSON would be written over a photo"),
+    (("PHOTOS", "--json", "nowhere/x.jsonl"), "Received: --json nowhere/x.jsonl (No such file or directory)"),
+    (("PHOTOS", "--in-place", "--suffix", "_b"), "--in-place and --suffix"),
+    (("PHOTOS", "--exposure", "9"), "Received: 9.0"),
+    (("PHOTOS", "--tile", "many"), "--tile"),
+    (("PHOTOS", "--qality", "3"), "Perhaps you meant --quality"),
+    (("-", "FILE/below"), "Standard input is one photo"),
+]
+"""Words, and a part of the line that they get."""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """To `WRONG` words, by number."""
+    folder = tmp_path_factory.mktemp("answers")
+    for name in ("empty", "photos"):
+        (folder / name).mkdir()
+    (folder / "file").touch()
+    Image.fromarray(scene(0, 30, 50)).save(folder / "photos" / "night 0.png")
     places = {"EMPTY": "empty", "PHOTOS": "photos", "FILE/below": "file/below"}
-    words = [tmp_path / places[word] if word in places else word for word in arguments]
-    result = _importing(words)
-    assert result.returncode == 2
-    errors = [line for line in result.stderr.splitlines() if not line.startswith("import time:")]
-    assert len(errors) == 1
-    assert errors[0].startswith("error: ")
-    assert message in errors[0]
-    assert " tensorflow\n" not in result.stderr
-    assert " keras\n" not in result.stderr
+    return _in_one_process(
+        [[str(folder / places[word]) if word in places else word for word in words] for words, _ in WRONG]
+    )
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)), ids=[message for _, message in WRONG])
+def test_wrong_words_get_one_clear_line_and_status_2_without_tensorflow(number, answers):
+    status, _, errors, heavy = answers[number]
+    assert status == 2
+    (line,) = errors.splitlines()
+    assert line.startswith("error: ")
+    assert WRONG[number][1] in line
+    assert not heavy
 
 
 def test_help_the_list_of_models_and_a_run_with_nothing_to_do_do_not_import_tensorflow(photos, tmp_path):
     for path in photos.iterdir():
         (tmp_path / path.name).touch()
-    for words in (
-        ["--help"],
-        ["--version"],
-        ["--list-models"],
-        ["--download", registry.default()],
-        [photos, "-o", tmp_path],
-        [photos, "-o", tmp_path / "out", "--dry-run"],
-    ):
-        result = _importing(words)
-        assert result.returncode == 0
-        assert " tensorflow\n" not in result.stderr
-        assert " keras\n" not in result.stderr
-    assert "3 to do, 0 to skip; nothing was done" in result.stdout
+    told = _in_one_process(
+        [
+            ["--help"],
+            ["--version"],
+            ["--list-models"],
+            ["--download", registry.default()],
+            [str(photos), "-o", str(tmp_path)],
+            [str(photos), "-o", str(tmp_path / "out"), "--dry-run"],
+        ]
+    )
+    assert [(status, heavy) for status, _, _, heavy in told] == [(0, [])] * 6
+    assert "3 to do, 0 to skip; nothing was done" in told[-1][1]
     assert not (tmp_path / "out").exists()
 
 
@@ -195,10 +204,27 @@ def test_a_photo_without_a_known_ending_is_written_as_png(model, photos, tmp_pat
     assert np.asarray(Image.open(tmp_path / "out" / "scan.png")).shape == (30, 50, 3)
 
 
-def _importing(words):
-    """Run main.py so that every import is listed on stderr."""
-    command = [sys.executable, "-X", "importtime", ROOT / "main.py", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200)
+RUN_ALL = """
+import contextlib, io, json, runpy, sys
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["main.py", *words]
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        try:
+            runpy.run_path("main.py", run_name="__main__")
+        except SystemExit as end:
+            status = end.code
+    heavy = sorted({"keras", "tensorflow"} & set(sys.modules))
+    print(json.dumps([status, output.getvalue(), errors.getvalue(), heavy]))
+"""
+
+
+def _in_one_process(runs):
+    """Of main.py with each of these words in turn, in a new process: status, output, errors, what heavy it loaded."""
+    command = [sys.executable, "-c", RUN_ALL, json.dumps(runs)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert not done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize(("policy", "said"), [("float32", "precision: float32\n"), ("mixed_bfloat16", "bfloat16 for")])

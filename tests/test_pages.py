@@ -2,7 +2,6 @@
 
 import ast
 import re
-import runpy
 import shlex
 import shutil
 import subprocess
@@ -90,22 +89,20 @@ def place(tmp_path_factory):
     return folder
 
 
-def run(words, folder, monkeypatch):
-    """As at a prompt in a folder, in this process."""
-    monkeypatch.chdir(folder)
-    script = words[1] if words[0] == "python" else None
-    monkeypatch.setattr(sys, "argv", words[1:] if script else words)
-    monkeypatch.setattr("lowlight.system.end", sys.exit)  # which would end this process, too
-    if script is None:
-        return commands.dispatch(words[1:], "")
-    with pytest.raises(SystemExit) as end:
-        runpy.run_path(str(ROOT / script), run_name="__main__")
-    return end.value.code
+@pytest.fixture
+def run(script, monkeypatch):
+    """A function that runs a command as at a prompt in a folder, in this process."""
+
+    def run(words, folder):
+        monkeypatch.chdir(folder)
+        return script(*words[1:]) if words[0] == "python" else commands.dispatch(words[1:], "")
+
+    return run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in ALL if is_run(line) and not is_training(line)], ids=str)
-def test_commands_of_pages_work(line, place, monkeypatch):
+def test_commands_of_pages_work(line, place, run):
     words = shlex.split(line.command)
     if "--watch" in words or "ADDRESS" in words:
         parse(commands.EnhanceSettings, None, words[2:])
@@ -115,10 +112,10 @@ def test_commands_of_pages_work(line, place, monkeypatch):
         with Image.open(place / "bright.jpg") as image:
             assert image.size == (50, 30)
     elif line.page.name != "README.md" and "models" not in words:
-        assert run([*words, *["--dry-run"] * ("--dry-run" not in words)], place, monkeypatch) == 0
+        assert run([*words, *["--dry-run"] * ("--dry-run" not in words)], place) == 0
     else:
         before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-        assert run(words, place, monkeypatch) == 0
+        assert run(words, place) == 0
         made = [path for path in place.rglob("*") if path.is_file() and path not in before]
         assert made or QUESTIONS & set(words)
         for path in made:
@@ -185,7 +182,7 @@ def test_links_in_pages_lead_to_files(page):
 
 
 @pytest.mark.slow
-def test_the_worked_example_is_complete(tmp_path, monkeypatch):
+def test_the_worked_example_is_complete(tmp_path, run, monkeypatch):
     from lowlight.networks import architectures
 
     monkeypatch.setattr(architectures, "BUILDERS", dict(architectures.BUILDERS))
@@ -201,7 +198,7 @@ def test_the_worked_example_is_complete(tmp_path, monkeypatch):
         for line in lines(WORKED_EXAMPLE):
             if "publish" not in line.command:
                 words = [word.replace("synthetic", str(tmp_path / "pairs")) for word in shlex.split(line.command)]
-                assert run(words, tmp_path, monkeypatch) == 0, line
+                assert run(words, tmp_path) == 0, line
     finally:
         recipes.RECIPES.clear()
         recipes.RECIPES.update(before)

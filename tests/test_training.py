@@ -69,7 +69,7 @@ def test_a_script_trains_and_leaves_weights_card_history_and_split(script, model
     assert trained.count_params() == card["parameters"]
 
 
-def test_killed_midway_the_same_command_goes_on_where_the_state_was_saved(pairs_folder, tmp_path):
+def test_killed_midway_the_same_command_goes_on_where_the_state_was_saved(pairs_folder, tmp_path, script, capsys):
     folder = tmp_path / "run"
     command = ("train_latest.py", "--model", 10, "--data", pairs_folder, *TINY, "--output", folder)
     process = start(*command, "--epochs", 100)
@@ -81,9 +81,8 @@ def test_killed_midway_the_same_command_goes_on_where_the_state_was_saved(pairs_
     process.kill()
     process.communicate()
     killed_at = checkpoint.load(folder).total_steps
-    status, output, errors = finish(start(*command, "--epochs", 1, "--resume"))
-    assert status == 0, errors
-    assert f"after step {killed_at}" in output
+    assert script(*command, "--epochs", 1, "--resume") == 0
+    assert f"after step {killed_at}" in capsys.readouterr().out
     assert int(history(folder)[-1]["step"]) >= killed_at
 
 
@@ -202,26 +201,22 @@ def test_training_that_diverges_stops_with_a_clear_line(pairs_folder, tmp_path):
         (("--data", "synthetic", "--minutes", "-1"), "--minutes"),
     ],
 )
-def test_bad_settings_end_with_one_clear_line_and_status_2(arguments, message, tmp_path):
-    status, _, errors = finish(start("train_latest.py", "--model", "8", *arguments, "--output", tmp_path / "run"))
-    assert status == 2
-    lines = [line for line in errors.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    assert message in lines[0]
-    assert "Traceback" not in errors
+def test_bad_settings_end_with_one_clear_line_and_status_2(arguments, message, tmp_path, script, capsys):
+    assert script("train_latest.py", "--model", "8", *arguments, "--output", tmp_path / "run") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
 
 
-def test_a_model_of_the_other_generation_is_sent_to_its_script(pairs_folder):
-    status, _, errors = finish(start("train_old.py", "--model", "10", "--data", pairs_folder))
-    assert status == 2
-    assert "_latest.py" in errors
+def test_a_model_of_the_other_generation_is_sent_to_its_script(pairs_folder, script, capsys):
+    assert script("train_old.py", "--model", "10", "--data", pairs_folder) == 2
+    assert "_latest.py" in capsys.readouterr().err
 
 
-def test_broken_pairs_stop_training_before_it_starts(pairs_folder, tmp_path):
+def test_broken_pairs_stop_training_before_it_starts(pairs_folder, tmp_path, script, capsys):
     (pairs_folder / "high" / "photo3.png").unlink()
-    status, _, errors = finish(start("train_latest.py", "--model", "8", "--data", pairs_folder, "--output", tmp_path))
-    assert status == 2
-    assert "photo3" in errors
+    assert script("train_latest.py", "--model", "8", "--data", pairs_folder, "--output", tmp_path) == 2
+    assert "photo3" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.h5"))
 
 

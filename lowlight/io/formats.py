@@ -44,8 +44,8 @@ TABLE = (
         metadata_read=(EXIF, XMP, IPTC, TEXT, DPI, ICC),
         metadata_written=(EXIF, XMP, IPTC, TEXT, DPI, ICC),
         result=".jpg",
-        notes="text: its comment; what was without loss is written so; gain maps and videos of motion photos are "
-        "left out",
+        notes="also JPEG-LS; text: its comment; what was without loss is written so; gain maps and videos of motion "
+        "photos are left out",
     ),
     Format(
         "PNG",

@@ -1,4 +1,4 @@
-"""JPEG: its segments, and pixels of 8 bits, of 12, without loss, and without the last bytes of the file."""
+"""JPEG and JPEG-LS: segments, and pixels of 8 bits, of 12, without loss, and without the last bytes of the file."""
 
 import io
 import struct
@@ -17,10 +17,13 @@ from lowlight.io.limits import JPEG, refuse_if_too_small
 from lowlight.io.pillow import decode
 from lowlight.io.xmp import left_out
 
-FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_LS = 0xF7
+"""ITU-T T.87, table C.1."""
+
+FRAMES = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {JPEG_LS}
 """Markers of a header of a frame (ITU-T T.81, table B.1)."""
 
-LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
+LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF, JPEG_LS}
 
 ALONE = {0x01, *range(0xD0, 0xD9)}
 """Markers without a segment."""
@@ -62,7 +65,7 @@ def open_jpeg(file: BinaryIO, frame: int) -> Contents:
         If it is broken, or too small for what it says.
     """
     header = read_header(file)
-    packed = file.seek(0, 2)
+    packed = file.seek(0, 2) - sum(len(data) for _, data in header.segments)
     needed = header.height * header.width * header.channels * (1 if header.precision == 8 else 2)
     refuse_if_too_small(header.width, header.height, needed, packed * JPEG, packed)
     block = exif.bare(_segment(header, 0xE1, exif.EXIF_HEADER))
@@ -70,7 +73,7 @@ def open_jpeg(file: BinaryIO, frame: int) -> Contents:
     means = meaning(_profile(header), exif=block)
     notes: list[str] = left_out(xmp)
     file.seek(0)
-    image = _by_pillow(file) if header.precision == 8 else None
+    image = _by_pillow(file) if header.precision == 8 and header.kind != JPEG_LS else None
     return Contents(
         size=(header.height, header.width),
         read=lambda: _read(file, header, image, frame, means, notes),
@@ -193,13 +196,16 @@ def _read(file, header, image, frame, means: Meaning, notes) -> Levels:
 
 
 def _by_imagecodecs(file, header, means, notes) -> Levels:
-    """12 bits, 16 bits without loss, and whatever else Pillow's library does not read."""
+    """JPEG-LS, 12 bits, 16 bits without loss, and whatever else Pillow's library does not read."""
     import imagecodecs
 
     file.seek(0)
     data = file.read()
     try:
-        values = imagecodecs.jpeg_decode(data, bitspersample=header.precision)
+        if header.kind == JPEG_LS:
+            values = imagecodecs.jpegls_decode(data)
+        else:
+            values = imagecodecs.jpeg_decode(data, bitspersample=header.precision)
     except Exception as error:  # each of its decoders has a kind of its own
         raise ValueError(f"a JPEG of {header.precision} bits that is broken or not known ({error})") from error
     values = scaled(values.reshape(*values.shape[:2], -1), 2**header.precision - 1)

@@ -44,8 +44,9 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
     """
     chunks = dict[bytes, bytes]()
     text: dict[str, str] = {}
-    packed = 0
+    packed = controls = 0
     for kind, data, length in _chunks(file):
+        controls += kind == b"fcTL"
         if kind in (b"IDAT", b"fdAT"):
             packed += length
         elif kind in (b"tEXt", b"zTXt", b"iTXt"):
@@ -61,6 +62,7 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
     )
     notes: list[str] = []
     frames = struct.unpack(">I", chunks[b"acTL"][:4])[0] if len(chunks.get(b"acTL", b"")) >= 4 else 1
+    frames = max(1, min(frames, controls))
     xmp = text.pop(XMP_KEYWORD, "").encode()
     iptc = _raw_profile(text, "iptc")
     return Contents(

@@ -1,5 +1,6 @@
 """What a photo's file is, by its content."""
 
+import os
 from typing import BinaryIO
 
 from PIL import UnidentifiedImageError
@@ -24,6 +25,30 @@ from lowlight.io.tiff import TIFF_HEADS, is_dng, open_tiff
 
 HEAD = 64
 
+OTHERS = (
+    (b"8BPS", "Photoshop's"),
+    (b"v/1\x01", "OpenEXR"),
+    (b"#?R", "Radiance HDR"),
+    (b"P7\n", "PAM"),
+    (b"PF\n", "PFM"),
+    (b"Pf\n", "PFM"),
+    (b"qoif", "QOI"),
+    (b"DDS ", "DDS"),
+    (b"\0\0\1\0", "of icons"),
+    (b"gimp xcf", "GIMP's"),
+    (b"\x0a\x05\x01\x08", "PCX"),
+    (b"\x01\xda", "SGI"),
+    (b"SIMPLE  =", "FITS"),
+    (b"%PDF", "PDF"),
+    (b"%!PS", "PostScript"),
+    (b"<svg", "SVG"),
+    (b"BPG\xfb", "BPG"),
+    (b"FLIF", "FLIF"),
+)
+"""Beginnings of pictures of kinds that are not read."""
+
+TARGA_END = b"TRUEVISION-XFILE.\0"
+
 
 def identify(file: BinaryIO, suffix: str, frame: int | None = None) -> Contents:
     """Read the header of a photo; nothing is decoded.
@@ -41,6 +66,8 @@ def identify(file: BinaryIO, suffix: str, frame: int | None = None) -> Contents:
     ------
     ModuleNotFoundError
         If the package that reads such a file is not installed.
+    ValueError
+        If it is a picture of a kind that is not read.
     UnidentifiedImageError
         If it is no photo.
     Exception
@@ -69,7 +96,16 @@ def identify(file: BinaryIO, suffix: str, frame: int | None = None) -> Contents:
     if head.startswith((b"GIF8", b"BM", b"RIFF")):
         file.seek(0)
         return open_image(file, number)
+    if kind := _other_kind(file, head):
+        raise ValueError(f"pictures of that kind ({kind}) are not; save it as TIFF, PNG or JPEG")
     raise UnidentifiedImageError
+
+
+def _other_kind(file, head) -> str | None:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - len(TARGA_END)))
+    if file.read() == TARGA_END:
+        return "Targa"
+    return next((kind for start, kind in OTHERS if head.startswith(start)), None)
 
 
 def _raw(file) -> Contents:
