@@ -68,12 +68,22 @@ def news():
 
 
 @pytest.fixture
+def blank_plots(monkeypatch):
+    """No plots, for tests that look at text only."""
+    for name in ("metric", "loss", "bars", "cost", "photos"):
+        monkeypatch.setattr(f"lowlight.benchmark.plots.{name}", lambda *facts: b"")
+
+
+@pytest.fixture
 def script(monkeypatch):
     """A function that runs one of the scripts in this process, with words as at a prompt; gives its exit status."""
 
+    monkeypatch.setattr("lowlight.system.end", sys.exit)  # which would end this process, too
+    # As in a new process, which TensorFlow is not loaded into; other tests have loaded it into this one.
+    monkeypatch.setattr("lowlight.inference.engines._is_loaded", lambda: False)
+
     def run(name, *words):
         monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
-        monkeypatch.setattr("lowlight.system.end", sys.exit)  # which would end this process, too
         with pytest.raises(SystemExit) as end:
             runpy.run_path(str(ROOT / name), run_name="__main__")
         return end.value.code

@@ -28,8 +28,8 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NOT_RUN = (
     "python -m pip", "pip install", "python -m pytest", "python -m mkdocs", "pre-commit", ".ci/run", "curl", "eval",
     "pipx install", "uv tool install", "docker ",
-    "python benchmarks/speed.py", "lowlight serve", "lowlight cluster", "lowlight completion", "lowlight export",
-    "python -m lowlight ", "python -m lowlight.benchmark.publish", "python -m lowlight.data",
+    "python benchmarks/", "python -m tests.", "lowlight serve", "lowlight cluster", "lowlight completion",
+    "lowlight export", "python -m lowlight ", "python -m lowlight.benchmark.publish", "python -m lowlight.data",
 )  # fmt: skip
 """They install, serve, measure for minutes or change the project: `test_programs_that_are_not_run_exist`."""
 
@@ -136,9 +136,13 @@ def test_commands_that_train_are_understood(line):
         assert recipes.recipe(settings.model, generation and generation[0]).number == settings.model
 
 
-@pytest.mark.parametrize("line", [line for line in ALL if line.command.startswith("python -m lowlight")], ids=str)
+PROGRAMS = ("python -m lowlight", "python -m tests.", "python benchmarks/")
+
+
+@pytest.mark.parametrize("line", [line for line in ALL if line.command.startswith(PROGRAMS)], ids=str)
 def test_programs_that_are_not_run_exist(line):
-    module = ROOT / Path(*shlex.split(line.command)[2].split("."))
+    words = shlex.split(line.command)
+    module = ROOT / (Path(*words[2].split(".")) if words[1] == "-m" else Path(words[1]).with_suffix(""))
     assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file()
 
 

@@ -98,6 +98,7 @@ def test_measuring_gives_model_and_baselines_on_both_parts_and_leaves_the_model_
     assert (tmp_path / "statistics" / "model_10" / "summary.json").is_file()
 
 
+@pytest.mark.usefixtures("blank_plots")
 def test_several_models_are_timed_together_and_only_once(tmp_path, split, zoo):
     measure(["model_08"], split, tmp_path / "statistics")
     both = measure(["model_08", "model_09"], split, tmp_path / "statistics")
@@ -110,6 +111,7 @@ def test_several_models_are_timed_together_and_only_once(tmp_path, split, zoo):
     assert "[model_09](model_09/)" in text
 
 
+@pytest.mark.usefixtures("blank_plots")
 def test_the_history_of_the_training_comes_from_the_run_or_from_models(tmp_path, split, zoo):
     columns = [f"{part}{key}" for part in ("", "val_") for key in ("loss", "psnr", "mae", "mse")]
     content = f"epoch,{','.join(columns)}\n1{',2' * len(columns)}\n"
@@ -123,6 +125,7 @@ def test_the_history_of_the_training_comes_from_the_run_or_from_models(tmp_path,
         (tmp_path / "models" / name).unlink()
 
 
+@pytest.mark.usefixtures("blank_plots")
 def test_times_of_another_machine_are_not_kept(tmp_path, split, zoo, monkeypatch):
     measure(["model_10"], split, tmp_path / "statistics")
     monkeypatch.setattr("lowlight.benchmark.run.machine", lambda: "elsewhere")
@@ -131,6 +134,7 @@ def test_times_of_another_machine_are_not_kept(tmp_path, split, zoo, monkeypatch
     assert summary["cost"]["machine"] == "elsewhere"
 
 
+@pytest.mark.usefixtures("blank_plots")
 def test_an_empty_part_has_no_rows(tmp_path, split, zoo):
     without_test = Split(split.train, split.val, (), split.source)
     (summary,) = measure(["model_10"], without_test, tmp_path / "statistics")
@@ -139,6 +143,7 @@ def test_an_empty_part_has_no_rows(tmp_path, split, zoo):
         measure(["model_10"], Split(split.train, (), (), "x"), tmp_path / "statistics")
 
 
+@pytest.mark.usefixtures("blank_plots")
 def test_a_model_measured_on_other_pairs_is_said_to_be_so(tmp_path, split, zoo):
     elsewhere = Split((), split.val, (), "scenes found automatically")
     (summary,) = measure(["model_10"], elsewhere, tmp_path / "statistics")
@@ -147,6 +152,7 @@ def test_a_model_measured_on_other_pairs_is_said_to_be_so(tmp_path, split, zoo):
     assert zoo.written == []
 
 
+@pytest.mark.usefixtures("blank_plots")
 def test_a_model_that_learnt_from_all_pairs_keeps_the_scores_it_had_on_validation(tmp_path, split, zoo):
     before = measure(["model_10"], split, tmp_path / "before")[0]["scores"]["val"]["model_10"]
     known = before | {"psnr": 12.34}
@@ -162,6 +168,7 @@ def test_a_model_that_learnt_from_all_pairs_keeps_the_scores_it_had_on_validatio
         measure(["model_10"], Split(split.train, split.val, (), split.source), tmp_path / "statistics")
 
 
+@pytest.mark.usefixtures("blank_plots")
 def test_a_model_that_started_from_one_of_all_pairs_is_said_to_have_seen_them(tmp_path, split, zoo):
     zoo.card |= {"has_seen_validation": True}
     (summary,) = measure(["model_10"], split, tmp_path / "statistics")
@@ -169,6 +176,7 @@ def test_a_model_that_started_from_one_of_all_pairs_is_said_to_have_seen_them(tm
     assert zoo.written == []
 
 
+@pytest.mark.usefixtures("blank_plots")
 def test_a_model_from_elsewhere_may_have_seen_the_photos(tmp_path, split, zoo):
     data = {"name": "not known", "split": None}
     zoo.card = CARD | {"recipe": {}, "data": data, "generation": None, "versions": {}}

@@ -75,13 +75,6 @@ def contents(folder):
 
 
 @pytest.fixture
-def blank_plots(monkeypatch):
-    """No plots, for tests that look at text only."""
-    for name in ("metric", "loss", "bars", "cost", "photos"):
-        monkeypatch.setattr(plots, name, lambda *facts: b"")
-
-
-@pytest.fixture
 def history(tmp_path):
     """A training's history.csv of three epochs, the second of them the best."""
     path = tmp_path / "run" / "history.csv"
