@@ -215,6 +215,7 @@ def full_disk(folder, settings):
         return
     source = photos(folder / "in", 12)
     with small_disk(folder / "disk", 1) as disk:
+        fill(disk, 200)
         status, errors = finish(start("main.py", source, "-o", disk / "out", "--model", settings.model))
         whole = sum(Image.open(path).convert("RGB").size == (300, 200) for path in (disk / "out").glob("*.png"))
         lines = errors.splitlines()

@@ -1,11 +1,11 @@
 """What it costs that photos are read in a process of their own, on this machine.
 
-    python benchmarks/worker.py             # 40 photos of 0.24, 8 of 12 and 3 of 48 megapixels: 5 minutes
+    python benchmarks/worker.py             # the photos in test/low, and one of 24 megapixels: minutes
     python benchmarks/worker.py --model 7
 
-Each folder of photos, made for it, is enhanced both ways in turn, each time by a new process; the quickest of three
-counts. Reading alone is timed, too, in one process for all. Seconds of folders are those that processors worked, which
-tell the cost also where other programs run.
+The photos are enhanced both ways in turn, each time by a new process; the quickest of three counts. Reading alone is
+timed, too, in one process for all. Seconds of enhancing are those that processors worked, which tell the cost where
+other programs run, too.
 """
 
 import dataclasses
@@ -23,12 +23,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from lowlight.cli.parse import parse  # noqa: E402
-from lowlight.io.photo import image_size, read_photo  # noqa: E402
+from lowlight.io.photo import image_size, list_images, read_photo  # noqa: E402
 from lowlight.io.worker import Worker, count_pixels, read_apart  # noqa: E402
 from lowlight.system import run  # noqa: E402
 
-FOLDERS = {0.24: 40, 12: 8, 48: 3}
-"""Photos by their megapixels."""
+MEGAPIXELS = 24
+"""Of the photo that is made."""
 
 ROUNDS = 3
 
@@ -50,31 +50,28 @@ class Settings:
 
 def main() -> int:
     settings = parse(Settings, __doc__)
-    print("| photos | reading one, here | apart | a folder, here | apart | cost |")
+    print("| photos | reading one, here | apart | enhancing all, here | apart | cost |")
     print("|---|---|---|---|---|---|")
-    for megapixels, number in FOLDERS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            photos = _make(Path(folder) / "photos", megapixels, number)
+    with tempfile.TemporaryDirectory() as folder:
+        sets = {
+            "those in test/low": list_images(ROOT / "test" / "low"),
+            f"one of {MEGAPIXELS} MP": [_make(Path(folder) / "large.jpg")],
+        }
+        for name, photos in sets.items():
             alone = _reading(photos)
             here, apart = _enhancing(photos, Path(folder) / "out", settings)
             milliseconds = " | ".join(f"{1000 * seconds:.1f} ms" for seconds in alone)
             cost = f"{100 * (apart / here - 1):+.1f} %"
-            print(
-                f"| {number} of {megapixels} MP | {milliseconds} | {here:.2f} s | {apart:.2f} s | {cost} |", flush=True
-            )
+            print(f"| {name} | {milliseconds} | {here:.2f} s | {apart:.2f} s | {cost} |", flush=True)
     return 0
 
 
-def _make(folder, megapixels, number) -> list[Path]:
-    folder.mkdir()
-    height = int((megapixels * 1e6 / 1.5) ** 0.5)
-    rng = np.random.default_rng(0)
-    patch = rng.integers(0, 60, (500, 500, 3), np.uint8)
+def _make(path) -> Path:
+    height = int((MEGAPIXELS * 1e6 / 1.5) ** 0.5)
+    patch = np.random.default_rng(0).integers(0, 60, (500, 500, 3), np.uint8)
     pixels = np.tile(patch, (height // 500 + 1, height * 3 // 1000 + 1, 1))[:height, : height * 3 // 2]
-    paths = [folder / f"{index}.jpg" for index in range(number)]
-    for path in paths:
-        Image.fromarray(pixels).save(path, quality=90)
-    return paths
+    Image.fromarray(pixels).save(path, quality=90)
+    return path
 
 
 def _reading(photos) -> tuple[float, float]:
