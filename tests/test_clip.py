@@ -264,3 +264,20 @@ def test_frames_that_are_too_large_are_refused_before_one_is_decoded(tmp_path):
     path.write_bytes(data)
     with pytest.raises(ImageError, match=r"a.avi is too large: 16000x16000 pixels, above 250 megapixels\.$"):
         read_head(path)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.webm"])
+def test_a_clip_that_does_not_say_what_its_colours_are_comes_out_as_it_was(tmp_path, name):
+    """Most clips of screens, webcams and old cameras do not."""
+    source, picture = tmp_path / name, np.rint(smooth() * 255).astype(np.uint8)
+    with av.open(str(source), "w") as file:
+        stream = file.add_stream({"a.mp4": "libx264", "a.avi": "mpeg4", "a.webm": "libvpx-vp9"}[name], rate=24)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for _ in range(3):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        file.mux(stream.encode(None))
+    assert read_head(source).colours[0] == 2
+    before = first_of(source)
+    *_, head = passed(source, tmp_path / "out.mkv")
+    assert head.colours[0] == 2
+    assert np.abs(first_of(tmp_path / "out.mkv") - before).mean() < 2 / 255

@@ -22,7 +22,7 @@ OPTIONS: dict[str, dict[str, str]] = {
 """A loss that is hardly seen. Without B-frames packets are in the order of their times: segments just add up."""
 
 MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
-"""Names that FFmpeg's scaler has for colour matrices, by their numbers (AVColorSpace); it takes "auto" for others."""
+"""Names that FFmpeg's scaler has for colour matrices, by their numbers (AVColorSpace); others it chooses itself."""
 
 SITED = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg", "prores", "dvvideo")
 """Codecs whose frames of 4:2:0 say where between pixels their colour lies. What does not say it is read as if it were
@@ -226,10 +226,11 @@ class Encoder:
             "w": encoder.width,
             "h": encoder.height,
             "flags": "bicubic+accurate_rnd+full_chroma_inp+full_chroma_int",
-            "out_color_matrix": MATRICES.get(self.head.colours[0], "auto"),
             "out_range": "limited",
             "out_chroma_loc": self.head.siting,
         }
+        if self.head.colours[0] in MATRICES:
+            scale["out_color_matrix"] = MATRICES[self.head.colours[0]]
         graph.link_nodes(
             graph.add_buffer(width=width, height=height, format=av.VideoFormat(form), time_base=self.head.base),
             graph.add("scale", ":".join(f"{name}={value}" for name, value in scale.items())),
