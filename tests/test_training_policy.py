@@ -1,0 +1,331 @@
+"""What a recipe asks for is what happens: losses, rates, clipping, stages, averages, and which weights are kept.
+
+Each of these could be lost without an error, and a long training would only be a little worse.
+"""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lowlight.backend import keras, layers
+from lowlight.data import splits
+from lowlight.data.loaders import GlobalCrops
+from lowlight.data.pairs import Split, load_split
+from lowlight.data.samplers import CropSample, ExposureSample, PairSource, clean_photos, listed_pairs
+from lowlight.imaging.exposure import exposure_map, thumbnail
+from lowlight.networks import architectures
+from lowlight.settings import TrainingSettings
+from lowlight.training import trainer as training
+from lowlight.training import validation
+from lowlight.training.callbacks import Watch
+from lowlight.training.checkpoint import State
+from lowlight.training.losses import mae
+from lowlight.training.objectives import compiled
+from lowlight.training.trainer import Trainer, train
+from lowlight.zoo import registry
+from lowlight.zoo.recipes import RECIPES, Recipe, Stage
+from tests.conftest import make_pair, scene, write_pair
+
+RATE = 0.01
+
+
+def tiny() -> keras.Model:
+    """Three filters: one 1x1 convolution."""
+    photo = keras.Input((None, None, 3), name="photo")
+    return keras.Model({"photo": photo}, layers.Conv2D(3, 1, name="output")(photo))
+
+
+def eager(plan, model, part=None) -> keras.Model:
+    """Compiled by a plan, and run step by step: to trace a graph would take longer than these few steps."""
+    model = compiled(plan, model, part)
+    model.run_eagerly = True
+    return model
+
+
+@pytest.fixture(autouse=True)
+def _tiny_and_eager(monkeypatch):
+    monkeypatch.setitem(architectures.BUILDERS, "tiny", tiny)
+    monkeypatch.setattr(training, "compiled", eager)
+
+
+def recipe(**changes) -> Recipe:
+    """A recipe of seconds: `tiny` in crops of 16, with no batch of two epochs alike."""
+    plan = Recipe(99, "An idea.", "A reason.", "tiny", {}, 12, learning_rate=RATE, final_rate=0.01, epochs=4)
+    return dataclasses.replace(plan, **{"crop": 16, "batch_size": 2, "crops_per_photo": 4} | changes)
+
+
+@pytest.fixture
+def pairs(tmp_path) -> Split:
+    found = [make_pair(tmp_path / "set", str(seed), scene(seed, 32, 32) // 8, scene(seed, 32, 32)) for seed in range(3)]
+    return Split(tuple(found[:2]), tuple(found[2:]), (), "by hand")
+
+
+@pytest.fixture
+def begun(pairs, tmp_path):
+    """What makes a trainer of a stage of a plan, where the run stands as told."""
+
+    def begin(plan, number=0, state=None, **settings):
+        folder = tmp_path / "run"
+        folder.mkdir(exist_ok=True)
+        return Trainer(plan, number, TrainingSettings(99, output=folder, **settings), pairs, {}, state or State({}))
+
+    return begin
+
+
+def identities() -> keras.Model:
+    """Outputs as of a global-local model, that are its inputs at first."""
+    photo, overview = keras.Input((16, 16, 3), name="photo"), keras.Input((8, 8, 1), name="overview")
+    base = layers.Dense(3, use_bias=False, kernel_initializer="identity", name="base")(photo)
+    exposure = layers.Dense(1, use_bias=False, kernel_initializer="ones", name="guess")(overview)
+    outputs = {"output": layers.Identity(name="output")(base), "base": base}
+    outputs |= {"guess": exposure, "right": layers.Identity(name="right")(exposure)}
+    return keras.Model({"photo": photo, "overview": overview}, outputs)
+
+
+@pytest.mark.parametrize(("name", "cost"), [("output", 0.1), ("base", 0.02), ("guess", 0.005), ("right", 0.005)])
+def test_an_error_in_each_output_of_a_global_local_model_costs_what_it_should(name, cost):
+    """By 0.1 everywhere: the output counts once, its base a fifth, each map of exposure a twentieth."""
+    model = eager(dataclasses.replace(RECIPES[11], loss="mae"), identities())
+    inputs = {"photo": np.full((1, 16, 16, 3), 0.4, "f4"), "overview": np.full((1, 8, 8, 1), np.log(0.5), "f4")}
+    truths = {"output": inputs["photo"], "base": inputs["photo"], "guess": inputs["overview"]}
+    truths["right"] = inputs["overview"]
+    wrong = np.full((1, 8, 8, 1), np.log(0.6), "f4") if name in ("guess", "right") else inputs["photo"] + 0.1
+    losses = [model.test_on_batch(inputs, of, return_dict=True)["loss"] for of in (truths, truths | {name: wrong})]
+    assert losses[1] - losses[0] == pytest.approx(cost, rel=1e-3)
+
+
+@pytest.mark.parametrize(("clip", "norm"), [(None, 40), (1.0, 1)])
+def test_gradients_are_clipped_to_the_norm_of_the_recipe(clip, norm):
+    """The first moment of Adam is a tenth of the gradient after one step."""
+    model = eager(recipe(loss="mse", clip=clip), tiny())
+    model.train_on_batch({"photo": np.ones((1, 16, 16, 3), "f4")}, np.full((1, 16, 16, 3), 100, "f4"))
+    (moment,) = (np.asarray(v) for v in model.optimizer.variables if "momentum" in v.path and "kernel" in v.path)
+    found = 10 * np.linalg.norm(moment)
+    assert found == pytest.approx(1, rel=1e-3) if clip else found > norm
+
+
+def test_weights_decay_by_what_the_recipe_says_where_there_is_no_gradient():
+    model = eager(recipe(loss="mse", weight_decay=0.5), tiny())
+    before = model.get_weights()[0]
+    black = np.zeros((1, 16, 16, 3), "f4")
+    model.train_on_batch({"photo": black}, black)
+    np.testing.assert_allclose(model.get_weights()[0], before * (1 - RATE * 0.5), rtol=1e-5)
+
+
+def test_the_rate_rises_over_the_steps_of_the_warm_up_and_falls_over_the_stage(begun):
+    trainer = begun(recipe(warm_up=9))
+    assert trainer.rate == pytest.approx(RATE / 10)
+    trainer.state.total_steps = 4
+    assert trainer.rate == pytest.approx(RATE / 2)
+    trainer.state.total_steps = 9
+    assert trainer.rate == pytest.approx(RATE)
+    trainer.state.epoch = 2
+    assert trainer.rate == pytest.approx(RATE * 0.01**0.5)
+    trainer.state.epoch = 4
+    assert trainer.rate == pytest.approx(RATE * 0.01)
+
+
+def test_a_stage_lasts_its_share_of_the_epochs_or_minutes(begun):
+    plan = recipe(stages=(Stage(None, 0.75), Stage(None, 0.25, {"learning_rate": 0.5})))
+    first = begun(plan, state=State({}, epoch=1, step=2))
+    assert first.done == pytest.approx(1.5 / 3)
+    began = {"epoch": 3, "steps": 12, "seconds": 45.0}
+    second = begun(plan, 1, State({}, epoch=3, step=2, stage=1, stage_began=began))
+    assert second.done == pytest.approx(0.5 / 1)
+    by_time = begun(plan, 1, State({}, epoch=3, seconds=51.0, stage=1, stage_began=began), minutes=1)
+    assert by_time.done == pytest.approx(6 / 15)
+    assert float(by_time.schedule(0.0)) == pytest.approx(0.5)
+
+
+def test_a_run_that_is_stopped_goes_on_at_the_rate_where_it_stood(pairs, tmp_path, monkeypatch):
+    """Of eight steps an epoch; the rate is set every eight, which is at its beginning."""
+    monkeypatch.setitem(RECIPES, 99, recipe(crops_per_photo=8))
+    settings = TrainingSettings(99, epochs=3, output=tmp_path / "run")
+
+    def stop_after_an_epoch(watch, batch, logs=None):
+        look(watch, batch, logs)
+        watch.interrupted |= watch.trainer.state.total_steps == 8
+
+    look = Watch.on_train_batch_end
+    with monkeypatch.context() as patch:
+        patch.setattr(Watch, "on_train_batch_end", stop_after_an_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings, "latest", (pairs, {"name": "tiny", "licence": "none"}))
+    train(settings, "latest", (pairs, {"name": "tiny", "licence": "none"}))
+    with (tmp_path / "run" / "history.csv").open() as file:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    assert rates == pytest.approx([RATE, RATE * 0.01 ** (1 / 3), RATE * 0.01 ** (2 / 3)], rel=1e-3)
+
+
+def flat(value):
+    """Weights of `tiny` that are all one value."""
+    return [np.full((1, 1, 3, 3), value, "f4"), np.full(3, value, "f4")]
+
+
+@pytest.mark.parametrize(("keep_last", "kept"), [(False, 0.25), (True, 0.5)])
+def test_the_weights_of_the_lowest_validation_loss_are_kept_or_the_last_if_the_recipe_says_so(
+    begun, monkeypatch, keep_last, kept
+):
+    trainer = begun(recipe(keep_last=keep_last))
+    for weight, loss in ((0.125, 0.3), (0.25, 0.1), (0.5, 0.2)):
+        monkeypatch.setattr(training, "validate", lambda *_, loss=loss, **__: {"val_loss": loss, "val_psnr": 20.0})
+        trainer.model.set_weights(flat(weight))
+        trainer._validate_and_keep(1)
+    np.testing.assert_array_equal(registry.load_network(trainer.folder)[0].get_weights()[1], [kept] * 3)
+
+
+@pytest.mark.parametrize(("average", "kept"), [(None, 1.0), (0.9, 0.5)])
+def test_the_averaged_weights_are_what_is_validated_and_kept(begun, monkeypatch, average, kept):
+    trainer = begun(recipe(average=average))
+    trainer.model.set_weights(flat(1.0))
+    if average:
+        trainer.averages = flat(0.25)
+        trainer.update_averages(2 / 3)
+    seen = []
+
+    def validate(enhancer, *_, **__):
+        seen.append(enhancer(np.zeros((16, 16, 3), "f4")).max())
+        return {"val_loss": 1.0, "val_psnr": 20.0}
+
+    monkeypatch.setattr(training, "validate", validate)
+    trainer._validate_and_keep(1)
+    assert seen == pytest.approx([kept])
+    np.testing.assert_allclose(registry.load_network(trainer.folder)[0].get_weights()[1], [kept] * 3)
+
+
+def test_while_a_model_trains_its_averages_follow_its_weights(begun):
+    trainer = begun(recipe(average=0.999, epochs=2, crops_per_photo=8))
+    before = [array.copy() for array in trainer.averages]
+    trainer.run()
+    for first, average, last in zip(before, trainer.averages, trainer.model.get_weights(), strict=True):
+        assert 0 < np.abs(average - first).max() < np.abs(last - first).max()
+
+
+class Recorder:
+    """In place of an enhancer: it gives a photo as it is, and notes the target exposure."""
+
+    takes_exposure_map = True
+
+    def __init__(self):
+        self.given = []
+
+    def __call__(self, photo, target_exposure=None):
+        self.given.append(target_exposure)
+        return photo
+
+
+def test_validation_gives_the_exposure_of_the_reference_or_none(tmp_path):
+    pair = make_pair(tmp_path, "a", 51, 102)
+    oracle, own = Recorder(), Recorder()
+    scores = validation.validate(oracle, [pair], mae)
+    assert oracle.given[0] is None
+    np.testing.assert_allclose(oracle.given[1], np.log(0.4 + 0.02), atol=1e-5)
+    assert scores["val_loss"] == pytest.approx(0.2, abs=1e-5)
+    assert "val_psnr_oracle" in scores
+    assert "val_psnr_oracle" not in validation.validate(own, [pair], mae, oracle=False)
+    assert own.given == [None]
+
+
+@pytest.mark.parametrize(("part", "oracle"), [(None, True), ("restoration", True), ("exposure", False)])
+def test_where_exposure_learns_validation_has_to_predict_it(begun, monkeypatch, part, oracle):
+    monkeypatch.setitem(architectures.BUILDERS, "global_local", identities)
+    plan = recipe(architecture="global_local", stages=(Stage(part),))
+    asked = []
+
+    def validate(*_, oracle=True):
+        asked.append(oracle)
+        return {"val_loss": 1.0, "val_psnr": 20.0}
+
+    monkeypatch.setattr(training, "validate", validate)
+    begun(plan)._validate_and_keep(1)
+    assert asked == [oracle]
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """Folders as of --data, --also and --clean."""
+    for seed in range(4):
+        write_pair(tmp_path / "data", f"data{seed}", scene(seed, 16, 24))
+    for seed in range(12):
+        write_pair(tmp_path / "also" / "images", f"{seed:02}", scene(seed + 20, 16, 24))
+        write_pair(tmp_path / "clean", f"clean{seed}", scene(seed + 40, 16, 24))
+    rows = [f"low/{seed:02}.png,high/{seed:02}.png" for seed in range(12)]
+    (tmp_path / "also" / "pairs.csv").write_text("\n".join(["low,high", *rows]))
+    return TrainingSettings(12, str(tmp_path / "data"), also=(tmp_path / "also",), clean=(tmp_path / "clean" / "high",))
+
+
+def test_each_set_has_its_own_share_and_what_is_held_out_is_in_none(sets):
+    split = load_split(sets.data)
+    plan = dataclasses.replace(RECIPES[12], mixture=(0.5, 0.3, 0.2), exposure_mixture=(0.1, 0.2, 0.7))
+    crops, exposures, about = splits.sources(sets, plan, split)
+    assert [share for share, _ in crops] == [0.5, 0.3, 0.2]
+    assert [share for share, _ in exposures] == [0.1, 0.2, 0.7]
+    assert [source for _, source in crops] == [source for _, source in exposures]
+    data, also, clean = (source for _, source in crops)
+    pairs, held_pairs = listed_pairs(sets.also[0])
+    photos, held_photos = clean_photos(sets.clean[0])
+    assert data.photos.items == list(split.train)
+    assert also.photos.items == pairs
+    assert [group.items for group in clean.groups] == [
+        [pair.high for pair in split.train],
+        [pair.high for pair in pairs],
+        photos,
+    ]
+    used = {path for pair in (*data.photos.items, *also.photos.items) for path in (pair.low, pair.high)}
+    used |= {path for group in clean.groups for path in group.items}
+    held = {path for pair in (*split.val, *held_pairs) for path in (pair.low, pair.high)} | set(held_photos)
+    assert len(held) == 2 * len(split.val) + 2 * 2 + 2
+    assert not used & held
+    assert (about["also"][0]["train"], about["also"][0]["held_out"]) == (10, 2)
+    assert (about["clean"][0]["train"], about["clean"][0]["held_out"]) == (10, 2)
+    assert (data.relit, also.relit) == (0.5, splits.RELIT)
+
+
+def test_as_many_exposure_samples_are_relit_as_the_source_says(tmp_path):
+    source = PairSource([make_pair(tmp_path, "a", 100, 200)], relit=0.25)
+    samples = [source.draw_exposure(np.random.default_rng(seed)).overview[..., :3] for seed in range(400)]
+    relit = np.mean([np.abs(sample - 100 / 255).max() > 1e-3 for sample in samples])
+    assert relit == pytest.approx(0.25, abs=0.06)
+
+
+def test_the_exposure_to_aim_at_is_that_of_the_reference(tmp_path):
+    source = PairSource([make_pair(tmp_path, "a", 51, 102)], relit=0.0)
+    rng = np.random.default_rng(0)
+    for sample in (source.draw_crop(rng, 8), source.draw_exposure(rng)):
+        np.testing.assert_allclose(sample.exposure_map, np.log(0.4 + 0.02), atol=1e-5)
+
+
+class Ramp:
+    """A photo of which each pixel tells its place, and a crop of it."""
+
+    def __init__(self):
+        self.photo = np.zeros((64, 64, 3), np.uint8)
+        self.photo[..., 0], self.photo[..., 1] = np.arange(64)[:, None], np.arange(64)
+
+    def draw_crop(self, rng, crop):
+        part = self.photo[8 : 8 + crop, 40 : 40 + crop]
+        small = thumbnail(self.photo)
+        return CropSample(part, part, small, exposure_map(small), np.array([8, 40, 8 + crop, 40 + crop]) / 64)
+
+    def draw_exposure(self, rng):
+        small = thumbnail(self.photo)
+        return ExposureSample(np.pad(small, ((0, 0), (0, 0), (0, 2))), exposure_map(small))
+
+
+def test_a_crop_its_box_its_thumbnail_and_both_exposure_maps_come_in_one_symmetry():
+    batches = GlobalCrops([(1, Ramp())], [(1, Ramp())], 64, 16, 64, seed=0)
+    batches.inputs = ("photo", "thumbnail", "box", "level", "overview")
+    batches.outputs = ("output", "guess")
+    inputs, truths = batches[0]
+    lie = set()
+    for index in range(64):
+        top, left, bottom, right = np.rint(inputs["box"][index] * 64).astype(int)
+        crop, small = inputs["photo"][index], inputs["thumbnail"][index]
+        np.testing.assert_allclose(small[top:bottom, left:right], crop, atol=1e-6)
+        np.testing.assert_array_equal(truths["output"][index], crop)
+        np.testing.assert_allclose(inputs["level"][index], exposure_map(small), atol=1e-6)
+        np.testing.assert_allclose(truths["guess"][index], exposure_map(inputs["overview"][index]), atol=1e-6)
+        lie.add(crop[0, :2].tobytes())
+    assert len(lie) == 8
