@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lowlight.data.camera import EXPOSURES, SMALL, Camera, Residue, draw, pixels_of, take
+from lowlight.data.camera import EXPOSURES, SMALL, Camera, Residue, degrade_crop, draw, pixels_of
 from lowlight.imaging.srgb import to_linear
 from tests.conftest import scene
 
@@ -13,7 +13,7 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 def shot(photo, camera, seed=0):
-    low, high, _, _ = take(photo, pixels_of(photo, WHOLE), np.array(WHOLE), camera, np.random.default_rng(seed))
+    low, high, _, _ = degrade_crop(photo, pixels_of(photo, WHOLE), np.array(WHOLE), camera, np.random.default_rng(seed))
     return low, high
 
 
@@ -145,14 +145,14 @@ def test_a_part_is_taken_as_it_is_in_the_whole():
     rng = np.random.default_rng(0)
     box = np.array([0.25, 0.5, 0.75, 1.0])
     part = photo[32:96, 64:]
-    low, high, low_whole, high_whole = take(part, photo, box, camera, rng)
+    low, high, low_whole, high_whole = degrade_crop(part, photo, box, camera, rng)
     np.testing.assert_array_equal(high, high_whole[32:96, 64:])
     assert np.abs(low.astype(int) - low_whole[32:96, 64:]).max() <= 1
 
 
 def test_of_the_whole_noise_is_averaged_as_in_a_thumbnail_of_many_pixels():
     grey = np.full((SMALL, SMALL, 3), 128, np.uint8)
-    low, _, low_whole, _ = take(grey, grey, np.array(WHOLE), Camera(sigma=20), np.random.default_rng(0))
+    low, _, low_whole, _ = degrade_crop(grey, grey, np.array(WHOLE), Camera(sigma=20), np.random.default_rng(0))
     assert low_whole.std() == pytest.approx(low.std() / EXPOSURES**0.5, rel=0.05)
 
 

@@ -5,6 +5,7 @@ Each of these could be lost without an error, and a long training would only be 
 
 import csv
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from lowlight.data.samplers import CropSample, ExposureSample, PairSource, clean
 from lowlight.imaging.exposure import exposure_map, thumbnail
 from lowlight.networks import architectures
 from lowlight.settings import TrainingSettings
+from lowlight.training import checkpoint, stages, validation
 from lowlight.training import trainer as training
-from lowlight.training import validation
 from lowlight.training.callbacks import Watch
 from lowlight.training.checkpoint import State
 from lowlight.training.losses import mae
@@ -157,6 +158,21 @@ def test_a_run_that_is_stopped_goes_on_at_the_rate_where_it_stood(pairs, tmp_pat
     with (tmp_path / "run" / "history.csv").open() as file:
         rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
     assert rates == pytest.approx([RATE, RATE * 0.01 ** (1 / 3), RATE * 0.01 ** (2 / 3)], rel=1e-3)
+
+
+def test_a_run_that_was_begun_under_former_names_goes_on_under_the_new_ones(tmp_path):
+    facts = dataclasses.asdict(State({"views": [1.0]}, history=[{"epoch": 1, "val_psnr_told": 21.5}]))
+    del facts["arrays"]
+    np.savez(tmp_path / "state.npz", facts=np.array(json.dumps(facts)))
+    checkpoint.save(checkpoint.open_run(tmp_path, {"exposure_mixture": [1.0]}, False, False), tmp_path)
+    assert (tmp_path / "history.csv").read_text() == "epoch,val_psnr_oracle\n1,21.5\n"
+
+
+def test_the_former_name_of_a_part_works_and_the_present_one_is_said(news):
+    plan = recipe(architecture="global_local")
+    (stage,) = stages.adapted(plan, TrainingSettings(99, start="earlier", part="guess")).stages
+    assert stage.part == "exposure"
+    assert "--part exposure" in news.text
 
 
 def flat(value):

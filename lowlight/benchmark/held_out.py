@@ -187,7 +187,7 @@ def degrade_all(photos: Sequence[Path], degradation: Camera, folder: Path) -> li
     for index, path in enumerate(photos):
         photo = read_rgb(path)
         rng = np.random.default_rng(index)
-        low, high = camera.take_whole(photo, degradation, rng)
+        low, high = camera.degrade(photo, degradation, rng)
         pair = Pair(path.stem, *(folder / side / f"{path.stem}.png" for side in ("low", "high")))
         for file, pixels in ((pair.low, low), (pair.high, high)):
             file.parent.mkdir(parents=True, exist_ok=True)

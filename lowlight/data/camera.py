@@ -175,10 +175,10 @@ def styled(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.stack([curves[photo[..., colour], colour] for colour in range(3)], axis=-1)
 
 
-def take(
+def degrade_crop(
     clean: np.ndarray, small: np.ndarray, box: np.ndarray, camera: Camera, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Take a part of a scene, and the whole of it.
+    """Degrade a part of a photo, and the whole of it, as a camera would.
 
     Parameters
     ----------
@@ -203,8 +203,8 @@ def take(
     return low, to_srgb(light), np.rint(np.mean(taken, axis=0)).astype(np.uint8), to_srgb(whole)
 
 
-def take_whole(clean: np.ndarray, camera: Camera, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Take all of a scene, pixel by pixel.
+def degrade(clean: np.ndarray, camera: Camera, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Degrade all of a photo, pixel by pixel, as a camera would.
 
     Parameters
     ----------

@@ -117,7 +117,7 @@ class CleanSource:
         frame = framing(clean.shape, crop, rng)
         part, box = window(clean.shape, crop, frame, rng)
         whole = camera.pixels_of(clean, frame)
-        low, high, low_small, high_small = camera.take(clean[part], whole, box, camera.draw(rng), rng)
+        low, high, low_small, high_small = camera.degrade_crop(clean[part], whole, box, camera.draw(rng), rng)
         return CropSample(low, high, thumbnail(low_small), exposure_map(thumbnail(high_small)), box)
 
     def draw_exposure(self, rng):
@@ -126,7 +126,7 @@ class CleanSource:
         dark = shot.stops < 1 and rng.random() < DARK_FRAMES
         part = _within(clean.shape, dark_framing(clean, rng) if dark else framing(clean.shape, SMALLEST_WHOLE, rng))
         photo = camera.styled(clean[part], rng) if shot == camera.Camera() else clean[part]
-        return _exposure_sample(*camera.take_whole(photo, shot, rng))
+        return _exposure_sample(*camera.degrade(photo, shot, rng))
 
     def _photo(self, rng, crop):
         """A photo, or, two times in five, one at half its size: that has lost its own noise."""
@@ -203,7 +203,7 @@ class Memory:
 def framing(shape: Sequence[int], crop: int, rng: np.random.Generator) -> np.ndarray:
     """What is taken for the whole photo: all of it, half of the time, or a part of at least 0.6 of each side.
 
-    A scene that is framed in many ways is not learnt by heart.
+    A scene that is framed in many ways is harder to overfit to.
 
     Returns
     -------

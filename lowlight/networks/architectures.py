@@ -99,7 +99,7 @@ def unet(widths=(24, 48, 96), dropout: float = 0.1, normalised: bool = False) ->
 def residual_unet(widths=(32, 48, 64, 96), blocks=(1, 1, 2, 2), dropout: float = 0.0) -> keras.Model:
     """U-Net of residual blocks, from half resolution down, that corrects the photo times `gain`.
 
-    Dropout is of the two coarsest levels, which see enough of a photo to know it by heart. No batch normalisation: a
+    Dropout is of the two coarsest levels, which see enough of a photo to overfit to it. No batch normalisation: a
     crop of a dark wall has other statistics than the photo. What is finer than 2x2 pixels is mostly noise; the features
     need not carry it, but say by a mask where it stays. Built for half precision, the U-Net alone computes so.
     """

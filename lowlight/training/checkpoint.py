@@ -64,7 +64,7 @@ class State:
     """Variables by owner: model, optimizer and averages; between two stages, whole: all weights of the model."""
 
     def next_stage(self, facts: dict, whole: list[np.ndarray]) -> None:
-        """End a stage, of which `facts` are told, and leave the whole model's weights to the next one."""
+        """End a stage, of which the card holds `facts`, and leave the whole model's weights to the next one."""
         if self.step:
             self.epoch, self.step = self.epoch + 1, 0
         self.stages.append(facts)
