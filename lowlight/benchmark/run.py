@@ -262,9 +262,12 @@ def _measure_sets(settings, models, split):
         path = settings.statistics / report.HELD_OUT
         report.write_sets(path, held_out.measure(hashes, load, sets, report.read_sets(path)))
         sets = {name: pairs for name, pairs in sets.items() if name in (*real, "well lit")}
-        sets = ({"validation": split.val} if split.val else {}) | sets
         path = settings.statistics / report.BREAKDOWN
-        report.write_sets(path, breakdown.measure(best, load, sets, report.read_sets(path)))
+        known = report.read_sets(path)
+        unseeing = {name: best[name] for name in best if not {"validation", "has_seen_validation"} & cards[name].keys()}
+        validation = {"validation": split.val} if split.val else {}
+        rows = breakdown.measure(unseeing, load, validation, known) + breakdown.measure(best, load, sets, known)
+        report.write_sets(path, rows)
     report.write_overview(settings.statistics)
 
 
