@@ -447,7 +447,7 @@ def _bad(folder) -> Iterator[Entry]:
     program = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n0 0 moveto\n%%EOF\n"
     for name, text in (("diary.jpg", "Dear diary, today"), ("diary.webp", "Dear"), ("program.jpg", program)):
         (folder / name).write_text(text)
-        yield Entry(folder / name, "bad", message="not a photo")
+        yield Entry(folder / name, "bad", message=r"of that kind \(PostScript\)" if text is program else "not a photo")
     file = io.BytesIO()
     Image.new("1", (1, 1)).save(file, "PNG")
     header = b"IHDR" + struct.pack(">2I5B", 30000, 30000, 8, 2, 0, 0, 0)
