@@ -5,19 +5,22 @@ import struct
 import sys
 from fractions import Fraction
 from itertools import islice
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
-from lowlight.cli.batch import enhance_all
+from lowlight.cli.batch import _enhance, enhance_all
 from lowlight.cli.jobs import plan
 from lowlight.imaging.exposure import overview
 from lowlight.inference import video
 from lowlight.inference.enhancer import Enhancer
 from lowlight.inference.temporal import Smoothing
 from lowlight.inference.video import Clip
+from lowlight.io.clip import read_head
 from lowlight.io.photo import ImageError
+from lowlight.io.worker import Worker
 from lowlight.settings import EnhanceSettings
 from tests.conftest import Here, scene
 from tests.test_enhancer import local_model
@@ -104,6 +107,34 @@ def test_uneven_times_and_sound_stay_and_each_frame_is_run(clip, tmp_path, endin
     starts = [np.array([time for time, _ in sound_of(path)]) for path in (clip, target)]
     np.testing.assert_allclose(starts[1] - shift, starts[0], atol=1.1e-3 if ending == ".mkv" else 1e-9)
     assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+@pytest.mark.parametrize("error", [ImageError("the disk is full"), KeyboardInterrupt()], ids=["full", "Ctrl-C"])
+@pytest.mark.parametrize("within", [False, True])
+def test_a_clip_that_fails_midway_leaves_its_worker_free(clip, tmp_path, error, within):
+    """Else who ends the worker waits for ever; the error keeps alive whatever was under way."""
+
+    def fail(*_):
+        raise error
+
+    done = []
+    with Worker() as worker:
+        task = SimpleNamespace(photo=Clip(clip, tmp_path / "out.mp4", "", worker))
+        session = SimpleNamespace(enhance=fail if within else lambda photo, *_: photo)
+
+        def track(frames, *_, **__):
+            for frame in frames:
+                done.append(frame)
+                yield frame if within else fail()
+
+        with pytest.raises(type(error)) as caught:
+            _enhance(task, session, EnhanceSettings(), SimpleNamespace(track=track))
+        free = worker.lock.acquire(timeout=1)
+        worker.lock.release()  # whoever has it, so that this test ends
+        assert free
+        assert worker.call(read_head, clip).frames == 50
+    assert caught.value is error
+    assert done
 
 
 def test_an_interrupted_run_is_gone_on_with_and_gives_the_same(clip, tmp_path, monkeypatch):

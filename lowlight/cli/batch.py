@@ -1,7 +1,7 @@
 """Enhance many photos, and let no bad photo stop the rest."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from math import inf
 
@@ -160,8 +160,9 @@ def _enhance(task, session, settings, bar):
 
         name = clip.source.name
         for frames, description in ((clip.look(), f"{name}: looking at it"), (clip.enhance(run), name)):
-            for _ in bar.track(frames, clip.frames, description=description):
-                pass
+            with closing(frames):  # else it holds on to the worker after Ctrl-C
+                for _ in bar.track(frames, clip.frames, description=description):
+                    pass
     else:
         task.photo = session.enhance(task.photo, settings.controls, settings.compare)
 

@@ -2,8 +2,8 @@
 
 import heapq
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
 from itertools import count, groupby
 from pathlib import Path, PurePath
 from typing import Any
@@ -71,7 +71,7 @@ class Clip:
         self.recipe = f"{source.absolute()} {status.st_size} {status.st_mtime_ns} {recipe} {self.head}"
         self.smoothing = Smoothing()
 
-    def look(self) -> Iterator[Frame]:
+    def look(self) -> Generator[Frame, None, None]:
         """Take in how bright all frames are, so that each is decided by what comes before and after; give each.
 
         Raises
@@ -80,11 +80,12 @@ class Clip:
             If a frame cannot be read.
         """
         self.smoothing = Smoothing()
-        for frame in self._read():
-            self.smoothing.add(frame.pixels, self._time(frame))
-            yield frame
+        with closing(self._read()) as read:
+            for frame in read:
+                self.smoothing.add(frame.pixels, self._time(frame))
+                yield frame
 
-    def enhance(self, run: Run) -> Iterator[Frame]:
+    def enhance(self, run: Run) -> Generator[Frame, None, None]:
         """Enhance all frames but those that an earlier run has done, after a `look` at all; give each once it is.
 
         Parameters
@@ -100,13 +101,14 @@ class Clip:
         """
         with writing(self.target):
             self._make_folder()
-        for number, frames in groupby(zip(count(), self._read()), lambda item: item[0] // SEGMENT):
-            path = self.folder / f"{number:06}.nut"
-            with nullcontext() if path.exists() else Encoder(path, self.head, self.target) as segment:
-                for _, frame in frames:
-                    if segment:
-                        segment.add(run(frame.pixels, self.smoothing(self._time(frame))), frame)
-                    yield frame
+        with closing(self._read()) as read:
+            for number, frames in groupby(zip(count(), read), lambda item: item[0] // SEGMENT):
+                path = self.folder / f"{number:06}.nut"
+                with nullcontext() if path.exists() else Encoder(path, self.head, self.target) as segment:
+                    for _, frame in frames:
+                        if segment:
+                            segment.add(run(frame.pixels, self.smoothing(self._time(frame))), frame)
+                        yield frame
         if not self._segments():
             raise ImageError(f"{self.source} cannot be read: none of its frames can be decoded.")
 
@@ -141,7 +143,8 @@ class Clip:
                 joined.mux(packet)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _read(self) -> Iterator[Frame]:
+    def _read(self) -> Generator[Frame, None, None]:
+        """To be closed: until then the worker is taken, and what ends the worker would wait for ever."""
         return self.worker.iterate(read_frames, self.source, limits=limits_for_clip(self.source))
 
     def _time(self, frame) -> float:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -122,7 +122,7 @@ class Worker:
             self._request((function, arguments, limits))
             return self._answer(limits)
 
-    def iterate(self, function: Callable, *arguments: Any, limits: Limits = HEADER) -> Iterator[Any]:
+    def iterate(self, function: Callable, *arguments: Any, limits: Limits = HEADER) -> Generator[Any, None, None]:
         """The items that a function yields, some of which are made ahead; as `call`, otherwise.
 
         The worker is taken until the end of them.
