@@ -10,7 +10,8 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
 
-from lowlight.io.hdr import HLG, PQ, to_sdr
+from lowlight.imaging.transfer import HLG, PQ
+from lowlight.io.hdr import to_sdr
 from lowlight.io.photo import read_photo
 from tests.conftest import scene
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lowlight.imaging.transfer import HLG, PQ, hlg_to_scene, nits_to_pq, pq_to_nits, scene_to_hlg
 from lowlight.io.atomic import replacing
 from lowlight.io.photo import LARGEST_MEGAPIXELS, ImageError
 
@@ -31,15 +32,8 @@ in the middle, and must be written so, for it to be shown where it was."""
 RGB, BT709 = 0, 1
 """Of AVColorSpace."""
 
-PQ, HLG = 16, 18
-"""Curves of HDR, of AVColorTransferCharacteristic."""
-
 LIMITED, FULL = 1, 2
 """The range of video levels, 16 to 235, and that of all levels, as FFmpeg numbers them."""
-
-PQ_M1, PQ_M2, PQ_C1, PQ_C2, PQ_C3 = 0.1593017578125, 78.84375, 0.8359375, 18.8515625, 18.6875
-
-HLG_A, HLG_B, HLG_C = 0.17883277, 0.28466892, 0.55991073
 
 HLG_PEAK = 1000.0
 """Nits that full HLG stands for here (ITU-R BT.2408): brighter light of a PQ clip is cut off there."""
@@ -346,39 +340,18 @@ def _upright(pixels, matrix) -> np.ndarray:
 def _as_read(top: int, black: int, white: int, curve: int) -> np.ndarray:
     """What levels up to `top` mean that the scaler gives: a table of as many, from black to white, and PQ as HLG."""
     levels = np.clip((np.arange(top + 1) - black) / (white - black), 0, 1)
-    return _rounded(_hlg(_light_of_pq(levels)) if curve == PQ else levels, top)
+    return _rounded(scene_to_hlg(pq_to_nits(levels) / HLG_PEAK) if curve == PQ else levels, top)
 
 
 @cache
 def _as_written(curve: int) -> np.ndarray:
     """From levels of 16 bits to what the scaler takes for them."""
     levels = np.linspace(0, 1, 65536)
-    return _rounded(_pq(_light_of_hlg(levels)) if curve == PQ else levels, SCALER_WHITE)
+    return _rounded(nits_to_pq(hlg_to_scene(levels) * HLG_PEAK) if curve == PQ else levels, SCALER_WHITE)
 
 
 def _rounded(levels, top) -> np.ndarray:
     return np.rint(np.clip(levels, 0, 1) * top).astype(np.uint8 if top == 255 else np.uint16)
-
-
-def _light_of_pq(levels) -> np.ndarray:
-    """Its inverse curve (SMPTE ST 2084), of which `HLG_PEAK` is 1."""
-    root = levels ** (1 / PQ_M2)
-    return 10000 / HLG_PEAK * (np.maximum(root - PQ_C1, 0) / (PQ_C2 - PQ_C3 * root)) ** (1 / PQ_M1)
-
-
-def _pq(light) -> np.ndarray:
-    power = (light * HLG_PEAK / 10000) ** PQ_M1
-    return ((PQ_C1 + PQ_C2 * power) / (1 + PQ_C3 * power)) ** PQ_M2
-
-
-def _hlg(light) -> np.ndarray:
-    """Its curve for the camera (ITU-R BT.2100)."""
-    bright = HLG_A * np.log(np.maximum(12 * light, 1) - HLG_B) + HLG_C
-    return np.where(light <= 1 / 12, np.sqrt(3 * light), bright)
-
-
-def _light_of_hlg(levels) -> np.ndarray:
-    return np.where(levels <= 0.5, levels**2 / 3, (np.exp((levels - HLG_C) / HLG_A) + HLG_B) / 12)
 
 
 def _count(container, stream, path) -> int:

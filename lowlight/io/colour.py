@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lowlight.imaging.pixels import Levels
+from lowlight.imaging.transfer import HLG, PQ
 from lowlight.io import hdr
 from lowlight.io.exif import says_adobe_rgb
 from lowlight.io.icc import deep_levels
@@ -82,7 +83,7 @@ def meaning(
     inside = _cicp_of(icc) if icc else None
     cicp = inside or cicp
     primaries, transfer = cicp or (UNKNOWN, UNKNOWN)
-    if transfer in (hdr.PQ, hdr.HLG) and (not icc or inside or _means_hdr(icc)):
+    if transfer in (PQ, HLG) and (not icc or inside or _means_hdr(icc)):
         return Meaning(cicp=(primaries if primaries in PRIMARIES else 9, transfer), tagged=True)
     if icc:
         return Meaning(icc, tagged=True)
@@ -121,9 +122,9 @@ def levels_of(values: np.ndarray, colours: int, means: Meaning, with_alpha: bool
         np.broadcast_to(values[..., :colours], (*values.shape[:2], 3)), transfer, matrix_to_srgb(primaries)
     )
     if rolled_off:
-        notes.append(TONE_MAPPED.format("PQ" if transfer == hdr.PQ else "HLG"))
+        notes.append(TONE_MAPPED.format("PQ" if transfer == PQ else "HLG"))
     else:
-        notes.append(f"HDR ({'PQ' if transfer == hdr.PQ else 'HLG'}), written as sRGB")
+        notes.append(f"HDR ({'PQ' if transfer == PQ else 'HLG'}), written as sRGB")
     alpha = values[..., colours] if with_alpha and values.shape[2] > colours else None
     if alpha is not None and alpha.dtype == np.uint8:
         alpha = alpha.astype(np.uint16) * 257
@@ -144,7 +145,7 @@ def _cicp_of(icc) -> tuple[int, int] | None:
         if len(entry) == 12 and entry[:4] == b"cicp":
             (offset,) = struct.unpack_from(">I", entry, 4)
             numbers = icc[offset + 8 : offset + 10]
-            return (numbers[0], numbers[1]) if len(numbers) == 2 and numbers[1] in (hdr.PQ, hdr.HLG) else None
+            return (numbers[0], numbers[1]) if len(numbers) == 2 and numbers[1] in (PQ, HLG) else None
     return None
 
 

@@ -3,9 +3,8 @@
 import numpy as np
 
 from lowlight.imaging.pixels import bands
-
-PQ, HLG = 16, 18
-"""ITU-T H.273, transfer characteristics."""
+from lowlight.imaging.srgb import to_srgb as encode
+from lowlight.imaging.transfer import PQ, hlg_to_scene, nits_to_pq, pq_to_nits
 
 WHITE_NITS = 203
 """Of diffuse white (ITU-R BT.2408); sRGB's white in the result."""
@@ -51,40 +50,22 @@ def to_sdr(levels: np.ndarray, transfer: int, to_srgb: np.ndarray) -> tuple[np.n
     matrix = to_srgb.T.astype(np.float32)
     for rows in bands(*levels.shape[:2]):
         part = levels[rows]
-        linear = np.clip((light[part] * gains[part.max(2)][..., None]) @ matrix, 0, 1)
-        encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)  # IEC 61966-2-1
-        result[rows] = np.rint(encoded * 65535)
+        linear = (light[part] * gains[part.max(2)][..., None]) @ matrix
+        result[rows] = np.rint(encode(linear, rounded=False) * 65535)
     return result, peak > 1.02
 
 
 def _light(signal, transfer):
     """1 is diffuse white."""
-    return _pq_nits(signal) / WHITE_NITS if transfer == PQ else _hlg_scene(signal) / HLG_WHITE
-
-
-def _pq_nits(signal):
-    """SMPTE ST 2084, 5.2."""
-    root = signal ** (32 / 2523)
-    return 10000 * (np.maximum(root - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * root)) ** (16384 / 2610)
-
-
-def _pq_signal(nits):
-    power = (nits / 10000) ** (2610 / 16384)
-    return ((107 / 128 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
-
-
-def _hlg_scene(signal):
-    """ITU-R BT.2100, table 5."""
-    a, b, c = 0.17883277, 0.28466892, 0.55991073
-    return np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
+    return pq_to_nits(signal) / WHITE_NITS if transfer == PQ else hlg_to_scene(signal) / HLG_WHITE
 
 
 def _rolled_off(light, peak):
     """ITU-R BT.2390, 5.4.1: a cubic in PQ's code from a knee up, so that `peak` comes to be white."""
-    most = _pq_signal(peak * WHITE_NITS)
-    code = np.minimum(_pq_signal(light * WHITE_NITS) / most, 1)
-    white = _pq_signal(WHITE_NITS) / most
+    most = nits_to_pq(peak * WHITE_NITS)
+    code = np.minimum(nits_to_pq(light * WHITE_NITS) / most, 1)
+    white = nits_to_pq(WHITE_NITS) / most
     knee = max(0.0, 1.5 * white - 0.5)
     t = np.maximum(code - knee, 0) / (1 - knee)
     curve = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * white
-    return _pq_nits(np.where(code < knee, code, curve) * most) / WHITE_NITS
+    return pq_to_nits(np.where(code < knee, code, curve) * most) / WHITE_NITS
