@@ -1,24 +1,20 @@
 """Functions that read files, run in a process of their own: it may crash, hang or grow, and only that file is lost.
 
 A worker is another Python that is started, not forked: that is safe beside TensorFlow's threads, and while TensorFlow
-loads it costs nothing. Pixels come back through memory that both map, so that they are copied once, not through a pipe.
-What C libraries print about a file is caught, and becomes part of the reason why it cannot be read.
+loads it costs nothing. It runs `lowlight.io.serve`. What C libraries print about a file is caught, and becomes part of
+the reason why it cannot be read.
 """
 
-import math
-import mmap
 import os
-import pickle
 import select
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -27,12 +23,10 @@ from typing import Any, NamedTuple
 import psutil
 
 from lowlight.errors import UserError
+from lowlight.io.messages import receive, send
 from lowlight.io.photo import ImageError, Photo, image_size, read_photo
 
-BOOT = "import sys; sys.path[:] = sys.argv[1:]; from lowlight.io.worker import serve; serve()"
-
-HEAD = struct.Struct("<QQ")
-"""Before each message: bytes of its pickle, and of the buffers that come with it."""
+BOOT = "import sys; sys.path[:] = sys.argv[1:]; from lowlight.io.serve import serve; serve()"
 
 HEADROOM = 2**30
 """Bytes that reading any file may take, beside what its pixels take."""
@@ -60,9 +54,6 @@ MOST_KEPT = 2**30
 
 LONGEST_CHATTER = 200
 """Characters of what a library prints that are told."""
-
-AHEAD = 2
-"""Items of a sequence that may wait to be taken."""
 
 POSSIBLE = os.name == "posix" and hasattr(socket, "send_fds")
 """Elsewhere functions are run in this process, without protection."""
@@ -141,7 +132,7 @@ class Worker:
                         done = item is None
                         if not done:
                             with suppress(OSError):  # if it is gone, there may still be answers
-                                _send(self.socket, None)
+                                send(self.socket, None)
                     if not done:
                         yield item[0]
             finally:
@@ -182,11 +173,11 @@ class Worker:
         if self.process is None or self.process.poll() is not None:
             self._end()
             self._start()
-        _send(self.socket, message)
+        send(self.socket, message)
 
     def _answer(self, limits) -> Any:
         self._await(limits)
-        kind, value = _receive(self.socket)
+        kind, value = receive(self.socket)
         if kind == "result":
             return value
         if kind == "memory":
@@ -304,136 +295,6 @@ def read_apart(
     """
     pixels = count_pixels(worker, source) if pixels is None else pixels
     return worker.call(read_photo, source, limit_megapixels, True, frame, limits=limits_for(source, pixels))
-
-
-def serve() -> None:
-    """Answer calls from standard input, which is a socket, until it is closed."""
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-    ):  # are for the process that asks; this one ends with it
-        signal.signal(number, signal.SIG_IGN)
-    connection = socket.socket(fileno=os.dup(0))
-    with Path(os.devnull).open() as nothing:
-        os.dup2(nothing.fileno(), 0)
-    while True:
-        try:
-            function, arguments, limits = _receive(connection)
-        except EOFError:
-            return
-        try:
-            with _limited(limits):
-                result = function(*arguments)
-            if isinstance(result, Iterator):
-                _serve_items(connection, result, limits)
-            else:
-                _send(connection, ("result", result))
-            del result
-        except (BrokenPipeError, EOFError):
-            return
-        except MemoryError:
-            _send(connection, ("memory", None))
-        except UserError as error:
-            _send(connection, ("user", str(error)))
-        except Exception as error:
-            _send(connection, ("error", f"{type(error).__name__}: {error}"))
-
-
-def _serve_items(connection, items, limits):
-    """Each as a tuple of its own, and None after them; never more than `AHEAD` that were not taken."""
-    waiting = 0
-    while True:
-        with _limited(limits):
-            item = next(items, None)
-        _send(connection, ("result", None if item is None else (item,)))
-        if item is None:
-            break
-        waiting += 1
-        while waiting >= AHEAD:
-            _receive(connection)
-            waiting -= 1
-    for _ in range(waiting):
-        _receive(connection)
-
-
-@contextmanager
-def _limited(limits):
-    """More memory is refused; at the end of the time the process ends itself, also where who asked is gone."""
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    size = psutil.Process().memory_info().vms + limits.memory
-    if before[1] == resource.RLIM_INFINITY or size < before[1]:
-        with suppress(ValueError, OSError):  # macOS has no such limit
-            resource.setrlimit(resource.RLIMIT_AS, (size, before[1]))
-    signal.alarm(math.ceil(limits.seconds) + 1)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-def _send(connection, message):
-    """Arrays go through a file that lies in memory, where there is such a thing; else with the rest."""
-    buffers: list[pickle.PickleBuffer] = []
-    by_file = hasattr(os, "memfd_create")
-    inner = pickle.dumps(message, 5, buffer_callback=buffers.append if by_file else None)
-    views = [buffer.raw() for buffer in buffers]
-    file = _in_memory(views) if views else None
-    if file is None:
-        data = pickle.dumps(([], pickle.dumps(message, 5) if views else inner))
-        connection.sendall(HEAD.pack(len(data), 0) + data)
-        return
-    sizes = [view.nbytes for view in views]
-    data = pickle.dumps((sizes, inner))
-    try:
-        socket.send_fds(connection, [HEAD.pack(len(data), sum(sizes))], [file])
-    finally:
-        os.close(file)
-    connection.sendall(data)
-
-
-def _in_memory(views) -> int | None:
-    """A file in memory that holds these bytes; None where a limit on the size of files (ulimit -f) is below them."""
-    file = os.memfd_create("pixels")
-    try:
-        for view in views:
-            while view.nbytes:
-                view = view[os.write(file, view) :]
-    except OSError:
-        os.close(file)
-        return None
-    return file
-
-
-def _receive(connection) -> Any:
-    head, files, _, _ = socket.recv_fds(connection, HEAD.size, 1)
-    head += _exactly(connection, HEAD.size - len(head)) if head else b""
-    if not head:
-        raise EOFError
-    length, total = HEAD.unpack(head)
-    sizes, inner = pickle.loads(_exactly(connection, length))
-    if not total:
-        return pickle.loads(inner, buffers=[b""] * len(sizes))
-    try:
-        shared = memoryview(mmap.mmap(files[0], total))
-    finally:
-        os.close(files[0])
-    starts = [sum(sizes[:number]) for number in range(len(sizes))]
-    return pickle.loads(inner, buffers=[shared[a : a + size] for a, size in zip(starts, sizes, strict=True)])
-
-
-def _exactly(connection, length) -> bytes:
-    data = bytearray()
-    while len(data) < length:
-        part = connection.recv(min(length - len(data), 2**20))
-        if not part:
-            raise EOFError
-        data += part
-    return bytes(data)
 
 
 def _with(text, chatter) -> str:
