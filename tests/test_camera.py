@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lowlight.data.camera import EXPOSURES, SMALL, Camera, Residue, degrade_crop, draw, pixels_of
+from lowlight.data.camera import EXPOSURES, SMALL, Camera, degrade_crop, draw, pixels_of
+from lowlight.data.noise import Residue
 from lowlight.imaging.srgb import to_linear
 from tests.conftest import scene
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lowlight.data import synthetic
+from lowlight.data.noise import add_noise
 from lowlight.data.pairs import load_split
-from lowlight.data.synthetic import add_noise, darken, write_pairs, write_samples
+from lowlight.data.synthetic import darken, write_pairs, write_samples
 from lowlight.errors import UserError
 from lowlight.io.photo import ImageError
 from tests.conftest import ROOT, scene

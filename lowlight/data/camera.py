@@ -14,9 +14,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.ndimage import convolve, gaussian_filter, uniform_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 
-from lowlight.data.synthetic import add_noise, through_jpeg
+from lowlight.data.noise import Residue, draw_noise, log_uniform, mosaic_noise, pixel_noise, residue_noise
+from lowlight.data.synthetic import through_jpeg
 from lowlight.imaging.exposure import WHOLE, smoothstep
 from lowlight.imaging.pixels import mean_of_colours
 from lowlight.imaging.srgb import to_linear, to_srgb
@@ -32,30 +33,6 @@ DARKEST_MEANS = 1e-3, 4e-2
 
 BACKLIGHT = 0.4
 """Linear light from which on it is not a lit subject that stands before the dark, but light that stands behind it."""
-
-_FILL = np.array([[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]])
-_FILL_GREEN = np.array([[0, 0.25, 0], [0.25, 1, 0.25], [0, 0.25, 0]])
-"""Bilinear demosaicking: what a sample gives to its neighbours of another colour."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Residue:
-    """Noise as a camera's own processing leaves it: demosaicked, half denoised, sharpened, and so coarse and
-    coloured."""
-
-    luma: float
-    """Standard deviation of what all colours share, in levels of 255."""
-    luma_blur: float
-    """Sigma of its blotches, in pixels."""
-    chroma: float
-    """Standard deviation of what each colour has of its own."""
-    chroma_blur: float
-    slope: float
-    """By how much it is stronger in white than in middle grey, as a share; black has as much less."""
-    sharpening: float = 0.0
-    """How much of its own finest detail is added once more."""
-    early: bool = False
-    """It was there before the light fell, which then dims it, too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,14 +93,14 @@ def draw(rng: np.random.Generator, kinds: Mapping[str, float] = RESTORATION) -> 
     if kind in ("noisy", "low key"):
         most = 1 if kind == "noisy" else 3
         stops = rng.uniform(0, most) if rng.random() < 0.5 else 0.0
-        return Camera(stops=stops, low_key=low_key, **_noise(rng, (0.45, 0.35, 0.2), 55, 18))
+        return Camera(stops=stops, low_key=low_key, **draw_noise(rng, (0.45, 0.35, 0.2), 55, 18))
     return Camera(
         stops=rng.uniform(1, 4.5) if kind == "dim" else rng.uniform(0.3, 5.5),
         dim_only=rng.uniform(0.35, 0.92) if kind == "dim" else None,
         night=rng.uniform(0.4, 0.7) if kind == "night" else None,
         balance=_balance(rng),
         black=rng.uniform(0, 0.02) if rng.random() < 0.2 else 0.0,
-        **_noise(rng, (0.2, 0.35, 0.45), 15, 8),
+        **draw_noise(rng, (0.2, 0.35, 0.45), 15, 8),
     )
 
 
@@ -144,7 +121,7 @@ def relit(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     stops = rng.uniform(-1.7, 1.3)
     if rng.random() < 0.25:
-        mean = np.exp(rng.uniform(*np.log(DARKEST_MEANS)))
+        mean = log_uniform(rng, *DARKEST_MEANS)
         stops = min(1.3, np.log2(mean / (to_linear(photo[::4, ::4]).mean() + 1e-4)))
     gamma = np.exp(rng.uniform(-0.25, 0.25)) if rng.random() < 0.3 else 1.0
     gains = 2.0**stops * np.array(_balance(rng) if rng.random() < 0.7 else (1.0, 1.0, 1.0))
@@ -152,7 +129,7 @@ def relit(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     curves = to_srgb(to_linear(np.arange(256))[:, None] * gains, rounded=False) ** gamma * (1 - black) + black
     lit = np.stack([curves[photo[..., colour], colour] for colour in range(3)], axis=-1)
     if rng.random() < 0.5:
-        lit += rng.normal(0, np.exp(rng.uniform(np.log(0.5), np.log(12))) / 255, lit.shape)
+        lit += rng.normal(0, log_uniform(rng, 0.5, 12) / 255, lit.shape)
     return np.rint(np.clip(lit, 0, 1) * 255).astype(np.uint8)
 
 
@@ -264,60 +241,12 @@ def _lights(clean, small, box, camera, rng, dtype):
 def _with_early(light, residue, rng, sparse) -> np.ndarray:
     """Linear light of a scene as a noisy photo shows it."""
     photo = to_srgb(light, rounded=False)
-    noisy = np.clip(photo + _residue_on(photo, residue, rng, sparse), 0, 1)
+    noisy = np.clip(photo + residue_noise(photo, rng, residue, sparse), 0, 1)
     return to_linear(np.rint(noisy * 255).astype(np.uint8), light.dtype)
 
 
 def _balance(rng) -> tuple[float, float, float]:
     return math.exp(rng.uniform(-0.2, 0.2)), 1.0, math.exp(rng.uniform(-0.2, 0.2))
-
-
-def _noise(rng, shares, most_white, most_residue) -> dict:
-    """Noise of a kind, drawn by the shares of white noise, residue and a sensor's noise, and what JPEG makes of it.
-
-    White noise and residue have at most so many levels of 255.
-    """
-    kind = np.searchsorted(np.cumsum(shares), rng.random(), side="right")
-    if kind == 0:
-        sigma = (
-            rng.uniform(0, most_white)
-            if rng.random() < 0.7
-            else math.exp(rng.uniform(math.log(0.5), math.log(most_white)))
-        )
-        return {"sigma": sigma} | _jpeg(rng, 0.3)
-    if kind == 1:
-        return {"residue": _residue(rng, most_residue)} | _jpeg(rng, 0.7)
-    return _sensor_noise(rng) | _jpeg(rng, 0.5)
-
-
-def _residue(rng, most) -> Residue:
-    return Residue(
-        luma=math.exp(rng.uniform(math.log(1.5), math.log(most))),
-        luma_blur=rng.uniform(0, 1.2),
-        chroma=math.exp(rng.uniform(0, math.log(0.8 * most))),
-        chroma_blur=rng.uniform(0.4, 2.6) if rng.random() < 0.8 else rng.uniform(2.6, 6),
-        slope=rng.uniform(-0.8, 0.8),
-        sharpening=rng.uniform(0, 1.5) if rng.random() < 0.3 else 0.0,
-        early=rng.random() < 0.3,
-    )
-
-
-def _jpeg(rng, share) -> dict:
-    """A JPEG file in that share of the photos: one in five of low quality."""
-    if rng.random() > share:
-        return {}
-    quality = rng.integers(20, 60) if rng.random() < 0.2 else rng.integers(60, 99)
-    return {"quality": int(quality), "subsampled": bool(rng.random() < 0.6)}
-
-
-def _sensor_noise(rng) -> dict:
-    """Of a good camera or a bad one, cleaned by it or not; levels as in Brooks et al. 2019, and fainter."""
-    shot = math.exp(rng.uniform(math.log(3e-5), math.log(1e-2)))
-    read = math.exp((2.18 * math.log(shot) + 1.20 + rng.normal(0, 0.26)) / 2)
-    sensor = rng.uniform(1.2, 2.4), 1.0, rng.uniform(1.2, 2.4)
-    mosaic = rng.random() < 0.7
-    smear = rng.uniform(0.4, 1.5) if mosaic and rng.random() < 0.5 else 0.0
-    return {"shot": shot, "read": read, "sensor": sensor, "mosaic": mosaic, "smear": smear}
 
 
 def _bright_shares(lights, box, share):
@@ -354,53 +283,14 @@ def _file(light, camera, rng, sparse=False) -> np.ndarray:
     """The file, uint8, of the light on the sensor; pixels of a `sparse` picture are too far apart to share noise."""
     light = light * np.asarray(camera.balance, light.dtype)
     if camera.shot:
-        light = light + (_mosaic_noise if camera.mosaic else _pixel_noise)(light, camera, rng)
+        sensor = camera.shot, camera.read, camera.sensor
+        light = light + (
+            mosaic_noise(light, rng, *sensor, camera.smear) if camera.mosaic else pixel_noise(light, rng, *sensor)
+        )
     photo = to_srgb(light, rounded=False) * (1 - camera.black) + camera.black
     if camera.sigma:
         photo = photo + camera.sigma / 255 * rng.standard_normal(photo.shape, photo.dtype)
     if camera.residue and not camera.residue.early:
-        photo = photo + _residue_on(photo, camera.residue, rng, sparse)
+        photo = photo + residue_noise(photo, rng, camera.residue, sparse)
     photo = np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8)
     return through_jpeg(photo, camera.quality, camera.subsampled) if camera.quality and not sparse else photo
-
-
-def _residue_on(photo, residue, rng, sparse) -> np.ndarray:
-    """Noise to add to a photo (H, W, 3) in [0, 1]."""
-    luma = residue.luma * _field(photo.shape[:2], 0 if sparse else residue.luma_blur, rng)
-    chroma = [residue.chroma * _field(photo.shape[:2], 0 if sparse else residue.chroma_blur, rng) for _ in range(3)]
-    noise = luma[..., None] + np.stack(chroma, axis=-1)
-    if residue.sharpening and not sparse:
-        noise = noise + residue.sharpening * (noise - gaussian_filter(noise, (1, 1, 0)))
-    strength = 1 + residue.slope * (2 * mean_of_colours(photo) - 1)
-    return (noise * strength[..., None] / 255).astype(photo.dtype, copy=False)
-
-
-def _field(shape, blur, rng) -> np.ndarray:
-    """Gaussian noise of unit deviation, correlated over that sigma."""
-    field = rng.standard_normal(shape, np.float32)
-    if blur < 0.3:
-        return field
-    field = gaussian_filter(field, blur, mode="wrap", truncate=3)
-    return field / max(float(field.std()), 1e-6)
-
-
-def _pixel_noise(light, camera, rng) -> np.ndarray:
-    """Noise of all three colours at each pixel, white-balanced."""
-    sensor = np.asarray(camera.sensor, light.dtype)
-    signal = np.clip(light, 0, 1) / sensor
-    return sensor * (add_noise(signal, rng, camera.shot, camera.read) - signal)
-
-
-def _mosaic_noise(light, camera, rng) -> np.ndarray:
-    """Noise of one sample a pixel, of the colour that the Bayer pattern has there, white-balanced and demosaicked."""
-    height, width = light.shape[:2]
-    colour = np.array([[0, 1], [1, 2]])[np.ix_(np.arange(height) % 2, np.arange(width) % 2)]
-    gains = np.asarray(camera.sensor, light.dtype)[colour]
-    signal = np.take_along_axis(np.clip(light, 0, 1), colour[..., None], axis=2)[..., 0] / gains
-    noise = gains * (add_noise(signal, rng, camera.shot, camera.read) - signal)
-    planes = [
-        convolve(np.where(colour == i, noise, 0), fill, mode="mirror")
-        for i, fill in enumerate((_FILL, _FILL_GREEN, _FILL))
-    ]
-    spread = np.stack(planes, axis=2)
-    return gaussian_filter(spread, (camera.smear, camera.smear, 0)) if camera.smear else spread

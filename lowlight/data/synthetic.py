@@ -31,6 +31,7 @@ import numpy as np
 from PIL import Image
 
 from lowlight.data import scenes
+from lowlight.data.noise import add_noise, log_uniform, read_noise
 from lowlight.errors import UserError
 from lowlight.imaging.srgb import to_linear, to_srgb
 from lowlight.io.photo import list_images, read_rgb
@@ -110,21 +111,15 @@ def darken(
     if stops is None:
         stops = rng.uniform(*STOPS)
     if shot is None:
-        shot = np.exp(rng.uniform(*np.log(SHOT)))
+        shot = log_uniform(rng, *SHOT)
     if read is None:
-        read = np.exp((2.18 * np.log(shot) + 1.20 + rng.normal(0, 0.26)) / 2)
+        read = read_noise(rng, shot)
     if balance is None:
         balance = tuple(np.exp(rng.uniform(-BALANCE, BALANCE, 3) * (1, 0, 1)))
     if quality is None:
         quality = int(rng.integers(QUALITY[0], QUALITY[1] + 1))
     light = to_linear(clean) * np.asarray(balance) / 2**stops
     return through_jpeg(to_srgb(add_noise(light, rng, shot, read)), quality)
-
-
-def add_noise(light: np.ndarray, rng: np.random.Generator, shot: float, read: float) -> np.ndarray:
-    """Poisson-Gaussian noise of variance ``shot * light + read**2`` on linear light (float array, any shape)."""
-    noisy = shot * rng.poisson(light / shot) + read * rng.standard_normal(light.shape, light.dtype)
-    return noisy.astype(light.dtype, copy=False)
 
 
 def through_jpeg(photo: np.ndarray, quality: int, subsampled: bool = True) -> np.ndarray:
