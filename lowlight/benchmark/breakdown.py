@@ -6,21 +6,17 @@ with the truth's map; and that output once more through the best curve for each 
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 
 import numpy as np
 
+from lowlight.benchmark import rows
 from lowlight.data.pairs import Pair, read_pair
 from lowlight.imaging.exposure import exposure_map, overview, thumbnail
 from lowlight.inference.enhancer import Enhancer
 from lowlight.metrics import quality
-from lowlight.metrics.evaluate import LARGEST_PSNR, Method, mean, untouched
+from lowlight.metrics.evaluate import LARGEST_PSNR, Method, mean
 
 LOG = logging.getLogger(__name__)
-
-UNTOUCHED = "untouched input"
-HASH = 12
-"""How many digits of a hash tell weights apart."""
 
 DIGITS = 4
 
@@ -33,34 +29,10 @@ def measure(
 ) -> list[dict]:
     """Break down the error of models on sets of real pairs.
 
-    Parameters
-    ----------
-    models : mapping of str to str
-        SHA-256 of the models' weights, by name.
-    load : callable
-        Gives the enhancer of a model by its name.
-    sets : mapping of str to sequence of Pair
-    known : sequence of dict
-        Rows of an earlier call. Those of the same weights are taken over, if a set's untouched photos score as then.
-
-    Returns
-    -------
-    list of dict
-        For each set, the untouched photos and then each model: `set`, `photos`, `method`, `weights` (the start of their
-        SHA-256), the means over the photos of what `lost` gives, `psnr_worst` and `map_spread`, the standard deviation
-        of the bias.
+    Parameters and rows as of `lowlight.benchmark.rows.measure`. The scores are the means over the photos of what `lost`
+    gives, `psnr_worst`, and `map_spread`, the standard deviation of the bias.
     """
-    load = cache(load)
-    rows: list[dict] = []
-    for name, pairs in sets.items():
-        facts = {"set": name, "photos": len(pairs)}
-        rows.append(facts | {"method": UNTOUCHED, "weights": ""} | _summary(untouched, pairs))
-        earlier = _usable(known, rows[-1])
-        for method, weights in models.items():
-            row = earlier.get((method, weights[:HASH]))
-            rows.append(row or facts | {"method": method, "weights": weights[:HASH]} | _summary(load(method), pairs))
-        LOG.info("%s: where its %d photos are lost", name, len(pairs))
-    return rows
+    return rows.measure(models, load, sets, _summary, known)
 
 
 def lost(enhancer: Method, low: np.ndarray, high: np.ndarray) -> dict[str, float]:
@@ -127,16 +99,11 @@ def _psnr(truth, output) -> float:
     return min(quality.psnr(truth, output), LARGEST_PSNR)
 
 
-def _summary(enhancer, pairs) -> dict:
-    rows = [lost(enhancer, *read_pair(pair)) for pair in pairs]
-    scores = mean(rows)
-    scores["psnr_worst"] = min(row["psnr"] for row in rows)
+def _summary(enhancer, pairs, description) -> dict:
+    LOG.info("%s: where %d photos are lost", description, len(pairs))
+    photos = [lost(enhancer, *read_pair(pair)) for pair in pairs]
+    scores = mean(photos)
+    scores["psnr_worst"] = min(photo["psnr"] for photo in photos)
     if "map_bias" in scores:
-        scores["map_spread"] = float(np.std([row["map_bias"] for row in rows]))
+        scores["map_spread"] = float(np.std([photo["map_bias"] for photo in photos]))
     return {key: round(value, DIGITS) for key, value in scores.items()}
-
-
-def _usable(known, untouched) -> dict[tuple[str, str], dict]:
-    """Earlier rows of a set by method and weights; none if its photos were others."""
-    rows = {(row["method"], row["weights"]): row for row in known if row["set"] == untouched["set"]}
-    return rows if rows.get((UNTOUCHED, "")) == untouched else {}

@@ -6,7 +6,6 @@ The photos are those that `lowlight.data.samplers` holds out: of more pairs, and
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ from PIL import Image
 from skimage.exposure import equalize_adapthist
 from skimage.restoration import denoise_nl_means
 
-from lowlight.benchmark import tables
+from lowlight.benchmark import rows, tables
 from lowlight.data import camera, splits
-from lowlight.data.camera import Camera, Residue
+from lowlight.data.camera import Camera
+from lowlight.data.noise import Residue
 from lowlight.data.pairs import Pair
 from lowlight.data.samplers import clean_photos, listed_pairs
 from lowlight.io.photo import read_rgb
@@ -28,23 +28,24 @@ LOG = logging.getLogger(__name__)
 SIGMAS = (15, 25, 50)
 STOPS = (1, 3, 5)
 
-WHITE = tuple(f"noise, sigma {sigma}" for sigma in SIGMAS)
+WHITE_NOISE = {f"noise, sigma {sigma}": Camera(sigma=sigma) for sigma in SIGMAS}
+
+OTHER_NOISE = {
+    "a sensor's noise": Camera(shot=4e-3, read=4e-3),
+    "blotches": Camera(residue=Residue(8, 0.7, 8, 1.8, 0.3), quality=90),
+    "noise in JPEG": Camera(sigma=20, quality=50),
+}
 
 _NIGHT: dict[str, Any] = {"shot": 5e-4, "read": 5e-4, "balance": (1.1, 1.0, 0.9), "quality": 95}
 
 DEGRADATIONS = {
     "well lit": Camera(),
-    **{name: Camera(sigma=sigma) for name, sigma in zip(WHITE, SIGMAS, strict=True)},
+    **WHITE_NOISE,
     **{f"{stops} stop{'s' * (stops > 1)} dark": Camera(stops=stops, **_NIGHT) for stops in STOPS},
     "against the light": Camera(stops=3, dim_only=0.6, shot=2e-4, read=2e-4),
-    "a sensor's noise": Camera(shot=4e-3, read=4e-3),
-    "blotches": Camera(residue=Residue(8, 0.7, 8, 1.8, 0.3), quality=90),
-    "noise in JPEG": Camera(sigma=20, quality=50),
+    **OTHER_NOISE,
 }
 """How the clean photos are degraded; what a model gives is compared with the clean photo."""
-
-HASH = 12
-"""How many digits of a hash tell weights apart."""
 
 
 def clahe(photo: np.ndarray) -> np.ndarray:
@@ -67,38 +68,11 @@ def measure(
     sets: Mapping[str, Sequence[Pair]],
     known: Sequence[dict] = (),
 ) -> list[dict]:
-    """Score models and baselines on sets of pairs.
+    """Score models and baselines on sets of pairs, as of `real_sets` and `degraded_sets`.
 
-    Parameters
-    ----------
-    models : mapping of str to str
-        SHA-256 of the models' weights, by name.
-    load : callable
-        Gives the enhancer of a model by its name.
-    sets : mapping of str to sequence of Pair
-        By name, as of `real_sets` and `degraded_sets`.
-    known : sequence of dict
-        Rows of an earlier call. Those of the same weights are taken over, if a set's untouched photos score as then.
-
-    Returns
-    -------
-    list of dict
-        For each set and method: `set`, `photos` (how many), `method`, `weights` (the start of their SHA-256), and the
-        means of the metrics.
+    Parameters and rows as of `lowlight.benchmark.rows.measure`; the scores are the means of the metrics.
     """
-    load = cache(load)
-    rows: list[dict] = []
-    for name, pairs in sets.items():
-        facts = {"set": name, "photos": len(pairs)}
-        untouched = facts | _scored("untouched input", "", BASELINES["untouched input"], pairs, name)
-        baselines = BASELINES | {"CLAHE": clahe} | _denoisers(name, untouched["mse"])
-        earlier = _usable(known, untouched)
-        for method, weights in (dict.fromkeys(baselines, "") | dict(models)).items():
-            row = earlier.get((method, weights[:HASH]))
-            rows.append(row or facts | _scored(method, weights, baselines.get(method) or load(method), pairs, name))
-        best = max((row for row in rows if row["set"] == name), key=lambda row: row["psnr"])
-        LOG.info("%s: %d photos, best %.2f dB (%s)", name, len(pairs), best["psnr"], best["method"])
-    return rows
+    return rows.measure(models, load, sets, _scores, known, _baselines)
 
 
 def real_sets(also: Sequence[Path] = (), unseen: Sequence[Path] = ()) -> dict[str, list[Pair]]:
@@ -150,16 +124,16 @@ def degraded_sets(clean: Sequence[Path], folder: Path) -> dict[str, list[Pair]]:
     }
 
 
-def on_real_pairs(rows: Sequence[dict]) -> dict[str, tuple[float, int]]:
+def on_real_pairs(scored: Sequence[dict]) -> dict[str, tuple[float, int]]:
     """By method, the mean PSNR over all photos of sets of real pairs, and how many they are.
 
     Parameters
     ----------
-    rows : sequence of dict
-        Of `measure`.
+    scored : sequence of dict
+        Rows of `measure`.
     """
     found: dict[str, list[tuple[float, int]]] = {}
-    for row in rows:
+    for row in scored:
         if row["set"].endswith(tables.PAIRED):
             found.setdefault(row["method"], []).append((row["psnr"], row["photos"]))
     counts = {method: sum(photos for _, photos in sets) for method, sets in found.items()}
@@ -167,18 +141,6 @@ def on_real_pairs(rows: Sequence[dict]) -> dict[str, tuple[float, int]]:
         method: (sum(psnr * photos for psnr, photos in sets) / counts[method], counts[method])
         for method, sets in found.items()
     }
-
-
-def _scored(method, weights, run, pairs, name) -> dict:
-    scores = tables.rounded(mean(evaluate(run, pairs, description=f"{method}, {name}")))
-    return {"method": method, "weights": weights[:HASH]} | scores
-
-
-def _usable(known, untouched) -> dict[tuple[str, str], dict]:
-    """Earlier rows of a set by method and weights; none if its photos were others."""
-    rows = {(row["method"], row["weights"]): row for row in known if row["set"] == untouched["set"]}
-    same = rows.get(("untouched input", "")) == untouched
-    return rows if same else {}
 
 
 def degrade_all(photos: Sequence[Path], degradation: Camera, folder: Path) -> list[Pair]:
@@ -196,9 +158,17 @@ def degrade_all(photos: Sequence[Path], degradation: Camera, folder: Path) -> li
     return pairs
 
 
-def _denoisers(name, mse) -> dict[str, Method]:
-    """For sets of noisy photos; they are given the level of noise."""
-    degradation = DEGRADATIONS.get(name, Camera())
-    noisy = degradation.sigma or ((degradation.shot or degradation.residue) and not degradation.stops)
-    sigma = degradation.sigma / 255 if name in WHITE else mse**0.5
-    return {"non-local means, known sigma": non_local_means(sigma)} if noisy else {}
+def _scores(method, pairs, description) -> dict:
+    scores = tables.rounded(mean(evaluate(method, pairs, description=description)))
+    LOG.info("%s: %d photos, %.2f dB", description, len(pairs), scores["psnr"])
+    return scores
+
+
+def _baselines(name, untouched) -> dict[str, Method]:
+    """Of every set; those that denoise are told how noisy a set is."""
+    methods = {method: run for method, run in BASELINES.items() if method != rows.UNTOUCHED} | {"CLAHE": clahe}
+    if name in WHITE_NOISE:
+        return methods | {"non-local means, known sigma": non_local_means(WHITE_NOISE[name].sigma / 255)}
+    if name in OTHER_NOISE:
+        return methods | {"non-local means, known sigma": non_local_means(untouched["mse"] ** 0.5)}
+    return methods

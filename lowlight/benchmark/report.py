@@ -125,10 +125,10 @@ def write_overview(statistics: Path) -> None:
         (statistics / f"{key}_{len(groups) + 1}.png").unlink(missing_ok=True)
     if (statistics / SHEET).is_file():
         sections.append(f"## The same photos through every model\n\n![{SHEET_CAPTION}]({SHEET})\n")
-    if (statistics / HELD_OUT).is_file():
-        sections.append(tables.held_out_section(statistics / HELD_OUT))
-    if (statistics / BREAKDOWN).is_file():
-        sections.append(tables.breakdown_section(statistics / BREAKDOWN))
+    if rows := read_sets(statistics / HELD_OUT):
+        sections.append(tables.held_out_section(rows))
+    if rows := read_sets(statistics / BREAKDOWN):
+        sections.append(tables.breakdown_section(rows))
     if (statistics / LIGHT_SHEET).is_file():
         sections.append(f"![{LIGHT_CAPTION}]({LIGHT_SHEET})\n")
     write(statistics / "README.md", "\n".join(sections))

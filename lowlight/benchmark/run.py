@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -254,6 +255,7 @@ def _measure_sets(settings, models, split):
     best = {name: hashes[name] for name, card in cards.items() if card["recipe"].get("number", 0) >= FIRST_BROKEN_DOWN}
     real = held_out.real_sets(settings.also, settings.unseen)
 
+    @cache
     def load(name):
         return _candidate(name).enhancer
 
@@ -266,8 +268,8 @@ def _measure_sets(settings, models, split):
         known = report.read_sets(path)
         unseeing = {name: best[name] for name in best if not {"validation", "has_seen_validation"} & cards[name].keys()}
         validation = {"validation": split.val} if split.val else {}
-        rows = breakdown.measure(unseeing, load, validation, known) + breakdown.measure(best, load, sets, known)
-        report.write_sets(path, rows)
+        of_validation = breakdown.measure(unseeing, load, validation, known)
+        report.write_sets(path, of_validation + breakdown.measure(best, load, sets, known))
     report.write_overview(settings.statistics)
 
 

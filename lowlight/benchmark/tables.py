@@ -1,9 +1,7 @@
 """Scores as tables: for the terminal, and in Markdown for statistics/README.md and the README."""
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from urllib.parse import quote
 
 from rich.box import SIMPLE_HEAD
@@ -103,9 +101,8 @@ def legend(group: Sequence[dict]) -> str:
     )
 
 
-def held_out_section(path: Path) -> str:
+def held_out_section(rows: Sequence[dict]) -> str:
     """The section of README.md on held_out.csv: methods against sets, PSNR / SSIM, the best of a set in bold."""
-    rows = _rows(path)
     real = [row for row in rows if row["set"].endswith((*PAIRED, LEFT_ALONE))]
     made = [_held_out_table(some) for some in (real, [row for row in rows if row not in real]) if some]
     return (
@@ -117,13 +114,12 @@ def held_out_section(path: Path) -> str:
     )
 
 
-def breakdown_section(path: Path) -> str:
+def breakdown_section(rows: Sequence[dict]) -> str:
     """The section of README.md on breakdown.csv: for each set, what each model loses where."""
-    rows = _rows(path)
     lines = [_line(["set (photos)", "method", *BREAKDOWN.values()]), _line(["---"] * 2 + ["---:"] * len(BREAKDOWN))]
     for row in rows:
         values = [(key, row.get(key)) for key in BREAKDOWN]
-        cells = [f"{float(value):.{2 if key.startswith('psnr') else 3}f}" if value else "" for key, value in values]
+        cells = ["" if value is None else f"{value:.{2 if key.startswith('psnr') else 3}f}" for key, value in values]
         lines.append(_line([f"{row['set']} ({row['photos']})", row["method"], *cells]))
     return (
         "## Where real photos are lost\n\n"
@@ -135,25 +131,20 @@ def breakdown_section(path: Path) -> str:
     )
 
 
-def _rows(path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def _held_out_table(rows) -> str:
     sets = {row["set"]: row["photos"] for row in rows}
-    best = {name: max(float(row["psnr"]) for row in rows if row["set"] == name) for name in sets}
+    best = {name: max(row["psnr"] for row in rows if row["set"] == name) for name in sets}
     cells: dict[str, dict[str, str]] = {}
     for row in rows:
-        psnr = float(row["psnr"])
-        shown = f"{psnr:.2f}" if psnr < best[row["set"]] else f"**{psnr:.2f}**"
-        cells.setdefault(row["method"], {})[row["set"]] = f"{shown} / {float(row['ssim']):.3f}"
-    lines = [
-        _line(["method", *(f"{name} ({photos})" for name, photos in sets.items())]),
-        _line(["---"] + ["---:"] * len(sets)),
-        *(_line([method, *(of_method.get(name, "") for name in sets)]) for method, of_method in cells.items()),
-    ]
-    return "\n".join(lines)
+        psnr = shown(row, "psnr") if row["psnr"] < best[row["set"]] else f"**{shown(row, 'psnr')}**"
+        cells.setdefault(row["method"], {})[row["set"]] = f"{psnr} / {shown(row, 'ssim')}"
+    return "\n".join(
+        [
+            _line(["method", *(f"{name} ({photos})" for name, photos in sets.items())]),
+            _line(["---"] + ["---:"] * len(sets)),
+            *(_line([method, *(of_method.get(name, "") for name in sets)]) for method, of_method in cells.items()),
+        ]
+    )
 
 
 def parts(group: Sequence[dict]) -> list[str]:

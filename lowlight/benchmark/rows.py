@@ -1,0 +1,65 @@
+"""Rows of methods against sets of pairs, as held_out.csv and breakdown.csv hold them; what is known stays."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from lowlight.data.pairs import Pair
+from lowlight.metrics.evaluate import BASELINES, Method
+
+UNTOUCHED = "untouched input"
+
+HASH = 12
+"""How many digits of a hash tell weights apart."""
+
+
+def measure(
+    models: Mapping[str, str],
+    load: Callable[[str], Method],
+    sets: Mapping[str, Sequence[Pair]],
+    score: Callable[[Method, Sequence[Pair], str], dict],
+    known: Sequence[dict] = (),
+    baselines: Callable[[str, dict], Mapping[str, Method]] = lambda name, untouched: {},
+) -> list[dict]:
+    """Score the untouched photos, baselines and models on each set.
+
+    Parameters
+    ----------
+    models : mapping of str to str
+        SHA-256 of the models' weights, by name.
+    load : callable
+        Gives the enhancer of a model by its name; it is called again for each set.
+    sets : mapping of str to sequence of Pair
+        By name.
+    score : callable
+        Gives the scores of a method on pairs, for which it has a description.
+    known : sequence of dict
+        Rows of an earlier call. Those of the same weights are taken over, if a set's untouched photos score as then.
+    baselines : callable
+        Gives more methods for a set, from its name and the row of its untouched photos.
+
+    Returns
+    -------
+    list of dict
+        For each set and method: `set`, `photos` (how many), `method`, `weights` (the start of their SHA-256), and the
+        scores.
+    """
+    rows: list[dict] = []
+    for name, pairs in sets.items():
+        rows.append(_row(name, pairs, UNTOUCHED, "", BASELINES[UNTOUCHED], score))
+        earlier = _usable(known, rows[-1])
+        for method, run in baselines(name, rows[-1]).items():
+            rows.append(earlier.get((method, "")) or _row(name, pairs, method, "", run, score))
+        for method, sha256 in models.items():
+            weights = sha256[:HASH]
+            rows.append(earlier.get((method, weights)) or _row(name, pairs, method, weights, load(method), score))
+    return rows
+
+
+def _row(name, pairs, method, weights, run, score) -> dict:
+    facts = {"set": name, "photos": len(pairs), "method": method, "weights": weights}
+    return facts | score(run, pairs, f"{method}, {name}")
+
+
+def _usable(known, untouched) -> dict[tuple[str, str], dict]:
+    """Earlier rows of a set by method and weights; none if its photos were others."""
+    rows = {(row["method"], row["weights"]): row for row in known if row["set"] == untouched["set"]}
+    return rows if rows.get((UNTOUCHED, "")) == untouched else {}
