@@ -239,15 +239,20 @@ def full_in_training(folder, settings):
         print(f"full disk, training goes on: status {status}, {hidden(disk)} hidden files left")
 
 
+def as_it_fills(disk, sizes, words):
+    """Run a command with so many kilobytes left, each time; gives them, the exit status and what was said."""
+    for kilobytes in sizes:
+        fill(disk, kilobytes)
+        yield kilobytes, *finish(start(*words))
+
+
 def full_in_clip(folder, settings):
     make_clip(folder / "clip.mp4", settings.frames)
     words = ("main.py", folder / "clip.mp4", "--model", settings.model, "-o")
     status, errors = finish(start(*words, folder / "whole"))
     assert status == 0, errors
     with small_disk(folder / "disk3", 64) as disk:
-        for kilobytes in (4, 12):
-            fill(disk, kilobytes)
-            status, errors = finish(start(*words, disk / "out"))
+        for kilobytes, status, errors in as_it_fills(disk, (4, 12), (*words, disk / "out")):
             print(f"full disk, a clip, {kilobytes} kB left: status {status}, {len(list(disk.glob('out/[!.]*')))} "
                   f"results; {errors.rsplit('/', 1)[-1]}")  # fmt: skip
         (disk / "filler").unlink()
@@ -262,9 +267,7 @@ def full_in_statistics(folder, settings):
     script = "performance_latest.py" if settings.model > 3 else "performance_old.py"
     words = (script, "--model", settings.model, "--data", pairs, "--evaluate-only", "--statistics")
     with small_disk(folder / "disk4", 16) as disk:
-        for kilobytes in (0, 16, 80, 200):
-            fill(disk, kilobytes)
-            status, errors = finish(start(*words, disk / "statistics"))
+        for kilobytes, status, errors in as_it_fills(disk, (0, 16, 80, 200), (*words, disk / "statistics")):
             print(f"full disk, statistics, {kilobytes} kB left: status {status}, {whole_files(disk / 'statistics')} "
                   f"whole files, {hidden(disk)} hidden files left; {errors.splitlines()[-1]}")  # fmt: skip
         (disk / "filler").unlink()

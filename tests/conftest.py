@@ -102,6 +102,25 @@ class Here:
 
 
 @pytest.fixture
+def interrupted_after():
+    """A context in which a training is asked to stop once it has done so many steps, as by Ctrl-C."""
+    from lowlight.training.callbacks import Watch
+
+    @contextmanager
+    def interrupted_after(steps):
+        def stop(watch, batch, logs=None):
+            look(watch, batch, logs)
+            watch.interrupted |= watch.trainer.state.total_steps == steps
+
+        look = Watch.on_train_batch_end
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Watch, "on_train_batch_end", stop)
+            yield
+
+    return interrupted_after
+
+
+@pytest.fixture
 def grey_pairs(tmp_path):
     """Three pairs whose highs are 51, 102 and 153 levels above their lows (0.2, 0.4 and 0.6)."""
     return tuple(make_pair(tmp_path / "our485", f"p{i}", 20, 20 + 51 * i) for i in (1, 2, 3))

@@ -17,7 +17,7 @@ from lowlight.data.pairs import load_split
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings
 from lowlight.training import checkpoint
-from lowlight.training.trainer import Trainer, Watch, train
+from lowlight.training.trainer import Trainer, train
 from lowlight.zoo import registry
 from lowlight.zoo.recipes import RECIPES, Stage
 from tests.conftest import ROOT, scene, write_pair
@@ -132,18 +132,11 @@ def test_a_process_ends_though_the_next_photos_are_being_read(pairs_folder, tmp_
     assert "kept the weights" in result.stdout
 
 
-def test_a_run_in_two_sessions_ends_with_the_weights_of_a_run_in_one(pairs_folder, tmp_path, monkeypatch):
+def test_a_run_in_two_sessions_ends_with_the_weights_of_a_run_in_one(pairs_folder, tmp_path, interrupted_after):
     train(quick(pairs_folder, tmp_path / "one"), "latest")
 
-    def stop_after_16_steps(watch, batch, logs=None):
-        look(watch, batch, logs)
-        watch.interrupted |= watch.trainer.state.total_steps == 16
-
-    look = Watch.on_train_batch_end
-    with monkeypatch.context() as patch:
-        patch.setattr(Watch, "on_train_batch_end", stop_after_16_steps)
-        with pytest.raises(KeyboardInterrupt):
-            train(quick(pairs_folder, tmp_path / "two"), "latest")
+    with interrupted_after(16), pytest.raises(KeyboardInterrupt):
+        train(quick(pairs_folder, tmp_path / "two"), "latest")
     assert checkpoint.load(tmp_path / "two").total_steps == 17
     train(quick(pairs_folder, tmp_path / "two"), "latest")
     one, two = checkpoint.load(tmp_path / "one"), checkpoint.load(tmp_path / "two")

@@ -20,7 +20,6 @@ from lowlight.networks import architectures
 from lowlight.settings import TrainingSettings
 from lowlight.training import checkpoint, stages, validation
 from lowlight.training import trainer as training
-from lowlight.training.callbacks import Watch
 from lowlight.training.checkpoint import State
 from lowlight.training.losses import mae
 from lowlight.training.objectives import compiled
@@ -140,20 +139,13 @@ def test_a_stage_lasts_its_share_of_the_epochs_or_minutes(begun):
     assert float(by_time.schedule(0.0)) == pytest.approx(0.5)
 
 
-def test_a_run_that_is_stopped_goes_on_at_the_rate_where_it_stood(pairs, tmp_path, monkeypatch):
+def test_a_run_that_is_stopped_goes_on_at_the_rate_where_it_stood(pairs, tmp_path, monkeypatch, interrupted_after):
     """Of eight steps an epoch; the rate is set every eight, which is at its beginning."""
     monkeypatch.setitem(RECIPES, 99, recipe(crops_per_photo=8))
     settings = TrainingSettings(99, epochs=3, output=tmp_path / "run")
 
-    def stop_after_an_epoch(watch, batch, logs=None):
-        look(watch, batch, logs)
-        watch.interrupted |= watch.trainer.state.total_steps == 8
-
-    look = Watch.on_train_batch_end
-    with monkeypatch.context() as patch:
-        patch.setattr(Watch, "on_train_batch_end", stop_after_an_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            train(settings, "latest", (pairs, {"name": "tiny", "licence": "none"}))
+    with interrupted_after(8), pytest.raises(KeyboardInterrupt):
+        train(settings, "latest", (pairs, {"name": "tiny", "licence": "none"}))
     train(settings, "latest", (pairs, {"name": "tiny", "licence": "none"}))
     with (tmp_path / "run" / "history.csv").open() as file:
         rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]

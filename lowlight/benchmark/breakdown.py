@@ -1,16 +1,17 @@
 """Where a real photo's decibels are lost: in how bright it is made, region by region, in its tones, or in the rest.
 
-Each model that takes a target exposure runs four times: as it is; with the mean of its exposure map set to the truth's;
-with the truth's map; and that output once more through the best curve for each colour, which no model could know.
+Each model that takes a target exposure is scored in four ways: as it is; with the mean of its exposure map set to the
+truth's; with the truth's map; and that output once more through the best curve for each colour, which no model could
+know.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from lowlight.benchmark import rows
-from lowlight.data.pairs import Pair, read_pair
+from lowlight.data.pairs import read_pair
 from lowlight.imaging.exposure import exposure_map, overview, thumbnail
 from lowlight.inference.enhancer import Enhancer
 from lowlight.metrics import quality
@@ -19,20 +20,6 @@ from lowlight.metrics.evaluate import LARGEST_PSNR, Method, mean
 LOG = logging.getLogger(__name__)
 
 DIGITS = 4
-
-
-def measure(
-    models: Mapping[str, str],
-    load: Callable[[str], Method],
-    sets: Mapping[str, Sequence[Pair]],
-    known: Sequence[dict] = (),
-) -> list[dict]:
-    """Break down the error of models on sets of real pairs.
-
-    Parameters and rows as of `lowlight.benchmark.rows.measure`. The scores are the means over the photos of what `lost`
-    gives, `psnr_worst`, and `map_spread`, the standard deviation of the bias.
-    """
-    return rows.measure(models, load, sets, _summary, known)
 
 
 def lost(enhancer: Method, low: np.ndarray, high: np.ndarray) -> dict[str, float]:
@@ -107,3 +94,11 @@ def _summary(enhancer, pairs, description) -> dict:
     if "map_bias" in scores:
         scores["map_spread"] = float(np.std([photo["map_bias"] for photo in photos]))
     return {key: round(value, DIGITS) for key, value in scores.items()}
+
+
+measure = partial(rows.measure, score=_summary)
+"""Break down the error of models on sets of real pairs; parameters and rows as of `lowlight.benchmark.rows.measure`.
+
+The scores are the means over the photos of what `lost` gives, `psnr_worst`, and `map_spread`, the standard deviation of
+the bias.
+"""

@@ -5,7 +5,8 @@ The photos are those that `lowlight.data.samplers` holds out: of more pairs, and
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,19 +61,6 @@ def non_local_means(sigma: float) -> Method:
         return denoise_nl_means(photo, 5, 6, h=0.8 * sigma, sigma=sigma, channel_axis=2, fast_mode=True)
 
     return clean
-
-
-def measure(
-    models: Mapping[str, str],
-    load: Callable[[str], Method],
-    sets: Mapping[str, Sequence[Pair]],
-    known: Sequence[dict] = (),
-) -> list[dict]:
-    """Score models and baselines on sets of pairs, as of `real_sets` and `degraded_sets`.
-
-    Parameters and rows as of `lowlight.benchmark.rows.measure`; the scores are the means of the metrics.
-    """
-    return rows.measure(models, load, sets, _scores, known, _baselines)
 
 
 def real_sets(also: Sequence[Path] = (), unseen: Sequence[Path] = ()) -> dict[str, list[Pair]]:
@@ -172,3 +160,10 @@ def _baselines(name, untouched) -> dict[str, Method]:
     if name in OTHER_NOISE:
         return methods | {"non-local means, known sigma": non_local_means(untouched["mse"] ** 0.5)}
     return methods
+
+
+measure = partial(rows.measure, score=_scores, baselines=_baselines)
+"""Score models and baselines on sets of pairs, as of `real_sets` and `degraded_sets`.
+
+Parameters and rows as of `lowlight.benchmark.rows.measure`; the scores are the means of the metrics.
+"""

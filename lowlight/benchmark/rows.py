@@ -15,8 +15,9 @@ def measure(
     models: Mapping[str, str],
     load: Callable[[str], Method],
     sets: Mapping[str, Sequence[Pair]],
-    score: Callable[[Method, Sequence[Pair], str], dict],
     known: Sequence[dict] = (),
+    *,
+    score: Callable[[Method, Sequence[Pair], str], dict],
     baselines: Callable[[str, dict], Mapping[str, Method]] = lambda name, untouched: {},
 ) -> list[dict]:
     """Score the untouched photos, baselines and models on each set.
@@ -29,10 +30,10 @@ def measure(
         Gives the enhancer of a model by its name; it is called again for each set.
     sets : mapping of str to sequence of Pair
         By name.
-    score : callable
-        Gives the scores of a method on pairs, for which it has a description.
     known : sequence of dict
         Rows of an earlier call. Those of the same weights are taken over, if a set's untouched photos score as then.
+    score : callable
+        Gives the scores of a method on pairs, for which it has a description.
     baselines : callable
         Gives more methods for a set, from its name and the row of its untouched photos.
 
