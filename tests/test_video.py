@@ -34,7 +34,9 @@ def write_clip(path, frames, times=None, depth=8, sound=True):
     """Frames as H.264 or, of 10 bits, H.265; `times` in units of `BASE`, by default 30 a second."""
     times = 3000 * np.arange(len(frames)) if times is None else times
     with av.open(str(path), "w") as file:
-        stream = file.add_stream("libx264" if depth == 8 else "libx265", rate=30, options={"crf": "6"})
+        # Of frames as few as these, x265 may give B-frames the times of others, which no file takes.
+        options = {"crf": "6"} if depth == 8 else {"crf": "6", "bf": "0", "x265-params": "log-level=none"}
+        stream = file.add_stream("libx264" if depth == 8 else "libx265", rate=30, options=options)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p" if depth == 8 else "yuv420p10le"
         stream.codec_context.time_base, stream.codec_context.colorspace = BASE, 1
