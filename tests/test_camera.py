@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lowlight.data.camera import EXPOSURES, SMALL, Camera, degrade_crop, draw, pixels_of
+from lowlight.data.camera import EXPOSURES, SMALL, Camera, degrade_crop, draw, is_backlit, pixels_of
 from lowlight.data.noise import Residue
 from lowlight.imaging.srgb import to_linear
 from tests.conftest import scene
@@ -137,6 +137,12 @@ def test_what_is_around_a_lit_subject_is_dark_in_the_truth_too_but_not_around_a_
     assert to_linear(high[:, :80]) == pytest.approx(to_linear(photo[:, :80]) / 8, abs=0.01)
     assert np.abs(high[:, 120:].astype(int) - 150).max() <= 3
     assert to_linear(low) == pytest.approx(to_linear(high) / 2, abs=0.01)
+
+
+@pytest.mark.parametrize(("bright", "backlit"), [(220, True), (160, True), (100, False)])
+def test_what_is_bright_is_a_light_behind_only_if_it_is_bright_enough(bright, backlit):
+    window = against_the_light()
+    assert is_backlit(np.where(window > 200, np.uint8(bright), window), 0.5) == backlit
 
 
 def test_a_part_is_taken_as_it_is_in_the_whole():

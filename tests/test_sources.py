@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lowlight.data import samplers
+from lowlight.data import camera, samplers
 from lowlight.data.camera import DARKEST_MEANS
 from lowlight.data.loaders import GlobalCrops
 from lowlight.data.pairs import Pair
@@ -140,6 +140,19 @@ def test_dark_frames_show_the_darkest_part_of_a_photo():
     dark = np.mean([mean(samplers.dark_framing(photo, rng)) for rng in randoms])
     usual = np.mean([mean(framing(photo.shape, 16, rng)) for rng in randoms])
     assert dark < 0.7 * usual
+
+
+@pytest.mark.parametrize(("bright", "kept"), [(230, 1.0), (100, 1 / 8)])
+def test_what_is_not_a_light_behind_falls_dark_with_the_rest(tmp_path, monkeypatch, bright, kept):
+    """Else a lit subject before the dark, which is right as it is, would look like a photo against the light."""
+    photo = np.full((80, 80, 3), 30, np.uint8)
+    photo[:, 40:] = bright
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    monkeypatch.setattr(camera, "draw", lambda rng, kinds: camera.Camera(stops=3, dim_only=0.5))
+    monkeypatch.setattr(samplers, "framing", lambda shape, crop, rng: np.array(WHOLE))
+    sample = CleanSource([[tmp_path / "photo.png"]]).draw_exposure(np.random.default_rng(0))
+    light = to_linear(np.rint(sample.overview[16:48, 48:, 1].astype(np.float32) * 255).astype(np.uint8)).mean()
+    assert light == pytest.approx(to_linear(np.uint8(bright)) * kept, rel=0.1)
 
 
 def test_exposure_samples_are_the_same_in_whatever_order_they_are_drawn_and_the_newest_are_kept(pair, monkeypatch):

@@ -31,8 +31,9 @@ EXPOSURES = 2
 DARKEST_MEANS = 1e-3, 4e-2
 """Of linear light, between which the darkest photos are, that people still hope to see something in."""
 
-BACKLIGHT = 0.4
-"""Linear light from which on it is not a lit subject that stands before the dark, but light that stands behind it."""
+BACKLIGHT = 0.3, 0.4
+"""Linear light of a scene's brighter part. Below the first that is a lit subject before the dark, never a light that
+stands behind something; from the second on it is such a light; between them it may be either."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +76,8 @@ class Camera:
 RESTORATION = {"as it is": 0.1, "noisy": 0.55, "dark": 0.175, "dim": 0.14, "night": 0.035}
 """Shares of the kinds of shots that restoration learns from: noise most of all."""
 
-EXPOSURE = {"as it is": 0.42, "noisy": 0.11, "dark": 0.19, "dim": 0.2, "low key": 0.05, "night": 0.03}
-"""Those that exposure learns from: nearly half are right as they are, for made-up darkness soon misleads."""
+EXPOSURE = {"as it is": 0.42, "noisy": 0.1, "dark": 0.12, "dim": 0.16, "low key": 0.16, "night": 0.04}
+"""Those that exposure learns from: most are right as they are, for made-up darkness soon misleads."""
 
 
 def draw(rng: np.random.Generator, kinds: Mapping[str, float] = RESTORATION) -> Camera:
@@ -150,6 +151,12 @@ def styled(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     curves = (np.arange(256)[:, None] / 255) ** gamma * np.exp(rng.normal(0, 0.06, 3))
     curves = np.rint(np.clip(curves, 0, 1) * 255).astype(np.uint8)
     return np.stack([curves[photo[..., colour], colour] for colour in range(3)], axis=-1)
+
+
+def is_backlit(photo: np.ndarray, share: float) -> bool:
+    """Whether what is brighter than that share of a photo, (H, W, 3) uint8, can be a light that stands behind it."""
+    light = to_linear(pixels_of(photo, WHOLE), np.float32)
+    return _mean_light(light, _bright_shares([light, light], WHOLE, share)[0]) >= BACKLIGHT[0]
 
 
 def degrade_crop(
@@ -226,7 +233,7 @@ def _lights(clean, small, box, camera, rng, dtype):
     if camera.low_key is not None:
         share, stops = camera.low_key
         lit = _bright_shares(truth, box, share)
-        if np.average(mean_of_colours(truth[0]), weights=lit[0][..., 0]) < BACKLIGHT:
+        if _mean_light(truth[0], lit[0]) < BACKLIGHT[1]:
             truth = [light * 2.0 ** (-stops * (1 - subject)) for light, subject in zip(truth, lit, strict=True)]
     lit = [0.0, 0.0] if camera.dim_only is None else _bright_shares(truth, box, camera.dim_only)
     seen = truth
@@ -236,6 +243,10 @@ def _lights(clean, small, box, camera, rng, dtype):
         ]
     dark = [light * 2.0 ** (-camera.stops * (1 - kept)) for light, kept in zip(seen, lit, strict=True)]
     return dark[1], truth[1], dark[0], truth[0]
+
+
+def _mean_light(light, weights) -> float:
+    return float(np.average(mean_of_colours(light), weights=weights[..., 0]))
 
 
 def _with_early(light, residue, rng, sparse) -> np.ndarray:

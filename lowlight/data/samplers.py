@@ -1,6 +1,7 @@
 """Training samples of a global-local model: from pairs as they are, or from clean photos by a simulated camera."""
 
 import csv
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -30,7 +31,7 @@ DRAWS_PER_NEW_SAMPLE = 16
 SMALLEST_WHOLE = 16
 """Pixels of each side of the photo that an exposure sample shows, at least."""
 
-DARK_FRAMES = 0.35
+DARK_FRAMES = 0.3
 """Share of the exposure samples of clean photos, not made a stop darker, that show the darkest part: dark by intent."""
 
 
@@ -126,6 +127,8 @@ class CleanSource:
         dark = shot.stops < 1 and rng.random() < DARK_FRAMES
         part = _within(clean.shape, dark_framing(clean, rng) if dark else framing(clean.shape, SMALLEST_WHOLE, rng))
         photo = camera.styled(clean[part], rng) if shot == camera.Camera() else clean[part]
+        if shot.dim_only is not None and not camera.is_backlit(photo, shot.dim_only):
+            shot = dataclasses.replace(shot, dim_only=None)
         return _exposure_sample(*camera.degrade(photo, shot, rng))
 
     def _photo(self, rng, crop):
