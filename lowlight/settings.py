@@ -56,6 +56,13 @@ class TrainingSettings:
     """Side of the square crops, in pixels; a multiple of 16."""
     seed: int = 0
     """Of the first weights, the crops and their order."""
+    batch_scale: int = 1
+    """For a device that can take more at a time: the recipe's batch sizes times this, and its learning rates times the
+    square root of it. What is set by hand stays as it is set."""
+    workers: int = 1
+    """Threads that make batches; the crops are the same however many there are."""
+    devices: Literal["one", "all"] = "one"
+    """Train on one device or, sharing each batch out, on all GPUs of this machine (TensorFlow alone)."""
     mixed_precision: bool = False
     """Compute in half precision where that is safe (float16 on a GPU, bfloat16 elsewhere)."""
     start: str | None = None
@@ -64,6 +71,8 @@ class TrainingSettings:
     part: Literal["exposure", "restoration", "guess"] | None = None
     """With --start, train a part of the model alone: exposure, which models 11 and up predict for a photo, or
     restoration, all the rest of it. (guess: what exposure was called before.)"""
+    preset: Literal["colab-t4", "h100"] | None = None
+    """Minutes, precision, batches and workers for a GPU (not measured there); those that are given, too, come first."""
     all_pairs: bool = False
     """With --start, go on with the validation pairs, too, once all is chosen: nothing is validated, the last weights
     are kept, and the scores on validation stay those that were measured of the start."""

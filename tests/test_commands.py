@@ -39,6 +39,13 @@ def test_a_preset_is_overruled_by_the_file_and_both_by_the_words(folder):
     assert parse(TrainingSettings, None, ["--model", "8"], command="train").minutes == 60
 
 
+def test_a_preset_for_a_gpu_sets_what_trains_on_it_and_is_overruled_by_the_words(folder):
+    read = parse(TrainingSettings, None, ["--model", "12", "--preset", "colab-t4", "--minutes", "5"], command="train")
+    assert (read.batch_scale, read.mixed_precision, read.minutes) == (4, True, 5)
+    for name in ("colab-t4", "h100"):
+        parse(TrainingSettings, None, ["--preset", name], command="train")
+
+
 def test_what_a_file_switches_on_can_be_switched_off_and_the_other_way_round(folder):
     (folder / "mine.toml").write_text('inputs = ["holiday"]\noverwrite = true\nwhite-balance = false\n')
     read = parse(EnhanceSettings, None, ["--config", "mine.toml"])

@@ -183,6 +183,45 @@ def test_mixed_precision_trains_and_saves_float32_weights(pairs_folder, tmp_path
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
 
 
+def test_threads_that_make_batches_change_nothing_of_what_is_learnt(pairs_folder, tmp_path):
+    for workers in (1, 3):
+        train(quick(pairs_folder, tmp_path / str(workers), workers=workers), "latest")
+    alone, together = (registry.load_network(tmp_path / str(workers))[0].get_weights() for workers in (1, 3))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+ON_TWO_DEVICES = """
+import sys
+import tensorflow as tf
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from lowlight.__main__ import main
+
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_that_share_batches_learn_as_one_and_one_goes_on_from_there(pairs_folder, tmp_path):
+    scores = {}
+    for devices in ("one", "all"):
+        settings = quick(pairs_folder, tmp_path / devices, model=8, batch_size=4, devices=devices)
+        if devices == "one":
+            train(settings, "latest")
+        else:
+            words = ("train", "--model", 8, "--batch-size", 4, "--crop", 16, "--epochs", 1, "--devices", "all")
+            words += ("--data", pairs_folder, "--output", settings.output)
+            command = [sys.executable, "-c", ON_TWO_DEVICES, *map(str, words)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
+            assert done.returncode == 0, done.stderr
+        scores[devices] = float(history(settings.output)[0]["val_psnr"])
+    assert scores["all"] == pytest.approx(scores["one"], abs=0.3)
+    train(dataclasses.replace(settings, devices="one", epochs=2, resume=True), "latest")
+    assert [float(row["epoch"]) for row in history(settings.output)] == [1, 2]
+
+
 def test_training_that_diverges_stops_with_a_clear_line(pairs_folder, tmp_path):
     with pytest.raises(UserError, match="--learning-rate"):
         train(quick(pairs_folder, tmp_path / "run", learning_rate=1e9), "latest")

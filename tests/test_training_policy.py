@@ -37,6 +37,24 @@ def tiny() -> keras.Model:
     return keras.Model({"photo": photo}, layers.Conv2D(3, 1, name="output")(photo))
 
 
+def test_larger_batches_go_with_a_rate_larger_by_the_square_root_and_what_is_set_by_hand_stays():
+    plan = RECIPES[12]
+    scaled = stages.adapted(plan, TrainingSettings(12, batch_scale=4))
+    assert (scaled.batch_size, scaled.learning_rate) == (4 * plan.batch_size, 2 * plan.learning_rate)
+    before, after = plan.stages[1].changes, scaled.stages[1].changes
+    assert (after["batch_size"], after["learning_rate"]) == (4 * before["batch_size"], 2 * before["learning_rate"])
+    by_hand = TrainingSettings(12, batch_scale=4, batch_size=5, start="x", part="exposure")
+    alone = stages.adapted(plan, by_hand)
+    assert stages.planned(alone, alone.stages[0], by_hand).batch_size == 5
+    assert stages.planned(alone, alone.stages[0], by_hand).learning_rate == 2 * before["learning_rate"]
+
+
+def test_small_gradients_survive_in_float16():
+    halved = architectures.build("residual_unet", "mixed_float16")
+    assert isinstance(compiled(RECIPES[10], halved, None).optimizer, keras.optimizers.LossScaleOptimizer)
+    assert not isinstance(compiled(RECIPES[10], tiny(), None).optimizer, keras.optimizers.LossScaleOptimizer)
+
+
 def eager(plan, model, part=None) -> keras.Model:
     """Compiled by a plan, and run step by step: to trace a graph would take longer than these few steps."""
     model = compiled(plan, model, part)

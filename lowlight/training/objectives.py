@@ -41,6 +41,8 @@ def compiled(plan: Recipe, model: keras.Model, part: str | None) -> keras.Model:
     """The model, of `part_of`, with optimizer, losses and metrics as its recipe says; it is compiled in place."""
     decay = plan.weight_decay or None
     optimizer = keras.optimizers.Adam(plan.learning_rate, weight_decay=decay, clipnorm=plan.clip)
+    if any(layer.compute_dtype == "float16" for layer in model.layers):
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)  # else small gradients would vanish
     scores, loss = [psnr, mae, mse], LOSSES[plan.loss]
     losses = {"output": loss, "base": brightness, "guess": exposure_mae, "right": exposure_mae}
     asked = {"loss": loss, "metrics": scores}

@@ -35,12 +35,13 @@ def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
             "All pairs are only to go on with. Received: --all-pairs without --start. Name trained weights."
         )
     changes = _by_hand(settings)
-    for name, value in changes.items() | {("minutes", settings.minutes or 1)}:
+    counts = {"minutes": settings.minutes or 1, "batch_scale": settings.batch_scale, "workers": settings.workers}
+    for name, value in (changes | counts).items():
         if value <= 0:
             raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {value}.")
     if settings.part:
-        changes["stages"] = (_stage_of(FORMER_PARTS.get(settings.part, settings.part), plan),)
-    return dataclasses.replace(plan, **changes)
+        plan = dataclasses.replace(plan, stages=(_stage_of(FORMER_PARTS.get(settings.part, settings.part), plan),))
+    return dataclasses.replace(_scaled(plan, settings.batch_scale), **changes)
 
 
 def planned(plan: Recipe, stage: Stage, settings: TrainingSettings) -> Recipe:
@@ -53,6 +54,17 @@ def _stage_of(part, plan) -> Stage:
     known = {stage.part: stage for stage in (EXPOSURE_STAGE, *plan.stages)}
     found = known.get(part, Stage(part))
     return dataclasses.replace(found, share=1.0)
+
+
+def _scaled(plan, factor) -> Recipe:
+    """With batches `factor` times as large; Adam's learning rate goes by the square root (Malladi et al. 2022)."""
+    by = {"batch_size": factor, "learning_rate": factor**0.5}
+
+    def scaled(values):
+        return {name: value * by.get(name, 1) for name, value in values.items()}
+
+    stages = tuple(dataclasses.replace(stage, changes=scaled(stage.changes)) for stage in plan.stages)
+    return dataclasses.replace(plan, stages=stages, **scaled({name: getattr(plan, name) for name in by}))
 
 
 def _by_hand(settings) -> dict:

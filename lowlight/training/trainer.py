@@ -20,6 +20,7 @@ from lowlight.networks import architectures
 from lowlight.settings import TrainingSettings
 from lowlight.training import card, checkpoint, stages
 from lowlight.training.callbacks import Watch, stop_on_signal
+from lowlight.training.devices import distributed
 from lowlight.training.losses import LOSSES
 from lowlight.training.objectives import EXPOSURE, compiled, part_of, precision
 from lowlight.training.progress import TrainingProgress
@@ -108,8 +109,9 @@ class Trainer:
             LOG.info("stage %s of %s: %s", number + 1, len(recipe.stages), self.part or "the whole model")
         plan = self.plan
         keras.utils.set_random_seed(settings.seed)
-        self.whole = architectures.build(plan.architecture, precision(settings.mixed_precision), **plan.settings)
-        self.model = compiled(plan, part_of(self.whole, self.part), self.part)
+        with distributed(settings.devices):
+            self.whole = architectures.build(plan.architecture, precision(settings.mixed_precision), **plan.settings)
+            self.model = compiled(plan, part_of(self.whole, self.part), self.part)
         self.measured = architectures.build(plan.architecture, **plan.settings)
         self.learnt = part_of(self.measured, self.part)
         self.enhancer = Enhancer(self.measured)
@@ -120,6 +122,7 @@ class Trainer:
             self._restore()
         self.batches = self._batches()
         self.batches.inputs = tuple(self.model.input)
+        self.batches.workers = settings.workers
         self.batches.outputs = tuple(self.model.output) if isinstance(self.model.output, dict) else ("output",)
         self.schedule = keras.optimizers.schedules.ExponentialDecay(plan.learning_rate, 1, plan.final_rate)
 
@@ -223,7 +226,7 @@ class Trainer:
         if state.step >= self.batches.steps:
             state.epoch, state.step = state.epoch + 1, 0
         epoch = state.epoch + state.step / self.batches.steps
-        rate = float(self.model.optimizer.learning_rate)
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         val_scores = self._validate_and_keep(epoch)
         state.finished = self.last and self.done >= 1
         facts = {"epoch": epoch, "step": state.total_steps, "minutes": state.seconds / 60, "learning_rate": rate}
