@@ -12,13 +12,16 @@ The photos stay as they are. Exit status: 0 all done, 1 some photos failed, 2 no
 
 import sys
 
-from lowlight.cli.parse import parse
-from lowlight.commands import enhance
-from lowlight.settings import EnhanceSettings
+from lowlight.cli import hello
 from lowlight.system import run
 
 
 def main() -> int:
+    hello.greet(sys.argv[1:])
+    from lowlight.cli.parse import parse  # after the greeting, because this takes a moment
+    from lowlight.commands import enhance
+    from lowlight.settings import EnhanceSettings
+
     return enhance(parse(EnhanceSettings, __doc__))
 
 

@@ -7,13 +7,18 @@ Prints PSNR, MAE, MSE and SSIM on validation and test beside three baselines; ta
 statistics/model_NN, and statistics/README.md compares all models measured so far.
 """
 
-from lowlight.cli.parse import parse
-from lowlight.commands import measure
-from lowlight.settings import PerformanceSettings
+import sys
+
+from lowlight.cli import hello
 from lowlight.system import end, run
 
 
 def main() -> int:
+    hello.greet(sys.argv[1:])
+    from lowlight.cli.parse import parse  # after the greeting, because this takes a moment
+    from lowlight.commands import measure
+    from lowlight.settings import PerformanceSettings
+
     return measure(parse(PerformanceSettings, __doc__, command="measure"), "old")
 
 

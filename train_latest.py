@@ -7,13 +7,18 @@ Weights, card, history and the state to go on from are written to runs/model_NN.
 after a crash or Ctrl-C.
 """
 
-from lowlight.cli.parse import parse
-from lowlight.commands import train
-from lowlight.settings import TrainingSettings
+import sys
+
+from lowlight.cli import hello
 from lowlight.system import end, run
 
 
 def main() -> int:
+    hello.greet(sys.argv[1:])
+    from lowlight.cli.parse import parse  # after the greeting, because this takes a moment
+    from lowlight.commands import train
+    from lowlight.settings import TrainingSettings
+
     return train(parse(TrainingSettings, __doc__, command="train"), "latest")
 
 

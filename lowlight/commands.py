@@ -12,6 +12,7 @@ from lowlight.settings import (
     PerformanceSettings,
     TrainingSettings,
 )
+from lowlight.system import spinner
 
 # What a command runs is imported by it, so that its --help and its errors do not wait for TensorFlow.
 
@@ -33,7 +34,8 @@ def train(settings: TrainingSettings, generation: str | None = None) -> int:
     from lowlight.zoo.recipes import recipe
 
     generation = recipe(settings.model, generation).generation
-    from lowlight.training.trainer import train
+    with spinner("loading TensorFlow"):
+        from lowlight.training.trainer import train
 
     train(settings, generation)
     return 0
@@ -45,7 +47,8 @@ def measure(settings: PerformanceSettings, generation: str | None = None) -> int
 
     if generation is None:
         generation = recipe(settings.model).generation if settings.model is not None else "latest"
-    from lowlight.benchmark.run import perform
+    with spinner("loading what measures"):
+        from lowlight.benchmark.run import perform
 
     perform(settings, generation)
     return 0
@@ -53,7 +56,8 @@ def measure(settings: PerformanceSettings, generation: str | None = None) -> int
 
 def serve(settings: Any) -> int:
     """Serve the page until Ctrl-C."""
-    from lowlight.web.server import serve
+    with spinner("loading the page"):
+        from lowlight.web.server import serve
 
     return serve(settings)
 
@@ -180,22 +184,16 @@ def complete(words: Sequence[str]) -> int:
     Raises
     ------
     UserError
-        If it is not told for which shell, of those that tyro knows.
+        If it is not told for which shell, of those that can be had.
     """
-    shells = ("bash", "zsh", "tcsh")
-    if len(words) != 1 or words[0] not in shells:
+    from lowlight.cli import complete
+
+    known = ", ".join(complete.TAILS)
+    if len(words) != 1 or words[0] not in complete.TAILS:
         raise UserError(
-            f"Name the shell to complete in. Received: {' '.join(words) or 'none'}. Known: {', '.join(shells)}; for "
-            'bash, put  eval "$(lowlight completion bash)"  into ~/.bashrc.'
+            f"Name the shell to complete in. Received: {' '.join(words) or 'none'}. Known: {known}. "
+            'For bash, put  eval "$(lowlight completion bash)"  into ~/.bashrc.'
         )
-    from typing import Annotated, Union
-
-    import tyro
-
-    kinds = tuple(
-        Annotated[command.kind(), tyro.conf.subcommand(name, description=command.purpose, prefix_name=False)]
-        for name, command in COMMANDS.items()
-    )
-    everything: Any = Union[kinds]  # noqa: UP007
-    tyro.cli(everything, prog="lowlight", args=["--tyro-print-completion", words[0]])
+    kinds = {name: command.kind() for name, command in COMMANDS.items()}
+    print(complete.script(words[0], kinds, kinds[DEFAULT]), end="")
     return 0

@@ -131,6 +131,22 @@ def tell(line: str) -> None:
         give_up(sys.stderr)
 
 
+@contextmanager
+def spinner(line: str) -> Iterator[None]:
+    """Show a person at a terminal what is being done, such as loading TensorFlow, while it takes seconds."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    # The stream that the terminal shows, whatever a library does meanwhile to the usual one.
+    with (
+        open(os.dup(sys.stderr.fileno()), "w", encoding="utf-8") as stream,  # noqa: PTH123
+        Console(file=stream, force_terminal=True).status(f"{line} …"),
+    ):
+        yield
+
+
 def give_up(stream: TextIO) -> None:
     """Let what cannot be written go nowhere, so that the end of the process does not try again."""
     with contextlib.suppress(OSError, ValueError):

@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from lowlight.cli.parse import parse
 from lowlight.cli.presets import PRESETS
 from lowlight.errors import UserError
 from lowlight.settings import EnhanceSettings, TrainingSettings
-from lowlight.system import run
+from lowlight.system import run, spinner
 from tests.conftest import ROOT, scene
 
 
@@ -143,14 +144,45 @@ def test_help_lists_the_commands_and_models_are_shown(capsys):
     assert "model_12 *" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_the_shell_can_complete_commands_and_options(shell, capsys):
-    with pytest.raises(SystemExit):
-        commands.dispatch(["completion", shell], "")
+TYPED = {
+    "lowlight ex": "export",
+    "lowlight enhance --exp": "--exposure",
+    "lowlight --mod": "--model --models-url",
+    "lowlight night.jpg --preset ni": "night",
+    "lowlight export --format o": "onnx openvino",
+    "lowlight train --fl": "",
+    "lowlight night": "",
+}
+"""By what is typed at a prompt of bash, what it is completed to; by nothing, it is to names of files."""
+
+PRESS_TAB = """
+source "$1"
+for line in "${@:2}"; do
+  COMP_WORDS=($line) COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMPREPLY=()
+  _lowlight
+  echo "${COMPREPLY[*]}"
+done
+complete -p lowlight
+"""
+
+
+def test_bash_completes_commands_options_and_else_names_of_files(folder, capsys):
+    assert commands.dispatch(["completion", "bash"], "") == 0
+    (folder / "tab.bash").write_text(capsys.readouterr().out)
+    words = ["bash", "-c", PRESS_TAB, "tab", "./tab.bash", *TYPED]
+    environment = {"PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=100)
+    *found, registered = done.stdout.splitlines()
+    assert dict(zip(TYPED, found, strict=True)) == TYPED, done.stderr
+    assert registered == "complete -o default -F _lowlight lowlight"
+
+
+def test_completion_can_be_had_for_zsh_and_no_other_shell(capsys):
+    assert commands.dispatch(["completion", "zsh"], "") == 0
     script = capsys.readouterr().out
-    for word in ("enhance", "export", "--exposure", "--format"):
-        assert word in script
-    with pytest.raises(UserError, match="Received: fish. Known: bash"):
+    assert script.endswith("compdef _lowlight lowlight\n")
+    assert '\n_tyro_lowlight "$@"\n' not in script, "that would be called as the script is read"
+    with pytest.raises(UserError, match="Received: fish. Known: bash, zsh"):
         commands.dispatch(["completion", "fish"], "")
 
 
@@ -164,10 +196,22 @@ def test_what_is_not_installed_is_told_with_what_installs_it(capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_at_a_terminal_a_line_appears_before_anything_is_loaded(tmp_path):
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-m", "lowlight", "nowhere.jpg"],
+        ["main.py", "nowhere.jpg"],
+        ["train_old.py", "--nonsense"],
+        ["train_latest.py", "--nonsense"],
+        ["performance_old.py", "--nonsense"],
+        ["performance_latest.py", "--nonsense"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_at_a_terminal_a_line_appears_before_anything_is_loaded(words, tmp_path):
     """0.3 s are promised; here it is only that nothing heavy is loaded before, because other programs run, too."""
     terminal, end = pty.openpty()
-    words = [sys.executable, "-X", "importtime", "-m", "lowlight", "nowhere.jpg"]
+    words = [sys.executable, "-X", "importtime", *(str(ROOT / word) if ".py" in word else word for word in words)]
     environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
     program = subprocess.Popen(words, stderr=end, stdout=subprocess.PIPE, cwd=tmp_path, env=environment)
     os.close(end)
@@ -176,13 +220,27 @@ def test_at_a_terminal_a_line_appears_before_anything_is_loaded(tmp_path):
         said += os.read(terminal, 4096).decode()
     before = said.partition("lowlight 0")[0]
     assert "lowlight.cli.hello" in before
-    assert not {"tyro", "numpy", "PIL"} & {line.split("|")[-1].strip() for line in before.splitlines()}
+    assert not {"tyro", "numpy", "PIL", "rich"} & {line.split("|")[-1].strip() for line in before.splitlines()}
     with contextlib.suppress(OSError):  # the program has closed its end
         while True:
             os.read(terminal, 4096)
     program.communicate(timeout=100)
     assert program.returncode == 2
     os.close(terminal)
+
+
+def test_a_terminal_shows_what_is_waited_for_and_other_programs_are_told_nothing(monkeypatch, capfd):
+    terminal, end = pty.openpty()
+    shown = ""
+    with os.fdopen(end, "w") as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        with spinner("loading TensorFlow"):
+            while "loading TensorFlow" not in shown:  # the spinner turns until the test is given up
+                shown += os.read(terminal, 4096).decode()
+    os.close(terminal)
+    with spinner("loading TensorFlow"):
+        pass
+    assert capfd.readouterr() == ("", "")
 
 
 def lines_of_docs():

@@ -18,7 +18,7 @@ from lowlight.errors import UserError
 from lowlight.metrics import quality
 from lowlight.metrics.evaluate import BASELINES, NEAR_TWINS, PROTOCOL, Method, evaluate, mean, with_current_names
 from lowlight.settings import PerformanceSettings
-from lowlight.system import machine
+from lowlight.system import machine, spinner
 from lowlight.zoo import registry
 from lowlight.zoo.recipes import recipe
 
@@ -77,7 +77,8 @@ def perform(settings: PerformanceSettings, generation: str) -> list[dict]:
         return measure([model], splits.load(settings)[0], settings.statistics)
     recipe(settings.model, generation)  # refused before the pairs are checked
     pairs = splits.load(settings)
-    from lowlight.training.trainer import train
+    with spinner("loading TensorFlow"):
+        from lowlight.training.trainer import train
 
     return measure([train(settings, generation, pairs=pairs)], pairs[0], settings.statistics)
 
@@ -108,7 +109,8 @@ def measure(models: Sequence[str | int | Path], split: Split, statistics: Path) 
     parts = {part: pairs for part in tables.SPLIT_LABELS if (pairs := getattr(split, part))}
     if not parts:
         raise UserError(f"There are no pairs to measure on. Received: empty val and test ({split.source}).")
-    candidates = {candidate.card["name"]: candidate for candidate in map(_candidate, models)}
+    with spinner("loading TensorFlow, and what is measured"):
+        candidates = {candidate.card["name"]: candidate for candidate in map(_candidate, models)}
     for name in candidates:
         report.make_folder(statistics / name)
     costs = _costs(candidates, statistics)

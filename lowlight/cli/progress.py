@@ -1,7 +1,6 @@
 """What a run reports: a progress bar, a line for what failed, a JSON record for each photo, the count at the end."""
 
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -18,7 +17,7 @@ from lowlight.cli.pipeline import Skip, Task
 from lowlight.errors import UserError
 from lowlight.io.formats import IMAGE_SUFFIXES
 from lowlight.settings import STANDARD_STREAM, EnhanceSettings
-from lowlight.system import NO_MEMORY, say, tell
+from lowlight.system import NO_MEMORY, say, spinner, tell
 
 
 class SpeedColumn(ProgressColumn):
@@ -83,14 +82,7 @@ class Reporter:
     @contextmanager
     def loading(self, what: str) -> Iterator[None]:
         """Show that something is loaded, which may take seconds; a line of its own if errors are shown nowhere."""
-        if self.bar.disable:
-            yield
-            return
-        # The stream that the terminal shows, whatever a library does meanwhile to the usual one.
-        with (
-            open(os.dup(sys.stderr.fileno()), "w", encoding="utf-8") as stream,  # noqa: PTH123
-            Console(file=stream, force_terminal=True).status(f"loading {what} …"),
-        ):
+        with nullcontext() if self.bar.disable else spinner(f"loading {what}"):
             yield
 
     def expect(self, number: int | None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lowlight.errors import UserError
 from lowlight.settings import ExportSettings
+from lowlight.system import spinner
 from lowlight.zoo import cards, registry
 
 LOG = logging.getLogger(__name__)
@@ -38,8 +39,9 @@ def export(settings: ExportSettings) -> Path:
     """
     _refuse_missing(settings.format)
     card, weights = registry.files_of(settings.model or registry.default(), settings.models_url)
-    from lowlight.export import check, formats, graphs  # loads TensorFlow, now that all is known to be right
-    from lowlight.inference.engines import KerasGraph
+    with spinner("loading TensorFlow"):  # now that all is known to be right
+        from lowlight.export import check, formats, graphs
+        from lowlight.inference.engines import KerasGraph
 
     network, _ = registry.build(card, weights, "mixed_float16" if settings.float16 else "float32")
     reference = KerasGraph(registry.build(card, weights, "float32")[0] if settings.float16 else network)
@@ -54,8 +56,9 @@ def export(settings: ExportSettings) -> Path:
     part = folder / f"part-{path.name}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        formats.WRITERS[settings.format](network, part, facts)
-        differences = check.largest_difference(graphs.opened(settings.format, part, reference), reference)
+        with spinner("writing the file, and comparing it with Keras"):
+            formats.WRITERS[settings.format](network, part, facts)
+            differences = check.largest_difference(graphs.opened(settings.format, part, reference), reference)
         _refuse_far(differences, CLOSE_HALF if settings.float16 else CLOSE, path)
         _move(part, path)
     except OSError as error:

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from lowlight.errors import UserError
+from lowlight.system import spinner
 from lowlight.web.settings import ServeSettings
 from lowlight.web.studio import Studio
 
@@ -38,7 +39,8 @@ def serve(settings: ServeSettings) -> int:
         address = f"http://{settings.host}:{port}"
         studio = Studio(settings)
         try:
-            app = application(studio, address)
+            with spinner("loading the page"):
+                app = application(studio, address)
         except ModuleNotFoundError as error:
             raise UserError(
                 f"The page needs a package that is not installed. Received: no {error.name}. Install it: pip install "
