@@ -71,9 +71,17 @@ def export(settings: ExportSettings) -> int:
 
 
 def models(settings: ModelsSettings) -> int:
-    """Show the models, or download some."""
+    """Show the models, or download some.
+
+    Raises
+    ------
+    UserError
+        If an option would change nothing, and as `lowlight.cli.info`.
+    """
     from lowlight.cli import info
 
+    if settings.models_url and not settings.download:
+        raise UserError("Nothing is downloaded. Received: --models-url without --download. Give both, or leave it out.")
     return info.download(settings.download, settings.models_url) if settings.download else info.show()
 
 
@@ -89,7 +97,7 @@ def cluster(settings: Any) -> int:
 
 
 class Command(NamedTuple):
-    """A command: what it is told, and what it does then."""
+    """A command: its settings, and what it does by them."""
 
     kind: Callable[[], type]
     """The dataclass of its settings."""
@@ -184,7 +192,7 @@ def complete(words: Sequence[str]) -> int:
     Raises
     ------
     UserError
-        If it is not told for which shell, of those that can be had.
+        If no shell is named, or one that is not known.
     """
     from lowlight.cli import complete
 

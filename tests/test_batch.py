@@ -15,6 +15,7 @@ from lowlight.cli import batch
 from lowlight.inference.session import Session
 from lowlight.io.photo import ImageError, image_size, read_rgb
 from lowlight.settings import EnhanceSettings
+from lowlight.zoo import cards, registry
 from tests import corpus
 
 
@@ -57,6 +58,20 @@ def test_what_comes_from_standard_input_can_go_out_in_another_format(photos, mon
     assert batch.enhance_all(EnhanceSettings((Path("-"),), format="tiff")) == 0
     with Image.open(io.BytesIO(capsysbinary.readouterr().out)) as image:
         assert (image.format, image.size) == ("TIFF", (50, 30))
+
+
+def test_for_one_photo_each_file_of_the_model_is_looked_at_once_and_those_of_others_not_at_all(
+    photos, tmp_path, monkeypatch
+):
+    looks = []
+
+    def noted(look):
+        return lambda path: looks.append(path.name) or look(path)
+
+    monkeypatch.setattr(registry, "sha256", noted(registry.sha256))
+    monkeypatch.setattr(cards, "read", noted(cards.read))
+    assert batch.enhance_all(EnhanceSettings((photos / "night 0.png",), tmp_path / "out", engine="onnx")) == 0
+    assert sorted(looks) == [f"{registry.default()}{suffix}" for suffix in (".json", ".onnx", ".weights.h5")]
 
 
 def test_the_tree_of_folders_is_kept(enhance, photos, tmp_path):

@@ -59,7 +59,7 @@ def test_the_best_curves_never_do_harm():
 
 def test_a_model_without_a_map_has_its_own_psnr_alone(tmp_path):
     sets = {"mine, unseen": [one_pair(tmp_path)]}
-    rows = breakdown.measure({"model_10": "ab"}, lambda name: lambda photo: photo, sets)
+    rows = breakdown.score_sets({"model_10": "ab"}, lambda name: lambda photo: photo, sets)
     assert [row["method"] for row in rows] == ["untouched input", "model_10"]
     assert rows[0]["psnr"] == rows[1]["psnr"] == rows[1]["psnr_worst"]
     assert "psnr_oracle" not in rows[1]
@@ -67,11 +67,11 @@ def test_a_model_without_a_map_has_its_own_psnr_alone(tmp_path):
 
 def test_rows_of_the_same_weights_are_kept_and_the_table_shows_them(tmp_path):
     sets = {"mine, unseen": [one_pair(tmp_path)]}
-    first = breakdown.measure({"model_12": "ab"}, lambda name: Brightening(), sets)
+    first = breakdown.score_sets({"model_12": "ab"}, lambda name: Brightening(), sets)
     path = tmp_path / report.BREAKDOWN
     report.write_sets(path, first)
     assert report.read_sets(path) == first
-    assert breakdown.measure({"model_12": "ab"}, no_model, sets, first) == first
+    assert breakdown.score_sets({"model_12": "ab"}, no_model, sets, first) == first
     report.write_overview(tmp_path)
     table = (tmp_path / "README.md").read_text()
     assert "| mine, unseen (1) | model_12 |" in table

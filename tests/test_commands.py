@@ -47,6 +47,11 @@ def test_a_preset_for_a_gpu_sets_what_trains_on_it_and_is_overruled_by_the_words
         parse(TrainingSettings, None, ["--preset", name], command="train")
 
 
+def test_where_models_come_from_is_refused_where_none_is_downloaded():
+    with pytest.raises(UserError, match="Received: --models-url without --download"):
+        commands.dispatch(["models", "--models-url", "https://example.org"], "")
+
+
 def test_what_a_file_switches_on_can_be_switched_off_and_the_other_way_round(folder):
     (folder / "mine.toml").write_text('inputs = ["holiday"]\noverwrite = true\nwhite-balance = false\n')
     read = parse(EnhanceSettings, None, ["--config", "mine.toml"])

@@ -41,7 +41,7 @@ def sets(also, clean, folder):
 
 
 def test_every_set_is_scored_with_baselines_and_models(clean, also, tmp_path):
-    rows = held_out.measure({"model_00": "ab"}, identity, sets([also], [clean], tmp_path))
+    rows = held_out.score_sets({"model_00": "ab"}, identity, sets([also], [clean], tmp_path))
     assert {row["set"]: row["photos"] for row in rows} == {
         "pairs, held out": 1,
         "pairs, left alone": 1,
@@ -67,13 +67,13 @@ def test_all_pairs_of_an_unseen_folder_are_a_set(also):
 
 def test_noise_of_every_kind_is_cleaned_by_means_that_know_how_strong_it_is(clean, tmp_path):
     found = {name: pairs for name, pairs in sets([], [clean], tmp_path).items() if name in ("blotches", "well lit")}
-    by_name = {(row["set"], row["method"]): row for row in held_out.measure({}, identity, found)}
+    by_name = {(row["set"], row["method"]): row for row in held_out.score_sets({}, identity, found)}
     assert by_name["blotches", "non-local means, known sigma"]["psnr"] > by_name["blotches", "untouched input"]["psnr"]
     assert ("well lit", "non-local means, known sigma") not in by_name
 
 
 def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also, clean, tmp_path):
-    first = held_out.measure({"model_00": "ab", "model_01": "cd"}, identity, sets([also], [clean], tmp_path))
+    first = held_out.score_sets({"model_00": "ab", "model_01": "cd"}, identity, sets([also], [clean], tmp_path))
     path = tmp_path / report.HELD_OUT
     report.write_sets(path, first)
     assert report.read_sets(path) == first
@@ -84,12 +84,12 @@ def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also
         return lambda photo: photo * 0.5
 
     models = {"model_00": "ab", "model_01": "new"}
-    again = held_out.measure(models, load, sets([also], [clean], tmp_path), report.read_sets(path))
+    again = held_out.score_sets(models, load, sets([also], [clean], tmp_path), report.read_sets(path))
     assert set(loaded) == {"model_01"}
     kept = [row for row in again if row["method"] != "model_01"]
     assert kept == [row for row in first if row["method"] != "model_01"]
     (clean / "0.png").unlink()
-    held_out.measure(models, load, sets([], [clean], tmp_path), first)
+    held_out.score_sets(models, load, sets([], [clean], tmp_path), first)
     assert set(loaded) == {"model_00", "model_01"}
 
 

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lowlight.data import scenes
+from lowlight.data import scenes, splits
 from lowlight.data.pairs import PairError, Split, load_split, read_pair, write_split
+from lowlight.errors import UserError
+from lowlight.settings import TrainingSettings
 from tests.conftest import scene, write_pair
 
 
@@ -313,3 +315,18 @@ def test_a_thumbnail_keeps_only_the_order_of_brightness():
     assert scenes.descriptor(grey) @ scenes.descriptor(curve[grey]) > 0.99
     assert scenes.descriptor(grey) @ scenes.descriptor(255 - grey) == pytest.approx(-1, abs=1e-3)
     assert not scenes.descriptor(np.full((9, 9, 3), 7, np.uint8)).any()
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "named"),
+    [
+        (8, {"data": "here", "also": ("more",)}, "--also"),
+        (8, {"data": "here", "clean": ("more",)}, "--clean without --data synthetic"),
+        (8, {"data": "synthetic", "also": ("more",)}, "--also"),
+        (8, {"data": "synthetic", "clean": ("some", "more")}, "--clean more than once"),
+        (12, {"data": "synthetic", "low": "some"}, "--low or --high"),
+    ],
+)
+def test_folders_that_would_not_be_looked_at_are_refused(model, options, named):
+    with pytest.raises(UserError, match=f"Received: {named}"):
+        splits.load(TrainingSettings(model, **options))

@@ -10,6 +10,7 @@ import pytest
 import lowlight.benchmark
 import lowlight.inference
 from lowlight.benchmark.run import choose_examples, measure, perform, summarise
+from lowlight.data import pairs
 from lowlight.data.pairs import Split
 from lowlight.errors import UserError
 from lowlight.metrics.evaluate import BASELINES, evaluate
@@ -67,8 +68,8 @@ def zoo(tmp_path, split, monkeypatch):
     models = tmp_path / "models"
     fake = SimpleNamespace(written=[], timed=[], card=card_for(split), WEIGHTS_SUFFIX=".weights.h5", MODELS=models)
     fake.write_manifest = lambda: fake.written.append("manifest")
-    fake.load_network = lambda model: ("network", fake.card | {"name": model})
-    fake.files_of = lambda model: (fake.card, models / f"{model}.weights.h5")
+    fake.files_of = lambda model: (fake.card | {"name": str(model)}, models / f"{model}.weights.h5")
+    fake.build = lambda card, weights: ("network", card)
     fake.versions = lambda: {"keras": "3.14.0"}
     fake.write_card = lambda path, card: fake.written.append((path, card))
     cost = SimpleNamespace(
@@ -109,6 +110,28 @@ def test_several_models_are_timed_together_and_only_once(tmp_path, split, zoo):
     text = (tmp_path / "statistics" / "README.md").read_text()
     assert "[model_08](model_08/)" in text
     assert "[model_09](model_09/)" in text
+
+
+def test_what_all_models_share_is_drawn_once(tmp_path, split, zoo, monkeypatch):
+    drawn = []
+    for name in ("metric", "bars", "cost", "photos"):
+        monkeypatch.setattr(f"lowlight.benchmark.plots.{name}", lambda *facts, name=name: drawn.append(name) or b"")
+    measure(["model_08", "model_09", "model_10"], split, tmp_path / "statistics")
+    assert {name: drawn.count(name) for name in drawn} == {"metric": 9, "photos": 3, "bars": 3, "cost": 1}
+
+
+@pytest.mark.usefixtures("blank_plots")
+def test_pairs_that_were_trained_on_are_not_checked_again_to_measure(pairs_folder, tmp_path, zoo, monkeypatch):
+    checked = []
+    check = pairs.check
+    monkeypatch.setattr(pairs, "check", lambda found: checked.append(len(found)) or check(found))
+    trained = []
+    trainer = SimpleNamespace(train=lambda settings, generation, pairs: trained.append(pairs[0]) or "model_10")
+    monkeypatch.setitem(sys.modules, "lowlight.training.trainer", trainer)
+    settings = PerformanceSettings(model=10, data=str(pairs_folder), statistics=tmp_path / "statistics")
+    (summary,) = perform(settings, "latest")
+    assert checked == [8]
+    assert summary["split"]["val"] == len(trained[0].val)
 
 
 @pytest.mark.usefixtures("blank_plots")
@@ -220,7 +243,8 @@ def test_settings_that_do_not_go_together_are_refused(zoo):
         ({"minutes": 1.0, "mixed_precision": True}, "--minutes, --mixed-precision"),
         ({"resume": True}, "--resume"),
         ({"output": Path("there")}, "--output"),
-        ({"clean": Path("there")}, "--clean"),
+        ({"clean": (Path("there"),)}, "--clean"),
+        ({"data": "synthetic", "also": (Path("there"),)}, "--also"),
         ({"weights": Path("there")}, "--model"),
     ],
 )

@@ -41,6 +41,13 @@ def write_summary(statistics, sha256, at_home=True):
     (statistics / "model_10" / "summary.json").write_text(json.dumps(summary))
 
 
+@pytest.mark.parametrize("words", [["--scores", "run", "--default", "10"], ["--tables", "run"]])
+def test_words_of_which_some_would_be_ignored_are_refused(words, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["publish", *words])
+    with pytest.raises(UserError, match=f"Received: {words[0]} and "):
+        publish.main()
+
+
 def test_a_run_is_put_into_models_with_its_scores_and_a_manifest(models, run, tmp_path):
     assert publish.put_into_models(run) == "model_10"
     assert (models / "model_10.weights.h5").read_bytes() == (run / "model_10.weights.h5").read_bytes()

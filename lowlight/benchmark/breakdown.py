@@ -96,8 +96,8 @@ def _summary(enhancer, pairs, description) -> dict:
     return {key: round(value, DIGITS) for key, value in scores.items()}
 
 
-measure = partial(rows.measure, score=_summary)
-"""Break down the error of models on sets of real pairs; parameters and rows as of `lowlight.benchmark.rows.measure`.
+score_sets = partial(rows.score_sets, score=_summary)
+"""Break down the error of models on sets of real pairs; parameters and rows as of `lowlight.benchmark.rows.score_sets`.
 
 The scores are the means over the photos of what `lost` gives, `psnr_worst`, and `map_spread`, the standard deviation of
 the bias.

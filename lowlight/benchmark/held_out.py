@@ -1,4 +1,4 @@
-"""How models do on what they were not made for: other cameras, every kind of bad light, and photos that are fine.
+"""How models do on what they were not made for: other cameras, every kind of degradation, and photos that are fine.
 
 The photos are those that `lowlight.data.samplers` holds out: of more pairs, and of clean photos, which
 `lowlight.data.camera` degrades, the same way each time. Baselines stand beside the models.
@@ -153,7 +153,7 @@ def _scores(method, pairs, description) -> dict:
 
 
 def _baselines(name, untouched) -> dict[str, Method]:
-    """Of every set; those that denoise are told how noisy a set is."""
+    """Of every set; those that denoise are given the noise of a set."""
     methods = {method: run for method, run in BASELINES.items() if method != rows.UNTOUCHED} | {"CLAHE": clahe}
     if name in WHITE_NOISE:
         return methods | {"non-local means, known sigma": non_local_means(WHITE_NOISE[name].sigma / 255)}
@@ -162,8 +162,8 @@ def _baselines(name, untouched) -> dict[str, Method]:
     return methods
 
 
-measure = partial(rows.measure, score=_scores, baselines=_baselines)
+score_sets = partial(rows.score_sets, score=_scores, baselines=_baselines)
 """Score models and baselines on sets of pairs, as of `real_sets` and `degraded_sets`.
 
-Parameters and rows as of `lowlight.benchmark.rows.measure`; the scores are the means of the metrics.
+Parameters and rows as of `lowlight.benchmark.rows.score_sets`; the scores are the means of the metrics.
 """

@@ -261,6 +261,14 @@ def _example(sample, enhancers) -> plots.Example:
     )
 
 
+def _refuse_what_would_be_ignored(settings):
+    given = {"--scores": settings.scores, "--tables": settings.tables, "a run": settings.runs}
+    given["--default"] = settings.default
+    named = [name for name, value in given.items() if value]
+    if len(named) > 1 and {"--scores", "--tables"} & set(named):
+        raise UserError(f"Only one of these can be done. Received: {' and '.join(named)}. Give them one by one.")
+
+
 def main() -> int:
     """The command above."""
     parser = argparse.ArgumentParser("python -m lowlight.benchmark.publish", description=__doc__.splitlines()[0])
@@ -270,6 +278,7 @@ def main() -> int:
     parser.add_argument("--statistics", type=Path, default=STATISTICS, help="Where the scores are.")
     parser.add_argument("--tables", action="store_true", help="Write the tables of pages only; no picture is made.")
     settings = parser.parse_args()
+    _refuse_what_would_be_ignored(settings)
     if settings.scores:
         if not write_scores(settings.scores, settings.statistics):
             raise UserError(

@@ -141,7 +141,7 @@ def write_sets(path: Path, rows: Sequence[dict]) -> None:
     ----------
     path : Path
     rows : sequence of dict
-        Of `lowlight.benchmark.held_out.measure` or `lowlight.benchmark.breakdown.measure`.
+        Of `lowlight.benchmark.held_out.score_sets` or `lowlight.benchmark.breakdown.score_sets`.
     """
     scores = [key for key in (*tables.SAVED_DIGITS, *tables.BREAKDOWN) if any(key in row for row in rows)]
     columns = ["set", "photos", "method", "weights", *dict.fromkeys(scores)]

@@ -11,7 +11,7 @@ HASH = 12
 """How many digits of a hash tell weights apart."""
 
 
-def measure(
+def score_sets(
     models: Mapping[str, str],
     load: Callable[[str], Method],
     sets: Mapping[str, Sequence[Pair]],

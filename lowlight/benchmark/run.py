@@ -224,8 +224,10 @@ def refuse_what_would_be_ignored(settings: PerformanceSettings) -> None:
     ignored = set(TRAINING_ALONE)
     if settings.weights:
         ignored |= {"model"}
+    if not settings.all:
+        ignored |= {"also"} | (set() if settings.data == "synthetic" else {"clean"})
     if settings.data != "synthetic":
-        ignored |= {"output"} | (set() if settings.all else {"also", "clean"})
+        ignored |= {"output"}
     given = [
         f"--{field.name.replace('_', '-')}"
         for field in dataclasses.fields(settings)
@@ -264,22 +266,23 @@ def _measure_sets(settings, models, split):
     with tempfile.TemporaryDirectory() as folder:
         sets = real | held_out.degraded_sets(settings.clean, Path(folder))
         path = settings.statistics / report.HELD_OUT
-        report.write_sets(path, held_out.measure(hashes, load, sets, report.read_sets(path)))
+        report.write_sets(path, held_out.score_sets(hashes, load, sets, report.read_sets(path)))
         sets = {name: pairs for name, pairs in sets.items() if name in (*real, "well lit")}
         path = settings.statistics / report.BREAKDOWN
         known = report.read_sets(path)
         unseeing = {name: best[name] for name in best if not {"validation", "has_seen_validation"} & cards[name].keys()}
         validation = {"validation": split.val} if split.val else {}
-        of_validation = breakdown.measure(unseeing, load, validation, known)
-        report.write_sets(path, of_validation + breakdown.measure(best, load, sets, known))
+        of_validation = breakdown.score_sets(unseeing, load, validation, known)
+        report.write_sets(path, of_validation + breakdown.score_sets(best, load, sets, known))
     report.write_overview(settings.statistics)
 
 
 def _candidate(model) -> Candidate:
     from lowlight.inference.enhancer import Enhancer
 
-    network, card = registry.load_network(model)
-    return Candidate(network, Enhancer(network), card, registry.files_of(model)[1])
+    card, weights = registry.files_of(model)
+    network, card = registry.build(card, weights)
+    return Candidate(network, Enhancer(network), card, weights)
 
 
 def _history(candidate) -> Path | None:

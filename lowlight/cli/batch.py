@@ -81,10 +81,11 @@ def _due(jobs, settings, reporter) -> list[Job]:
 
 def _load(card, weights, jobs, worker, settings, reporter) -> Session:
     """The model, by the engine that is done first with so many photos."""
-    exported = registry.onnx_of(card, weights) is not None
-    engine = choose(settings.engine, exported, settings.device, inf if settings.watch else _megapixels(jobs, worker))
+    exported = registry.onnx_of(card, weights)
+    megapixels = inf if settings.watch else _megapixels(jobs, worker)
+    engine = choose(settings.engine, exported is not None, settings.device, megapixels)
     with reporter.loading(f"{card['name']} by {ENGINES[engine]}"):
-        return Session(card, weights, settings.tile, settings.device, settings.best, engine)
+        return Session(card, weights, exported, engine, settings.tile, settings.device, settings.best)
 
 
 def _megapixels(jobs, worker) -> float:

@@ -54,7 +54,7 @@ class ClusterSettings:
     engine: Literal["auto", "tensorflow", "onnx", "openvino"] = "auto"
     """What runs the model. auto: of those installed, what does very many photos first."""
     controls: Annotated[Controls, tyro.conf.OmitArgPrefixes] = Controls()
-    """How the result shall look, where the model can be told."""
+    """How the result shall look, where the model has the control."""
     models_url: str | None = None
     """Where missing models come from, as for enhancing here."""
     quiet: Annotated[bool, tyro.conf.arg(aliases=["-q"])] = False

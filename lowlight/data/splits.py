@@ -35,18 +35,13 @@ def load(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
     Raises
     ------
     UserError
-        If no data are named, or `PairError` from `lowlight.data.pairs.load_split`.
+        If no data are named, an option would change nothing, or `PairError` from `lowlight.data.pairs.load_split`.
     """
+    _refuse_what_would_be_ignored(settings)
     if settings.data == "synthetic":
         folder = synthetic.write_pairs(settings.run_folder.parent / "synthetic", next(iter(settings.clean), None))
         kind = "own" if settings.clean else "synthetic"
         return load_split(folder), {"name": "synthetic", "licence": LICENCES[kind]}
-    given = [f"--{name}" for name in ("also", "clean") if getattr(settings, name)]
-    if given and not (settings.model in RECIPES and RECIPES[settings.model].mixture[1:] != (0, 0)):
-        raise UserError(
-            f"Model {settings.model} learns from the pairs of --data alone. Received: {' and '.join(given)} without "
-            "--data synthetic. Leave it out."
-        )
     if not settings.data and not (settings.low and settings.high):
         raise UserError("No pairs were named. Give --data DIR, --data synthetic, or --low DIR and --high DIR.")
     split = load_split(settings.data, settings.low, settings.high, settings.skip_bad_pairs)
@@ -106,6 +101,22 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
         found.append((shares[2], CleanSource(clean)))
     crops, exposures = ([(share[i], source) for share, source in found] for i in range(2))
     return crops, exposures, about
+
+
+def _refuse_what_would_be_ignored(settings):
+    synthetic = settings.data == "synthetic"
+    if synthetic and (settings.low or settings.high):
+        raise UserError("Synthetic pairs are made, not read. Received: --low or --high. Leave both out.")
+    if settings.model in RECIPES and RECIPES[settings.model].mixture[1:] != (0, 0):
+        return
+    given = ["--also"] if settings.also else []
+    if len(settings.clean) > synthetic:
+        given.append("--clean more than once" if synthetic else "--clean without --data synthetic")
+    if given:
+        raise UserError(
+            f"Model {settings.model} learns from the pairs of --data alone. Received: {' and '.join(given)}. Leave it "
+            "out."
+        )
 
 
 def _described(folder, used, held) -> dict:

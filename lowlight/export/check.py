@@ -13,7 +13,8 @@ SIZES = ((96, 64), (211, 333), (480, 400))
 
 TILE = 256
 
-TOLD = Controls(exposure=0.5, shadows=1.0, highlights=-0.5, denoise=0.5, strength=0.9, white_balance=False)
+ALL_MOVED = Controls(exposure=0.5, shadows=1.0, highlights=-0.5, denoise=0.5, strength=0.9, white_balance=False)
+"""Every control away from its default."""
 
 
 def largest_difference(graph: Graph, reference: Graph) -> dict[str, float]:
@@ -24,11 +25,11 @@ def largest_difference(graph: Graph, reference: Graph) -> dict[str, float]:
     ours, theirs = Enhancer(graph), Enhancer(reference)
     wholes = ours.tiles
     tilings = [wholes] if all(ours.fixed) else [wholes, [TILE, TILE]]
-    told = TOLD if len(ours.controls) > 1 else Controls(strength=TOLD.strength)
+    moved = ALL_MOVED if len(ours.controls) > 1 else Controls(strength=ALL_MOVED.strength)
     differences = {}
     for height, width in SIZES:
         photo, most = dark_photo(height, width), 0.0
-        for tiles, controls in itertools.product(tilings, (Controls(), told)):
+        for tiles, controls in itertools.product(tilings, (Controls(), moved)):
             ours.tiles = theirs.tiles = tiles
             most = max(most, float(np.abs(ours(photo, controls) - theirs(photo, controls)).max()) * 255)
         differences[f"{height}x{width}"] = most

@@ -147,13 +147,13 @@ MEANINGS = {
     "gain": "0.4 / mean of the whole photo, at most 25",
     "thumbnail": "mean colours of 64x64 cells of the whole photo",
     "overview": "the same, then the brightest of each cell and its noise (`lowlight.imaging.exposure.overview`)",
-    "level": "target exposure map of 8x8 cells, log(mean + 0.02): the output guess, adjusted at will",
+    "level": "target exposure map of 8x8 cells, log(mean + 0.02): the output `guess`, adjusted at will",
     "box": "where the tile lies in the photo: top, left, bottom, right, 0 to 1; the whole is 0 0 1 1",
     "white_balance": "1 corrects the colour of the light, 0 leaves it",
     "output": "the enhanced photo; clip it to [0, 1]",
-    "base": "the same before noise is taken away",
-    "guess": "predicted exposure map of 8x8 cells; it depends on overview alone",
-    "right": "the same where the photo is nearly right, too",
+    "base": "the same before denoising",
+    "guess": "predicted exposure map of 8x8 cells; it depends on `overview` alone",
+    "right": "the same before the identity gate, which leaves photos that are well lit",
 }
 
 

@@ -25,33 +25,33 @@ class Session:
     card : dict
     weights : Path
         As `lowlight.zoo.registry.files_of` gives both.
+    exported : Path or None
+        As `lowlight.zoo.registry.onnx_of` gives it.
+    engine : {"tensorflow", "onnx", "openvino"}
+        As `lowlight.inference.engines.choose` gives it.
     tile : int, optional
         As for `lowlight.inference.enhancer.Enhancer`.
     device : {"auto", "cpu", "gpu"}
     best : bool
         As for `lowlight.inference.enhancer.Enhancer`.
-    engine, megapixels
-        As for `lowlight.inference.engines.choose`.
 
     Raises
     ------
     UserError
-        If there is no such tile, device or engine, or the weights cannot be loaded.
+        If there is no such tile or device, or the weights cannot be loaded.
     """
 
     def __init__(
         self,
         card: dict,
         weights: Path,
+        exported: Path | None,
+        engine: str,
         tile: int | None = None,
         device: str = "auto",
         best: bool = False,
-        engine: str = "auto",
-        megapixels: float = 0.0,
     ):
-        self.card, self.process = card, os.getpid()
-        exported = registry.onnx_of(card, weights)
-        self.engine = engines.choose(engine, exported is not None, device, megapixels)
+        self.card, self.process, self.engine = card, os.getpid(), engine
         self.scope: Callable[[], AbstractContextManager] = nullcontext
         if exported is not None and self.engine in engines.GRAPHS:
             self.enhancer = Enhancer(engines.GRAPHS[self.engine](exported, device), tile, best)
@@ -133,15 +133,20 @@ def load_session(
     ----------
     model, models_url
         As for `lowlight.zoo.registry.files_of`. Default: `lowlight.zoo.registry.default`.
-    tile, device, best, engine, megapixels
+    tile, device, best
         As for `Session`.
+    engine, megapixels
+        As for `lowlight.inference.engines.choose`.
 
     Raises
     ------
     UserError
-        As `lowlight.zoo.registry.files_of` and `Session`.
+        As `lowlight.zoo.registry.files_of`, `lowlight.inference.engines.choose` and `Session`.
     """
-    return Session(*registry.files_of(model or registry.default(), models_url), tile, device, best, engine, megapixels)
+    card, weights = registry.files_of(model or registry.default(), models_url)
+    exported = registry.onnx_of(card, weights)
+    engine = engines.choose(engine, exported is not None, device, megapixels)
+    return Session(card, weights, exported, engine, tile, device, best)
 
 
 def devices() -> list[str]:

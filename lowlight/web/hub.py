@@ -26,6 +26,7 @@ from lowlight.metrics.evaluate import NEAR_TWINS, with_current_names
 from lowlight.settings import ROOT
 from lowlight.system import run
 from lowlight.zoo import cards, registry
+from lowlight.zoo.recipes import RECIPES
 
 TASK = "image-to-image"
 
@@ -69,7 +70,7 @@ Learnt from:
 
 ## Limits
 
-How bright a scene was meant to be is guessed; in dark parts, fine detail is made smooth where it cannot be told from
+How bright a scene was meant to be is predicted; in dark parts, fine detail is made smooth where it cannot be told from
 noise. The result is an estimate, and no evidence of what was there.
 """
 
@@ -174,7 +175,7 @@ def _text(card, title, scores, sets, owner) -> str:
         + " |"
         for part, of_part in scores.items()
     ]
-    training = card["training"]
+    training, plan = card["training"], RECIPES.get(card["recipe"].get("number"))
     return CARD.format(
         title=title,
         name=card["name"],
@@ -182,14 +183,14 @@ def _text(card, title, scores, sets, owner) -> str:
         repository=_repository(card["name"]),
         owner=owner,
         idea=card["idea"],
-        why=card["recipe"]["why"],
+        why=plan.why if plan else card["recipe"].get("why", ""),
         parameters=card["parameters"],
         file=card["weights"]["file"],
         labels=" | ".join(LABELS[key] for key in keys),
         rules=" | ".join("---:" for _ in keys),
         rows="\n".join(rows),
         twins=NEAR_TWINS if card["data"]["name"].startswith("LOL") else "",
-        training=f"The last sitting: {training['minutes']:.0f} minutes on {training['machine']}, "
+        training=f"The last session: {training['minutes']:.0f} minutes on {training['machine']}, "
         f"{training['steps']:,} steps.",
         data="\n".join(f"- {one['licence']}" for one in sets),
     )

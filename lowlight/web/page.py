@@ -154,18 +154,18 @@ def _wire(parts, answers, blocks):
     """Which event asks for which answer, and where that is shown."""
     photos = gr.State([], time_to_live=KEPT_SECONDS)
     chosen = gr.State(0)
-    wish = [parts.model, *parts.controls]
+    wanted = [parts.model, *parts.controls]
     seen = [parts.compared, parts.facts, parts.problems]
     opened = [photos, chosen, parts.drop, parts.strip, parts.enhance, parts.other, parts.download, parts.report, *seen]
     look = {
         "fn": answers.look,
-        "inputs": [photos, chosen, *wish],
+        "inputs": [photos, chosen, *wanted],
         "outputs": seen,
         "trigger_mode": "always_last",
         "show_progress": "hidden",
         **ONE_AT_A_TIME,
     }
-    parts.drop.upload(answers.take, [parts.drop, *wish], opened, show_progress_on=[parts.drop], **ONE_AT_A_TIME)
+    parts.drop.upload(answers.take, [parts.drop, *wanted], opened, show_progress_on=[parts.drop], **ONE_AT_A_TIME)
     parts.other.click(answers.restart, None, opened, api_visibility="private")
     parts.strip.select(answers.choose, None, chosen, api_visibility="private").then(**look)
     gr.on([control.input for control in parts.controls], **look)
@@ -174,7 +174,7 @@ def _wire(parts, answers, blocks):
     blocks.load(answers.allow, parts.model, allowed, show_progress="hidden", **ONE_AT_A_TIME)
     parts.model.input(answers.allow, parts.model, allowed, show_progress="minimal", **ONE_AT_A_TIME).then(**look)
     done = [parts.download, parts.report, parts.problems]
-    parts.enhance.click(answers.enhance, [photos, *wish], done, show_progress_on=[parts.report], **ONE_AT_A_TIME)
+    parts.enhance.click(answers.enhance, [photos, *wanted], done, show_progress_on=[parts.report], **ONE_AT_A_TIME)
 
 
 class Answers:
@@ -190,12 +190,12 @@ class Answers:
     def __init__(self, studio: Studio, folder: Path):
         self.studio, self.folder = studio, folder
 
-    def take(self, files, *wish, progress=PROGRESS):
+    def take(self, files, *wanted, progress=PROGRESS):
         """Photos were dropped: show the first; the others can be chosen."""
         photos, wrong = self._opened(files or [], progress)
         if not photos:
             return [photos, 0, None, *[gr.skip()] * 7, _alerts(wrong)]
-        compared, facts, problem = self.look(photos, 0, *wish)
+        compared, facts, problem = self.look(photos, 0, *wanted)
         return [
             photos,
             0,
@@ -346,7 +346,7 @@ def _facts(photo: Opened) -> str:
     if not photo.is_reduced:
         return size
     height, width = photo.reduced.shape[:2]
-    return f"{size} Shown is a copy of {width} × {height}, where grain is finer; what you download has full size."
+    return f"{size} Shown is a copy of {width} × {height}, where noise is finer; what you download has full size."
 
 
 def _row(result: Result) -> str:

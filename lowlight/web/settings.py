@@ -1,4 +1,4 @@
-"""What the server can be told; the text under a field is its --help."""
+"""What can be set of the server; the text under a field is its --help."""
 
 import dataclasses
 from typing import Literal

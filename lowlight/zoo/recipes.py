@@ -112,14 +112,14 @@ _MODEL_2 = dataclasses.replace(
     _MODEL_1,
     number=2,
     idea="Batch normalisation, and dilated convolutions that see wider.",
-    why="The view grows to 19x19 pixels; in the 300 steps that it had here, normalisation took more than that gave.",
+    why="The receptive field is 19x19 pixels; in the 300 steps that it had, normalisation took more than that gave.",
     architecture="dilated",
     parameters=76_227,
 )
 _MODEL_3 = dataclasses.replace(
     _MODEL_2,
     number=3,
-    idea="Dropout against learning by heart, and a sigmoid output in place of the sum.",
+    idea="Dropout against overfitting, and a sigmoid output in place of the sum.",
     why="Never out of range: the sigmoid gives back what normalisation took.",
     architecture="sigmoid",
 )
@@ -153,7 +153,7 @@ _MODEL_7 = dataclasses.replace(
     _MODEL_6,
     number=7,
     idea="Brightness normalisation: the photo times a gain, decided once for all of it, is a second input.",
-    why="No crop has to guess how dark its photo is: worth nearly two decibels here.",
+    why="No crop has to show how dark its photo is: worth nearly two decibels here.",
     settings={"skips": True, "normalised": True},
     parameters=77_091,
 )
@@ -204,7 +204,7 @@ _MODEL_11 = dataclasses.replace(
 _MODEL_12 = dataclasses.replace(
     _MODEL_11,
     number=12,
-    idea="Model 11 for real photos: several cameras, and clean photos taken anew in every kind of bad light.",
+    idea="Model 11 for real photos: several cameras, and clean photos degraded by camera simulation.",
     why="What is well lit stays, what is against the light is lifted, and noise of every kind has been seen.",
     mixture=(0.24, 0.18, 0.58),
     exposure_mixture=(0.14, 0.28, 0.58),

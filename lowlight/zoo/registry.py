@@ -62,18 +62,19 @@ def default() -> str:
     UserError
         If there is none.
     """
+    manifest = _manifest()
+    chosen = manifest["default"]
+    if chosen in {*(entry["name"] for entry in manifest["models"]), *(path.stem for path in _cards())}:
+        return chosen
     entries = available()
     if not entries:
         raise UserError(f"There is no model to use. Received: no card in {MODELS}. Train one by train_latest.py.")
-    chosen = _manifest()["default"]
-    if chosen in (entry["name"] for entry in entries):
-        return chosen
     return max(entries, key=lambda entry: entry["val_psnr"])["name"]
 
 
 def _folders() -> list[Path]:
     """Where models are looked for: the one that comes with the package is not taken from an older download."""
-    return [MANIFEST.parent, MODELS]
+    return list(dict.fromkeys((MANIFEST.parent, MODELS)))
 
 
 def _cards() -> list[Path]:
