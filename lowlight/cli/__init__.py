@@ -1,4 +1,4 @@
 """The command line: settings from words, jobs, batches of photos, progress, and reports to the person.
 
-The top room: it may import all others, and none imports it.
+It may import `inference` and what is below; `api`, `cluster` and `web`, which are above, build on it.
 """

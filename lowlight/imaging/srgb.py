@@ -1,13 +1,18 @@
-"""The sRGB curve (IEC 61966-2-1): from the 8-bit values of a file to linear light, and back."""
+"""The sRGB curve (IEC 61966-2-1): from the values of a file to linear light, and back."""
 
 import numpy as np
 
-_LINEAR = np.arange(256) / 255
-_LINEAR = np.where(_LINEAR <= 0.04045, _LINEAR / 12.92, ((_LINEAR + 0.055) / 1.055) ** 2.4)
+
+def decoded(signal: np.ndarray) -> np.ndarray:
+    """Linear light of sRGB values, both float arrays in [0, 1] of one shape."""
+    return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+
+
+_LINEAR = decoded(np.arange(256) / 255)
 
 
 def to_linear(photo: np.ndarray, dtype: type = np.float64) -> np.ndarray:
-    """Linear light in [0, 1], of a float type, of an sRGB photo (uint8), of the same shape (IEC 61966-2-1)."""
+    """Linear light in [0, 1], of a float type, of an sRGB photo (uint8), of the same shape."""
     return _LINEAR.astype(dtype)[photo]
 
 

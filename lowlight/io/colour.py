@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lowlight.imaging.pixels import Levels
+from lowlight.imaging.srgb import decoded
 from lowlight.imaging.transfer import HLG, PQ
 from lowlight.io import hdr
 from lowlight.io.exif import says_adobe_rgb
@@ -177,11 +178,7 @@ def _curve(transfer):
         return signal ** GAMMAS[transfer]
     if transfer in CAMERA_CURVES:  # ITU-R BT.2020, table 4, turned round
         return np.where(signal < 4.5 * 0.018054, signal / 4.5, ((signal + 0.099297) / 1.099297) ** (1 / 0.45))
-    return _srgb_curve(signal)
-
-
-def _srgb_curve(signal):
-    return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)  # IEC 61966-2-1
+    return decoded(signal)
 
 
 @cache
@@ -192,7 +189,7 @@ def _profile_of_png(chromaticities, gamma) -> bytes | None:
     if plain and like_srgb:
         return None
     signal = np.linspace(0, 1, 4096)
-    return _made(chromaticities or (*D65, *PRIMARIES[1]), _srgb_curve(signal) if plain else signal ** (1 / gamma))
+    return _made(chromaticities or (*D65, *PRIMARIES[1]), decoded(signal) if plain else signal ** (1 / gamma))
 
 
 def _made(chromaticities, curve) -> bytes | None:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from lowlight.imaging.pixels import Levels, bands
+from lowlight.imaging.srgb import decoded
 
 SPACES = {1: "gray", 3: "rgb", 4: "cmyk"}
 
@@ -28,8 +29,7 @@ def grey_profile() -> bytes:
     """What is put into photos without colour, where a profile of three channels has no place: sRGB's curve alone."""
     import imagecodecs
 
-    encoded = np.linspace(0, 1, 1024)
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)  # IEC 61966-2-1
+    linear = decoded(np.linspace(0, 1, 1024))
     return imagecodecs.cms_profile("gray", transferfunction=linear.astype(np.float32))
 
 
