@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lowlight.backend import keras
-from lowlight.inference.engines import bearing
+from lowlight.inference.engines import bearing, openvino
 
 OPSET = 18
 """Of ONNX: from December 2022, which every runtime of today reads."""
@@ -82,15 +82,13 @@ def write_litert(network: keras.Model, path: Path, facts: dict[str, str]) -> Non
 
 def write_openvino(network: keras.Model, path: Path, facts: dict[str, str]) -> None:
     """Write OpenVINO's two files: path, which ends in .xml, and its weights beside it, which end in .bin."""
-    import openvino
-
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "network.onnx"
         write_onnx(network, source, facts)
-        model = openvino.convert_model(source)
+        model = openvino().convert_model(source)
         for key, value in facts.items():
             model.set_rt_info(value, ["framework", key])
-        openvino.save_model(model, path, compress_to_fp16=False)
+        openvino().save_model(model, path, compress_to_fp16=False)
 
 
 WRITERS = {"onnx": write_onnx, "litert": write_litert, "saved_model": write_saved_model, "openvino": write_openvino}

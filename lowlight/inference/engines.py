@@ -6,6 +6,7 @@ second and know nothing of Keras; they run what `lowlight.export` wrote.
 
 import contextlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,6 +34,22 @@ MODULES = {"tensorflow": "keras", "onnx": "onnxruntime", "openvino": "openvino"}
 
 MANY_MEGAPIXELS = 20
 """From here up TensorFlow, where it is several times as fast, makes up for the seconds that it takes to load."""
+
+
+def onnx_runtime() -> Any:
+    """ONNX Runtime, imported so that it does not tell its makers that it runs, as version 1.32 would."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
+def openvino() -> Any:
+    """OpenVINO, imported so that it does not tell its makers that it runs; it does without the module for that."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
 
 
 class Graph(Protocol):
@@ -119,8 +136,7 @@ class OnnxGraph:
     """
 
     def __init__(self, path: Path, device: str = "auto"):
-        import onnxruntime
-
+        onnxruntime = onnx_runtime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # errors are raised; what else it would print is for those who write graphs
         try:
@@ -154,10 +170,8 @@ class OpenVinoGraph:
     """
 
     def __init__(self, path: Path, device: str = "auto"):
-        import openvino
-
         self.device = "GPU" if device == "gpu" else "CPU"
-        self.core = openvino.Core()
+        self.core = openvino().Core()
         if self.device not in {name.split(".")[0] for name in self.core.available_devices}:
             raise UserError(
                 f"OpenVINO has no such device. Received: {device}. Known: {', '.join(self.core.available_devices)}."
@@ -172,11 +186,9 @@ class OpenVinoGraph:
 
     def function(self, *outputs: str, batch: int = 1) -> Run:
         """As `Graph.function`."""
-        import openvino
-
         results = [self.model.output(name).node for name in outputs]
         wanted = bearing(self.shapes, outputs)
-        part = openvino.Model(results, [self.model.input(name).node for name in wanted])
+        part = openvino().Model(results, [self.model.input(name).node for name in wanted])
         compiled = self.core.compile_model(part, self.device, {"INFERENCE_PRECISION_HINT": "f32"})
         ports = [compiled.output(name) for name in outputs]
 
@@ -262,9 +274,7 @@ def _has_gpu() -> bool:
 
 
 def _providers(device) -> list[str]:
-    import onnxruntime
-
-    gpus = [name for name in onnxruntime.get_available_providers() if name in ("CUDAExecutionProvider",)]
+    gpus = [name for name in onnx_runtime().get_available_providers() if name in ("CUDAExecutionProvider",)]
     if device == "gpu" and not gpus:
         raise UserError(
             "ONNX Runtime has no GPU here. Received: --device gpu. Leave it out, or install onnxruntime-gpu, or choose "
