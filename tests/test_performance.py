@@ -242,6 +242,7 @@ def test_settings_that_do_not_go_together_are_refused(zoo):
         ({"epochs": 3, "learning_rate": 1.0}, "--epochs, --learning-rate"),
         ({"minutes": 1.0, "mixed_precision": True}, "--minutes, --mixed-precision"),
         ({"resume": True}, "--resume"),
+        ({"preset": "h100", "batch_scale": 8, "devices": "all"}, "--batch-scale, --devices, --preset"),
         ({"output": Path("there")}, "--output"),
         ({"clean": (Path("there"),)}, "--clean"),
         ({"data": "synthetic", "also": (Path("there"),)}, "--also"),

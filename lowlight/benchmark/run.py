@@ -17,7 +17,7 @@ from lowlight.data.pairs import Pair, Split, read_pair
 from lowlight.errors import UserError
 from lowlight.metrics import quality
 from lowlight.metrics.evaluate import BASELINES, NEAR_TWINS, PROTOCOL, Method, evaluate, mean, with_current_names
-from lowlight.settings import PerformanceSettings
+from lowlight.settings import PerformanceSettings, TrainingSettings
 from lowlight.system import machine, spinner
 from lowlight.zoo import registry
 from lowlight.zoo.recipes import recipe
@@ -30,11 +30,8 @@ if TYPE_CHECKING:
     from lowlight.inference.enhancer import Enhancer
 
 
-TRAINING_ALONE = (
-    "epochs", "minutes", "batch_size", "learning_rate", "crop", "seed", "mixed_precision", "start", "part",
-    "all_pairs", "resume", "overwrite",
-)  # fmt: skip
-"""Settings that only training obeys."""
+OBEYED = ("model", "data", "low", "high", "clean", "also", "skip_bad_pairs", "config", "output")
+"""Settings of training that measuring obeys, too."""
 
 FIRST_BROKEN_DOWN = 10
 """From this model on it is worth knowing where a photo is lost."""
@@ -221,7 +218,7 @@ def refuse_what_would_be_ignored(settings: PerformanceSettings) -> None:
         raise UserError(f"Weights are measured only with --evaluate-only. Received: --weights {settings.weights}.")
     if not settings.evaluate_only:
         return
-    ignored = set(TRAINING_ALONE)
+    ignored = {field.name for field in dataclasses.fields(TrainingSettings)} - set(OBEYED)
     if settings.weights:
         ignored |= {"model"}
     if not settings.all:
