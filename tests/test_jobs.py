@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lowlight.cli.jobs import find, is_done, passed_over, plan
+from lowlight.cli.jobs import find, is_done, left_out, passed_over, plan
 from lowlight.errors import UserError
 from lowlight.settings import EnhanceSettings
 
@@ -67,6 +67,8 @@ def test_side_folders_of_disks_in_the_net_are_left_out_and_other_kinds_counted(t
     settings = EnhanceSettings((tmp_path / "in",), tmp_path / "out", recursive=True)
     assert passed_over(settings) == {".gif": 3, ".txt": 1}
     assert passed_over(EnhanceSettings((tmp_path / "in",), tmp_path / "out")) == {".gif": 2, ".txt": 1}
+    assert left_out(settings) == {}
+    assert list(left_out(EnhanceSettings((tmp_path / "in",), tmp_path / "out")).values()) == [1]  # sub alone
 
 
 def test_subfolders_are_searched_on_demand_and_their_tree_is_kept(tmp_path):

@@ -114,7 +114,7 @@ def left_out(settings: EnhanceSettings) -> dict[str, int]:
                     seen = [path for path in folder.iterdir() if not path.name.startswith(".")]
                     clips += sum(is_clip(path) and path.is_file() for path in seen)
                     if not settings.recursive:
-                        folders += sum(path.is_dir() and key(path) != key(settings.output) for path in seen)
+                        folders += sum(_is_searched(path, settings) for path in seen)
     found = {"folders in folders (--recursive takes them)": folders, "clips (those that are named are taken)": clips}
     return {what: count for what, count in found.items() if count}
 
