@@ -47,6 +47,12 @@ def test_a_preset_for_a_gpu_sets_what_trains_on_it_and_is_overruled_by_the_words
         parse(TrainingSettings, None, ["--preset", name], command="train")
 
 
+@pytest.mark.parametrize(("kind", "name"), [(EnhanceSettings, "h100"), (TrainingSettings, "night")])
+def test_a_preset_for_another_command_is_refused_as_what_it_is(kind, name, folder):
+    with pytest.raises(UserError, match=f"^invalid choice '{name}' for argument '--preset'"):
+        parse(kind, None, ["--preset", name])
+
+
 def test_where_models_come_from_is_refused_where_none_is_downloaded():
     with pytest.raises(UserError, match="Received: --models-url without --download"):
         commands.dispatch(["models", "--models-url", "https://example.org"], "")
