@@ -1,4 +1,4 @@
-"""The process and its machine: exit statuses, errors as one line, and what computes here."""
+"""The process and its machine: Ctrl-C and other signals, exit statuses, errors as one line, what computes here."""
 
 import contextlib
 import ctypes

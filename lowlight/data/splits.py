@@ -1,4 +1,4 @@
-"""The pairs that a command works on, from its settings."""
+"""The pairs that a command works on: what --data, --also and --clean, and the other settings, mean."""
 
 from pathlib import Path
 
