@@ -132,6 +132,29 @@ def test_weights_decay_by_what_the_recipe_says_where_there_is_no_gradient():
     np.testing.assert_allclose(model.get_weights()[0], before * (1 - RATE * 0.5), rtol=1e-5)
 
 
+def test_weights_and_crops_begin_alike_for_one_seed_and_otherwise_for_another(begun):
+    one, again, other = (begun(recipe(), seed=seed) for seed in (1, 1, 2))
+    for look in (lambda trainer: trainer.model.get_weights()[0], lambda trainer: trainer.batches[0][1]):
+        np.testing.assert_array_equal(look(one), look(again))
+        assert not np.array_equal(look(one), look(other))
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+def test_half_precision_is_computed_in_if_it_is_asked_for_and_the_weights_stay_whole(begun, mixed):
+    plan = recipe(architecture="residual_unet", settings={"widths": (4, 4, 4, 4)})
+    model = begun(plan, mixed_precision=mixed).model
+    assert any("float16" in layer.compute_dtype for layer in model.layers) == mixed
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+
+
+@pytest.mark.parametrize(("flips", "most"), [(True, 4), (False, 1)])
+def test_crops_are_flipped_only_if_the_recipe_says_so(begun, flips, most):
+    """Of two photos, each of them one crop."""
+    batches = begun(recipe(crop=32, crops_per_photo=32, flips=flips)).batches
+    seen = {truth.tobytes() for index in range(len(batches)) for truth in batches[index][1]}
+    assert len(seen) == 2 * most
+
+
 def test_the_rate_rises_over_the_steps_of_the_warm_up_and_falls_over_the_stage(begun):
     trainer = begun(recipe(warm_up=9))
     assert trainer.rate == pytest.approx(RATE / 10)
