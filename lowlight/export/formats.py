@@ -157,7 +157,7 @@ def _halve(graph):
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without what converters tell of their own work."""
-    loggers = [logging.getLogger(name) for name in ("tensorflow", "tf2onnx", "absl")]
+    loggers = [logging.getLogger(name) for name in ("root", "tensorflow", "tf2onnx", "absl")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
