@@ -176,7 +176,7 @@ def test_the_readme_is_short_and_its_first_two_commands_are_those_that_ci_takes(
     assert len(text.splitlines()) <= 150
     first, second = "".join(blocks(ROOT / "README.md", "sh")).splitlines()[:2]
     assert first == "python -m pip install -r requirements.txt && python main.py"
-    assert second == "python -m pip install -r requirements-dev.txt && python -m pytest"
+    assert second == "python -m pip install -r requirements-dev.txt && python -m pytest -n auto"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
