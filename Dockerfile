@@ -10,5 +10,7 @@ FROM python:3.12-slim
 COPY --from=build /wheels /wheels
 RUN pip install --no-cache-dir /wheels/*.whl && rm -r /wheels && useradd --create-home photographer
 USER photographer
+# Whoever --user names has no home: models that are downloaded are kept here, as long as the container is.
+ENV XDG_CACHE_HOME=/tmp/cache
 WORKDIR /photos
 ENTRYPOINT ["lowlight"]

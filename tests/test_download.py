@@ -118,6 +118,13 @@ def test_no_server_is_told_in_one_line(tmp_path):
         download.fetch("file", "0" * 64, 1, tmp_path, "http://127.0.0.1:9/")
 
 
+def test_a_folder_that_cannot_be_written_is_told_and_no_address_is_blamed(server, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot be kept there. Received: .*Not a directory.*LOWLIGHT_HOME") as told:
+        fetch(server, tmp_path / "file" / "models")
+    assert "--models-url" not in str(told.value)
+
+
 def test_files_come_from_this_machine_too(server, tmp_path):
     address = server.folder.as_uri()
     path = download.fetch("file", registry.sha256(server.folder / "file"), len(CONTENT), tmp_path / "models", address)

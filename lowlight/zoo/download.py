@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from lowlight.errors import UserError
+from lowlight.io import atomic
 
 TIMEOUT = 30.0
 """Seconds without a byte from the server after which a download counts as failed."""
@@ -47,8 +48,8 @@ def fetch(file: str, sha256: str, size: int, folder: Path, address: str) -> Path
     Raises
     ------
     UserError
-        If the address is of no known form, the download fails twice, is larger than it should be, or its hash is
-        another one twice.
+        If the address is of no known form, the download fails twice, is larger than it should be, its hash is another
+        one twice, or the folder cannot be written.
     """
     import pooch
     import requests
@@ -65,6 +66,7 @@ def fetch(file: str, sha256: str, size: int, folder: Path, address: str) -> Path
             f"{_other_hash(str(error), sha256)}, not {sha256}. Name another address by --models-url."
         ) from error
     except (OSError, requests.RequestException) as error:
+        _refuse_closed(folder)
         raise UserError(
             f"The download failed. Received: {error} for {url}{file}. Try later, or name another address by "
             "--models-url."
@@ -96,6 +98,17 @@ def base_url(address: str) -> str:
     else:
         raise UserError(f"Models cannot be downloaded from there. Received: {address}. Known: {FORMS}.")
     return f"{url.rstrip('/')}/"
+
+
+def _refuse_closed(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic.check_writable(folder)
+    except OSError as error:
+        raise UserError(
+            f"Models cannot be kept there. Received: {folder} ({error.strerror}). Let it be written; the installed "
+            "package takes another folder from the environment variable LOWLIGHT_HOME, too."
+        ) from error
 
 
 class _Limited(io.FileIO):
