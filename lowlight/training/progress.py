@@ -46,7 +46,7 @@ class TrainingProgress:
         if math.isnan(row["val_loss"]):
             self.val = "nothing to validate on"
         if "val_psnr_oracle" in row:
-            self.val += f", given the exposure {row['val_psnr_oracle']:.2f} dB"
+            self.val += f", with oracle exposure {row['val_psnr_oracle']:.2f} dB"
         of_crops = "" if math.isnan(row["psnr"]) else f"PSNR {row['psnr']:.2f}  "
         line = (
             f"epoch {row['epoch']:.4g}  {row['minutes']:.1f} min  rate {row['learning_rate']:.2g}  "
