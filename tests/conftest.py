@@ -2,6 +2,7 @@
 
 import logging
 import runpy
+import signal
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,6 +119,12 @@ def interrupted_after():
             yield
 
     return interrupted_after
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_as_at_a_terminal():
+    """Also where these tests run in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
