@@ -234,6 +234,7 @@ def test_training_that_diverges_stops_with_a_clear_line(pairs_folder, tmp_path):
         ((), "--data"),
         (("--data", "synthetic", "--epochs", "0"), "--epochs"),
         (("--data", "synthetic", "--minutes", "-1"), "--minutes"),
+        (("--data", "synthetic", "--resume", "--overwrite"), "--overwrite"),
     ],
 )
 def test_bad_settings_end_with_one_clear_line_and_status_2(arguments, message, tmp_path, script, capsys):

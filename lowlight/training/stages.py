@@ -34,6 +34,8 @@ def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
         raise UserError(
             "All pairs are only to go on with. Received: --all-pairs without --start. Name trained weights."
         )
+    if settings.resume and settings.overwrite:
+        raise UserError("A run is gone on with or begun anew. Received: --resume and --overwrite. Give one of them.")
     changes = _by_hand(settings)
     counts = {"minutes": settings.minutes or 1, "batch_scale": settings.batch_scale, "workers": settings.workers}
     for name, value in (changes | counts).items():
