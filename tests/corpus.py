@@ -13,12 +13,19 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from tests.conftest import scene
-
-HEIGHT, WIDTH = 40, 60
-
-CAMERA, LATITUDE, EXPOSURE = "Kodak Brownie", (48.0, 12.0, 30.0), 0.25
-XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>a caption</x:xmpmeta>"
+from tests.material import (
+    XMP,
+    adobe_rgb,
+    cmyk,
+    cmyk_profile,
+    deep_picture,
+    exif,
+    fading,
+    lying,
+    picture_of,
+    samples,
+    write_dng,
+)
 
 SUFFIXES = {
     "JPEG XL": ".jxl",
@@ -90,55 +97,6 @@ def make(folder: Path) -> list[Entry]:
     return [entry for maker in makers for entry in maker(folder)]
 
 
-def exif(orientation: int = 1) -> Image.Exif:
-    """With `CAMERA`, `LATITUDE` and `EXPOSURE`."""
-    made = Image.Exif()
-    made[ExifTags.Base.Orientation], made[ExifTags.Base.Model] = orientation, CAMERA
-    made.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] = EXPOSURE
-    made.get_ifd(ExifTags.IFD.GPSInfo).update({ExifTags.GPS.GPSLatitudeRef: "N", ExifTags.GPS.GPSLatitude: LATITUDE})
-    return made
-
-
-def lying(picture: np.ndarray, orientation: int) -> np.ndarray:
-    """A picture as it lies in a file of that orientation: row 0 and column 0 are what EXIF 2.3, 4.6.4 A, says."""
-    return {
-        1: lambda p: p,  # top, left
-        2: lambda p: p[:, ::-1],  # top, right
-        3: lambda p: p[::-1, ::-1],  # bottom, right
-        4: lambda p: p[::-1],  # bottom, left
-        5: lambda p: np.swapaxes(p, 0, 1),  # left, top
-        6: lambda p: np.rot90(p),  # right, top
-        7: lambda p: np.rot90(p)[:, ::-1],  # right, bottom
-        8: lambda p: np.rot90(p, -1),  # left, bottom
-    }[orientation](picture)
-
-
-def adobe_rgb() -> bytes:
-    """A profile wider than sRGB."""
-    return imagecodecs.cms_profile("adobergb")
-
-
-def cmyk_profile() -> bytes:
-    """A profile in which cyan and magenta have changed places: ink that is 0 or full gives what it says exactly."""
-    corners = np.stack(np.meshgrid(*[[0, 255]] * 4, indexing="ij"), axis=-1).reshape(1, 16, 4).astype(np.uint8)
-    inks = _cmyk(corners[..., [1, 0, 2, 3]]).convert("RGB")
-    lab = ImageCms.profileToProfile(
-        inks, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
-    )
-    table = np.asarray(lab).reshape(16, 3) + np.array([0, 128, 128], np.uint8)  # a* and b* are signed in Pillow
-    straight = bytes(range(256))
-    matrix = struct.pack(">9i", *(65536 * np.eye(3, dtype=int)).ravel())
-    lut = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + matrix + 4 * straight + table.tobytes() + 3 * straight
-    tags = struct.pack(">I4sII", 1, b"A2B0", 144, len(lut))
-    white = struct.pack(">3i", 63190, 65536, 54061)
-    header = struct.pack(">I4xI4s4s4s12x4s28x", 144 + len(lut), 0x02400000, b"prtr", b"CMYK", b"Lab ", b"acsp") + white
-    return header.ljust(128, b"\0") + tags + lut
-
-
-def _picture(seed=1, height=HEIGHT, width=WIDTH):
-    return scene(seed, height, width)
-
-
 def _good(path, pixels, **expected) -> Entry:
     picture = pixels.astype(np.float32) / (255 if pixels.dtype == np.uint8 else 65535)
     if picture.ndim == 2:
@@ -151,7 +109,7 @@ def _saved(path, pixels, mode="RGB", tolerance=1.0, expected=None, **options) ->
     image = Image.fromarray(pixels).convert(mode)
     alpha = None
     if mode in ("RGBA", "LA"):
-        levels = _alpha(*pixels.shape[:2])
+        levels = fading(*pixels.shape[:2])
         image.putalpha(Image.fromarray(levels))
         alpha = levels / 255
     image.save(path, **options)
@@ -160,13 +118,8 @@ def _saved(path, pixels, mode="RGB", tolerance=1.0, expected=None, **options) ->
     return _good(path, expected, tolerance=tolerance, alpha=alpha, grey=grey)
 
 
-def _alpha(height, width):
-    """From nothing to all, whole columns of either at the ends."""
-    return np.tile(np.clip(np.linspace(-40, 295, width), 0, 255).astype(np.uint8), (height, 1))
-
-
 def _modes(folder) -> Iterator[Entry]:
-    pixels = _picture()
+    pixels = picture_of()
     by_format = {
         "jpg": ("RGB", "L", "CMYK"),
         "png": ("RGB", "RGBA", "L", "LA", "P", "1"),
@@ -193,15 +146,6 @@ def _modes(folder) -> Iterator[Entry]:
     yield _good(folder / "transparent palette.png", np.asarray(palette.convert("RGB")), alpha=seen)
     Image.fromarray(np.dstack([pixels, np.zeros(pixels.shape[:2], np.uint8)])).save(folder / "nothing seen.png")
     yield _good(folder / "nothing seen.png", pixels, alpha=np.zeros(pixels.shape[:2]))
-
-
-def deep_picture(channels: int = 3) -> np.ndarray:
-    """(H, W, channels) uint16 with levels that 8 bits do not hold; the fourth channel is for transparency."""
-    fine = np.random.default_rng(2).integers(0, 257, (HEIGHT, WIDTH, 4), np.uint16)
-    pixels = np.dstack([_picture(), _alpha(HEIGHT, WIDTH)]).astype(np.uint16) * 257
-    deep = np.minimum(pixels, 65000) + fine
-    deep[..., 3][pixels[..., 3] == 0] = 0
-    return np.ascontiguousarray(deep[..., :channels])
 
 
 def _deep(folder) -> Iterator[Entry]:
@@ -241,7 +185,7 @@ def _deep(folder) -> Iterator[Entry]:
 
 
 def _orientations(folder) -> Iterator[Entry]:
-    pixels, deep = _picture(), deep_picture()
+    pixels, deep = picture_of(), deep_picture()
     for orientation in range(1, 9):
         lies = Image.fromarray(np.ascontiguousarray(lying(pixels, orientation)))
         suffixes = ("jpg", "png", "tif", "webp", "avif") if orientation in (3, 6) else ("jpg", "tif")
@@ -258,7 +202,7 @@ def _orientations(folder) -> Iterator[Entry]:
 
 
 def _profiles(folder) -> Iterator[Entry]:
-    pixels, deep = _picture(), deep_picture()
+    pixels, deep = picture_of(), deep_picture()
     srgb, wide = ImageCms.createProfile("sRGB"), ImageCms.ImageCmsProfile(io.BytesIO(adobe_rgb()))
     in_wide = np.asarray(ImageCms.profileToProfile(Image.fromarray(pixels), srgb, wide))
     for suffix in ("jpg", "png", "tif", "webp", "avif"):
@@ -278,8 +222,8 @@ def _profiles(folder) -> Iterator[Entry]:
     Image.fromarray(grey).save(folder / "grey_profile.png", icc_profile=profile)
     yield _good(folder / "grey_profile.png", lighter, tolerance=4, grey=True, profile=True)
     inks = np.kron(np.random.default_rng(3).integers(0, 2, (5, 8, 4), np.uint8) * 255, np.ones((8, 8, 1), np.uint8))
-    shown = np.asarray(_cmyk(inks[..., [1, 0, 2, 3]]).convert("RGB"))
-    _cmyk(inks).save(folder / "inks.tif", icc_profile=cmyk_profile())
+    shown = np.asarray(cmyk(inks[..., [1, 0, 2, 3]]).convert("RGB"))
+    cmyk(inks).save(folder / "inks.tif", icc_profile=cmyk_profile())
     yield _good(folder / "inks.tif", shown, tolerance=4, profile=True)
     deep_inks = inks.astype(np.uint16) * 257
     tifffile.imwrite(
@@ -290,12 +234,8 @@ def _profiles(folder) -> Iterator[Entry]:
     yield broken._replace(profile=True)
 
 
-def _cmyk(inks) -> Image.Image:
-    return Image.frombytes("CMYK", inks.shape[1::-1], inks.tobytes())
-
-
 def _metadata(folder) -> Iterator[Entry]:
-    pixels = _picture()
+    pixels = picture_of()
     text = PngInfo()
     text.add_itxt("XML:com.adobe.xmp", XMP.decode())
     with_xmp = Image.Exif()
@@ -310,7 +250,7 @@ def _metadata(folder) -> Iterator[Entry]:
 
 
 def _names_and_sizes(folder) -> Iterator[Entry]:
-    pixels = _picture()
+    pixels = picture_of()
     for name in AWKWARD_NAMES:
         yield _saved(folder / name, pixels, tolerance=5, format="JPEG")
     yield _saved(folder / "really_png.jpg", pixels, format="PNG")
@@ -320,11 +260,11 @@ def _names_and_sizes(folder) -> Iterator[Entry]:
     yield _saved(folder / "really_jpeg.nef", pixels, tolerance=5, format="JPEG")
     for height, width in ((1, 1), (1, 5000), (5000, 1), (2, 3), (17, 1)):
         for suffix in ("jpg", "png", "webp", "tif", "bmp"):
-            yield _saved(folder / f"{height}x{width}.{suffix}", _picture(4, height, width), tolerance=12)
+            yield _saved(folder / f"{height}x{width}.{suffix}", picture_of(4, height, width), tolerance=12)
 
 
 def _extras(folder) -> Iterator[Entry]:
-    pixels = _picture()
+    pixels = picture_of()
     try:
         import pillow_heif
     except ModuleNotFoundError:
@@ -353,67 +293,6 @@ def _extras(folder) -> Iterator[Entry]:
         path.write_bytes((folder / "whole.dng").read_bytes()[: int(cut * (folder / "whole.dng").stat().st_size)])
         yield Entry(path, "bad")
     (folder / "whole.dng").unlink()
-
-
-def write_dng(path: Path, pixels: np.ndarray, orientation: int = 1) -> None:
-    """(H, W, 3) uint8 sRGB as a camera with sRGB's own primaries would have seen it, through a filter of RGGB."""
-    encoded = pixels / 255
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)  # IEC 61966-2-1
-    mosaic = linear[..., 1].copy()
-    mosaic[::2, ::2], mosaic[1::2, 1::2] = linear[::2, ::2, 0], linear[1::2, 1::2, 2]
-    from_xyz = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570)
-    tags = [
-        (272, "s", 0, CAMERA, True),
-        (274, "H", 1, orientation, True),
-        (33421, "H", 2, (2, 2), True),
-        (33422, "B", 4, bytes((0, 1, 1, 2)), True),
-        (50706, "B", 4, bytes((1, 4, 0, 0)), True),
-        (50708, "s", 0, CAMERA, True),
-        (50721, "2i", 9, [part for value in from_xyz for part in (round(value * 10000), 10000)], True),
-        (50728, "2I", 3, (1, 1, 1, 1, 1, 1), True),
-        (50778, "H", 1, 21, True),
-    ]
-    levels = np.rint(mosaic * 65535).astype(np.uint16)
-    tifffile.imwrite(path, levels, photometric="cfa", metadata=None, software=False, extratags=tags)
-
-
-def encoded(pixels: np.ndarray, **options) -> bytes:
-    """An array as Pillow writes it."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, **options)
-    return file.getvalue()
-
-
-def samples() -> Iterator[tuple[str, bytes, np.ndarray, int]]:
-    """Files of kinds that not all programs read: name, content, what it shows, about, and bits."""
-    picture = _picture()
-    deep = picture.astype(np.uint16) * 257
-    twelve = np.rint(picture / 255 * 4095).astype(np.uint16)
-    grey = picture[..., 1]
-    yield "JPEG XL", imagecodecs.jpegxl_encode(picture, lossless=True), picture, 8
-    yield "JPEG XL with loss", imagecodecs.jpegxl_encode(picture, distance=1), picture, 8
-    # imagecodecs says of 16 bits that they are linear light, and so they are.
-    unit = picture / 255
-    light = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
-    yield "JPEG XL, 16 bits", imagecodecs.jpegxl_encode(np.rint(light * 65535).astype(np.uint16)), picture, 16
-    yield "JPEG XL, in boxes", imagecodecs.jpegxl_encode(picture, lossless=True, usecontainer=True), picture, 8
-    yield "JPEG XL, grey", imagecodecs.jpegxl_encode(grey, lossless=True), grey, 8
-    for name in ("J2K", "JP2"):
-        yield name, imagecodecs.jpeg2k_encode(picture, codecformat=name, reversible=True), picture, 8
-        yield f"{name}, 16 bits", imagecodecs.jpeg2k_encode(deep, codecformat=name, reversible=True), picture, 16
-        yield f"{name}, grey", imagecodecs.jpeg2k_encode(grey, codecformat=name, reversible=True), grey, 8
-    yield "JPEG, 12 bits", imagecodecs.jpeg8_encode(twelve, level=95, bitspersample=12), picture, 16
-    yield "JPEG without loss", imagecodecs.jpeg8_encode(picture, lossless=True), picture, 8
-    yield "JPEG without loss, 16 bits", imagecodecs.jpeg8_encode(deep, lossless=True, bitspersample=16), picture, 16
-    yield "JPEG-LS", imagecodecs.jpegls_encode(picture), picture, 8
-    yield "JPEG-LS, 16 bits, grey", imagecodecs.jpegls_encode(deep[..., 1]), grey, 16
-    yield "PPM", encoded(picture, format="PPM"), picture, 8
-    yield "PGM", encoded(grey, format="PPM"), grey, 8
-    yield "PPM, 16 bits", b"P6\n# a comment\n60 40\n65535\n" + deep.astype(">u2").tobytes(), picture, 16
-    yield "PGM, 12 bits", b"P5 60 40 4095\n" + twelve[..., 1].astype(">u2").tobytes(), grey, 16
-    yield "PBM", encoded(grey > 99, format="PPM"), np.where(grey > 99, 255, 0), 8
-    yield "BMP", encoded(picture, format="BMP"), picture, 8
-    yield "GIF", encoded(picture, format="GIF"), picture, 8
 
 
 def _rare(folder) -> Iterator[Entry]:

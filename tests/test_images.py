@@ -26,7 +26,7 @@ from lowlight.io.photo import (
     read_rgb,
     write_photo,
 )
-from tests import corpus
+from tests import corpus, material
 from tests.conftest import scene
 
 
@@ -143,7 +143,7 @@ def about(path):
         )
 
 
-ALL = (corpus.CAMERA, corpus.LATITUDE, corpus.EXPOSURE, 1, corpus.XMP)
+ALL = (material.CAMERA, material.LATITUDE, material.EXPOSURE, 1, material.XMP)
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -166,8 +166,8 @@ def test_exif_gps_and_xmp_come_through_from_every_format_to_every_other(suffix, 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_is_applied_once_and_its_tags_are_reset(orientation, suffix, pixels, tmp_path):
     xmp = f'<x:xmpmeta tiff:Orientation="{orientation}" caption="dusk"/>'.encode()
-    lies = Image.fromarray(np.ascontiguousarray(corpus.lying(pixels, orientation)))
-    lies.save(tmp_path / "in.jpg", exif=corpus.exif(orientation), xmp=xmp, quality=95)
+    lies = Image.fromarray(np.ascontiguousarray(material.lying(pixels, orientation)))
+    lies.save(tmp_path / "in.jpg", exif=material.exif(orientation), xmp=xmp, quality=95)
     photo = read_photo(tmp_path / "in.jpg")
     write_photo(tmp_path / f"out.{suffix}", photo)
     assert about(tmp_path / f"out.{suffix}") == (*ALL[:4], b'<x:xmpmeta caption="dusk"/>')
@@ -193,7 +193,7 @@ def test_the_thumbnail_in_the_exif_which_shows_the_dark_photo_is_left_out(pixels
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_16_bits_come_through_to_the_last(suffix, channels, tmp_path):
-    deep = corpus.deep_picture(channels).squeeze()
+    deep = material.deep_picture(channels).squeeze()
     if channels == 4:
         deep[..., 3] = np.maximum(deep[..., 3], 1)  # for colour that nobody sees is not kept
     path = tmp_path / f"in.{suffix}"
@@ -211,8 +211,8 @@ def test_16_bits_come_through_to_the_last(suffix, channels, tmp_path):
 def test_16_bit_colour_is_converted_as_finely_as_8_bit_colour():
     levels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     files = [io.BytesIO(), io.BytesIO()]
-    Image.fromarray(levels).save(files[0], "PNG", icc_profile=corpus.adobe_rgb())
-    tifffile.imwrite(files[1], levels.astype(np.uint16) * 257, photometric="rgb", iccprofile=corpus.adobe_rgb())
+    Image.fromarray(levels).save(files[0], "PNG", icc_profile=material.adobe_rgb())
+    tifffile.imwrite(files[1], levels.astype(np.uint16) * 257, photometric="rgb", iccprofile=material.adobe_rgb())
     shallow, deep = (read_photo(io.BytesIO(file.getvalue())).pixels for file in files)
     assert np.abs(shallow - deep).max() * 255 < 1
 

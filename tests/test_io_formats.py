@@ -17,7 +17,7 @@ from lowlight.io.exif import EXIF_HEADER
 from lowlight.io.formats import FORMATS, TABLE
 from lowlight.io.icc import grey_profile, srgb_profile
 from lowlight.io.photo import ImageError, Photo, encode, read_photo
-from tests import corpus
+from tests import material
 from tests.conftest import scene
 
 PICTURE = scene(1, 40, 60)
@@ -25,7 +25,7 @@ PICTURE = scene(1, 40, 60)
 BY_NAME = {form.name.upper(): form for form in TABLE}
 
 
-SAMPLES = list(corpus.samples())
+SAMPLES = list(material.samples())
 
 
 @pytest.mark.parametrize(("name", "data", "shown", "depth"), [pytest.param(*row, id=row[0]) for row in SAMPLES])
@@ -42,8 +42,8 @@ def test_every_kind_of_file_is_read(name, data, shown, depth):
     [
         ("PAM", b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 3\nMAXVAL 255\nENDHDR\n123"),
         ("PFM", b"PF\n1 1\n-1.0\n" + bytes(12)),
-        ("Targa", corpus.encoded(PICTURE, format="TGA")),
-        ("of icons", corpus.encoded(PICTURE[:32, :32], format="ICO")),
+        ("Targa", material.encoded(PICTURE, format="TGA")),
+        ("of icons", material.encoded(PICTURE[:32, :32], format="ICO")),
     ],
 )
 def test_a_picture_of_a_kind_that_is_not_read_is_called_so(kind, data):
@@ -59,7 +59,7 @@ def test_a_file_cut_short_is_refused_or_read(data):
 
 
 def test_a_png_with_a_broken_text_is_read_and_one_with_broken_pixels_is_not():
-    data = corpus.encoded(PICTURE, format="PNG")
+    data = material.encoded(PICTURE, format="PNG")
     text = b"\0\0\0\x03tEXta\0b\xff\xff\xff\xff"
     assert (np.rint(read_photo(io.BytesIO(data[:33] + text + data[33:])).pixels * 255) == PICTURE).all()
     broken = bytearray(data)
@@ -73,7 +73,7 @@ def test_what_was_packed_without_loss_is_written_so(form, suffix):
     data = (
         imagecodecs.jpeg8_encode(PICTURE, lossless=True)
         if form == "JPEG"
-        else corpus.encoded(PICTURE, format=form, lossless=True)
+        else material.encoded(PICTURE, format=form, lossless=True)
     )
     photo = read_photo(io.BytesIO(data))
     again = read_photo(io.BytesIO(encode(photo, suffix)))
