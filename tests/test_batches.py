@@ -1,5 +1,8 @@
 """What the models see: pairs stay pairs through crops, flips, epochs and restarts."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -27,6 +30,21 @@ def crops(pairs, **changes):
     batches = Crops(pairs, **settings | changes)
     batches.inputs = ("photo", "gain")
     return batches
+
+
+def test_threads_do_not_mix_up_each_others_random_numbers(pairs, monkeypatch):
+    """Keras' generator seeds NumPy's, which all threads share, and then draws: another may come between."""
+
+    def seed_and_wait(number, seed=np.random.seed):
+        seed(number)
+        time.sleep(2e-3)
+
+    batches = crops(pairs)
+    alone = [batches[i][0]["photo"] for i in range(6)]
+    monkeypatch.setattr(np.random, "seed", seed_and_wait)
+    with ThreadPoolExecutor(6) as threads:
+        together = list(threads.map(lambda i: batches[i][0]["photo"], range(6)))
+    np.testing.assert_array_equal(together, alone)
 
 
 def contains(photo, crop):

@@ -6,6 +6,7 @@ That makes a run resumable at any step: the only random state is (seed, epoch, i
 import logging
 import math
 from collections.abc import Collection, Sequence
+from threading import Lock
 
 import numpy as np
 import psutil
@@ -96,14 +97,15 @@ class Crops(Batches):
     def __init__(self, pairs: Sequence[Pair], crop: int, crops_per_photo: int, batch_size: int, seed: int, flips: bool):
         super().__init__(len(pairs) * crops_per_photo, batch_size, seed)
         self.photos, self.crop = Memory(pairs, _with_gain), crop
-        self.generator = ImageDataGenerator(horizontal_flip=flips, vertical_flip=flips)
+        self.generator, self.drawing = ImageDataGenerator(horizontal_flip=flips, vertical_flip=flips), Lock()
 
     def example(self, index):
         low, high, whole_gain = self.photos[index % len(self.photos)]
         seed = np.random.SeedSequence((self.seed, self.epoch, index)).generate_state(3)
         top, left = seed[:2] % (np.array(low.shape[:2]) - self.crop + 1)
         window = np.s_[top : top + self.crop, left : left + self.crop]
-        transform = self.generator.get_random_transform((self.crop, self.crop, 3), seed=int(seed[2]))
+        with self.drawing:  # it seeds the one generator of NumPy that all threads share
+            transform = self.generator.get_random_transform((self.crop, self.crop, 3), seed=int(seed[2]))
         low, high = (self.generator.apply_transform(side[window], transform) for side in (low, high))
         return {"photo": low, "gain": np.full((1, 1, 1), whole_gain)}, {"output": high}
 
