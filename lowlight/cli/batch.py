@@ -183,8 +183,7 @@ def _make_writable(folder):
     if folder is None:
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic.check_writable(folder)
+        atomic.make_folder(folder)
     except OSError as error:
         raise UserError(
             f"The output folder cannot be written. Received: {folder} ({error.strerror}). Give --output another one."

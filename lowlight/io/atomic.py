@@ -81,14 +81,15 @@ def lock_of(path: Path, folder: Path) -> Path:
     return folder / f".{_digest(path.absolute())}.lock"
 
 
-def check_writable(folder: Path) -> None:
-    """Can files be made in a folder?
+def make_folder(folder: Path) -> None:
+    """Make a folder, if need be, in which files can be made.
 
     Raises
     ------
     OSError
-        If not.
+        If they cannot.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
     with _temporary(folder / "probe") as file:
         pass

@@ -125,8 +125,7 @@ def claimed(folder: Path) -> Iterator[None]:
         If the disk becomes full; its message says how to go on.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic.check_writable(folder)
+        atomic.make_folder(folder)
     except OSError as error:
         raise UserError(
             f"The output folder cannot be written. Received: {folder} ({error.strerror}). Give --output another one."

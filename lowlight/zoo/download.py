@@ -102,8 +102,7 @@ def base_url(address: str) -> str:
 
 def _refuse_closed(folder):
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic.check_writable(folder)
+        atomic.make_folder(folder)
     except OSError as error:
         raise UserError(
             f"Models cannot be kept there. Received: {folder} ({error.strerror}). Let it be written; the installed "
