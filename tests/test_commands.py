@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 import lowlight
 from lowlight import commands
 from lowlight.cli.parse import parse
-from lowlight.cli.presets import PRESETS
+from lowlight.cli.presets import PHOTOS
 from lowlight.errors import UserError
 from lowlight.settings import EnhanceSettings, TrainingSettings
 from lowlight.system import run, spinner
@@ -33,7 +33,7 @@ def test_a_preset_is_overruled_by_the_file_and_both_by_the_words(folder):
     (folder / "lowlight.toml").write_text('preset = "night"\nquality = 92\nshadows = 1\n[train]\nminutes = 60\n')
     read = parse(EnhanceSettings, None, ["a.jpg", "--shadows", "2"])
     assert (read.quality, read.preset, str(read.inputs[0])) == (92, "night", "a.jpg")
-    assert (read.controls.shadows, read.controls.exposure) == (2, PRESETS["night"]["exposure"])
+    assert (read.controls.shadows, read.controls.exposure) == (2, PHOTOS["night"]["exposure"])
     assert not read.controls.white_balance
     assert parse(EnhanceSettings, None, ["a.jpg"]).controls.shadows == 1
     assert parse(EnhanceSettings, None, ["a.jpg", "--preset", "bright"]).controls.exposure == 0.5
@@ -47,10 +47,12 @@ def test_a_preset_for_a_gpu_sets_what_trains_on_it_and_is_overruled_by_the_words
         parse(TrainingSettings, None, ["--preset", name], command="train")
 
 
-@pytest.mark.parametrize(("kind", "name"), [(EnhanceSettings, "h100"), (TrainingSettings, "night")])
-def test_a_preset_for_another_command_is_refused_as_what_it_is(kind, name, folder):
+@pytest.mark.parametrize(
+    ("kind", "command", "name"), [(EnhanceSettings, "enhance", "h100"), (TrainingSettings, "train", "night")]
+)
+def test_a_preset_for_another_command_is_refused_as_what_it_is(kind, command, name, folder):
     with pytest.raises(UserError, match=f"^invalid choice '{name}' for argument '--preset'"):
-        parse(kind, None, ["--preset", name])
+        parse(kind, None, ["--preset", name], command=command)
 
 
 def test_where_models_come_from_is_refused_where_none_is_downloaded():
@@ -110,11 +112,11 @@ def page():
 def test_each_preset_does_to_photos_of_its_kind_what_it_says():
     photo, lamps, paper = scene(0, 120, 160) // 6, night(), page()
     plain = lowlight.enhance(photo).astype(int)
-    natural = lowlight.enhance(photo, **PRESETS["natural"]).astype(int)
+    natural = lowlight.enhance(photo, **PHOTOS["natural"]).astype(int)
     assert np.abs(natural - photo).mean() < 0.9 * np.abs(plain - photo).mean()
-    assert lowlight.enhance(photo, **PRESETS["bright"]).mean() > plain.mean() + 10
-    assert lamps.mean() < lowlight.enhance(lamps, **PRESETS["night"]).mean() < 0.7 * lowlight.enhance(lamps).mean()
-    white, ink = (np.percentile(lowlight.enhance(paper, **PRESETS["documents"]), share) for share in (90, 4))
+    assert lowlight.enhance(photo, **PHOTOS["bright"]).mean() > plain.mean() + 10
+    assert lamps.mean() < lowlight.enhance(lamps, **PHOTOS["night"]).mean() < 0.7 * lowlight.enhance(lamps).mean()
+    white, ink = (np.percentile(lowlight.enhance(paper, **PHOTOS["documents"]), share) for share in (90, 4))
     assert white > np.percentile(lowlight.enhance(paper), 90) + 10
     assert ink < white / 2
 

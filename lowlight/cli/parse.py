@@ -57,10 +57,8 @@ def parse(
     """
     words = list(sys.argv[1:] if words is None else words)
     told = _from_file(words, command)
-    if (preset := _value_of("--preset", words)) in PRESETS:
-        _parsed(kind, ["--preset", preset])  # else one for another command would be told as an error in a file
-    preset = preset or told.get("preset")
-    remembered = dict(PRESETS.get(str(preset), {})) | told
+    preset = _value_of("--preset", words) or told.get("preset")
+    remembered = PRESETS.get(command, {}).get(str(preset), {}) | told
     if not remembered:
         return _parsed(kind, words, description, prog, (tyro.conf.FlagCreatePairsOff,))
     try:
