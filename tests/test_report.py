@@ -56,6 +56,7 @@ def write(folder, name="model_10", psnr=20.0, baseline=8.0, sha256="ab", history
         "parameters": 75_651,
         "recipe": {"loss": "mae", "number": int(name[-2:])},
         "training": {"minutes": 20.4, "megapixels": 1234.5},
+        "stages": [{"part": part, "minutes": 15.2} for part in ("whole", "exposure")[: 1 + (name == "model_02")]],
         "cost": {"macs_per_pixel": 1000 * int(name[-2:]), "seconds_per_megapixel": 0.25, "machine": "x86_64"},
         "weights": {"sha256": sha256},
         "baselines": BASELINES,
@@ -163,6 +164,7 @@ def test_the_overview_table_equals_the_summaries(tmp_path, blank_plots):
             assert table[method]["SSIM"] == f"{val['ssim']:.3f} / {test['ssim']:.3f}"
     assert table["model_10"]["MACs/px"] == "10,000"
     assert table["model_10"]["trained"] == "20 min, 1,234 MP"
+    assert table["model_02"]["trained"] == "30 min in 2 stages"
     assert table["gamma 0.4"]["parameters"] == ""
     text = (tmp_path / "s" / "README.md").read_text()
     assert text.count("- A note.") == 1

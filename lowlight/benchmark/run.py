@@ -20,6 +20,7 @@ from lowlight.metrics.evaluate import BASELINES, NEAR_TWINS, PROTOCOL, Method, e
 from lowlight.settings import PerformanceSettings, TrainingSettings
 from lowlight.system import machine, spinner
 from lowlight.zoo import registry
+from lowlight.zoo.cards import stages_of
 from lowlight.zoo.recipes import recipe
 
 LOG = logging.getLogger(__name__)
@@ -169,6 +170,7 @@ def summarise(
     return {
         **{key: card[key] for key in ("name", "generation", "parameters", "recipe", "weights")},
         "training": card.get("training"),
+        "stages": [{key: stage[key] for key in ("part", "minutes")} for stage in stages_of(card)],
         "trained_on": data["name"],
         "trained_on_this_split": at_home,
         "protocol": PROTOCOL,

@@ -173,7 +173,7 @@ def _labels(group) -> dict[str, str]:
 
 def _costs(summary, group) -> list[str]:
     """What a model costs, and how much better it is on the first part than the model before it."""
-    cost, training, part = summary["cost"], summary["training"], parts(group)[0]
+    cost, part = summary["cost"], parts(group)[0]
     psnr = {of["recipe"].get("number"): of["scores"][part][of["name"]]["psnr"] for of in group}
     number = summary["recipe"].get("number", 0)
     change = f"{psnr[number] - psnr[number - 1]:+.2f}" if number - 1 in psnr else ""
@@ -181,9 +181,16 @@ def _costs(summary, group) -> list[str]:
         f"{summary['parameters']:,}",
         f"{cost['macs_per_pixel']:,}",
         f"{cost['seconds_per_megapixel']:.2f}",
-        f"{training['minutes']:.0f} min, {training['megapixels']:,.0f} MP" if training else "",
+        _trained(summary),
         change,
     ]
+
+
+def _trained(summary) -> str:
+    training, stages = summary["training"], summary.get("stages", [])
+    if len(stages) > 1:
+        return f"{sum(stage['minutes'] for stage in stages):.0f} min in {len(stages)} stages"
+    return f"{training['minutes']:.0f} min, {training['megapixels']:,.0f} MP" if training else ""
 
 
 def _line(cells):

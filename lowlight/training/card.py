@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lowlight.system import machine
 from lowlight.zoo import registry
+from lowlight.zoo.cards import stages_of
 
 if TYPE_CHECKING:
     from lowlight.training.trainer import Trainer
@@ -16,7 +17,7 @@ def write(trainer: "Trainer") -> None:
     weights = trainer.folder / f"{plan.name}.weights.h5"
     data = {"train": len(split.train), "val": len(split.val), "test": len(split.test), "split": split.source}
     earlier = trainer.earlier
-    stages = [*earlier.get("stages", _before_stages(earlier)), *trainer.state.stages, facts(trainer)]
+    stages = [*stages_of(earlier), *trainer.state.stages, facts(trainer)]
     card: dict[str, Any] = {
         "name": plan.name,
         "generation": plan.generation,
@@ -64,12 +65,6 @@ def facts(trainer: "Trainer") -> dict[str, Any]:
 def validated(card: dict) -> dict | None:
     """A model's scores on validation, before it saw those pairs."""
     return card.get("validation") or card.get("metrics", {}).get("val")
-
-
-def _before_stages(card) -> list[dict]:
-    """The trainings of which a card of before there were stages tells."""
-    parts = {"training": "whole", "guess_training": "exposure"}
-    return [{"part": part} | card[name] for name, part in parts.items() if name in card]
 
 
 def _training(trainer) -> dict:

@@ -175,7 +175,7 @@ def _text(card, title, scores, sets, owner) -> str:
         + " |"
         for part, of_part in scores.items()
     ]
-    training, plan = card["training"], RECIPES.get(card["recipe"].get("number"))
+    stages, plan = cards.stages_of(card), RECIPES.get(card["recipe"].get("number"))
     return CARD.format(
         title=title,
         name=card["name"],
@@ -190,8 +190,8 @@ def _text(card, title, scores, sets, owner) -> str:
         rules=" | ".join("---:" for _ in keys),
         rows="\n".join(rows),
         twins=NEAR_TWINS if card["data"]["name"].startswith("LOL") else "",
-        training=f"The last session: {training['minutes']:.0f} minutes on {training['machine']}, "
-        f"{training['steps']:,} steps.",
+        training=f"{sum(stage['minutes'] for stage in stages):.0f} minutes in all, "
+        f"{sum(stage['steps'] for stage in stages):,} steps, on {card['training']['machine']}.",
         data="\n".join(f"- {one['licence']}" for one in sets),
     )
 

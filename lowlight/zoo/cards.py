@@ -70,6 +70,23 @@ def sets_of(card: dict[str, Any]) -> list[dict[str, Any]]:
     return [data, *(one for kind in more for one in ([kind] if isinstance(kind, dict) else kind))]
 
 
+def stages_of(card: dict[str, Any]) -> list[dict[str, Any]]:
+    """The trainings that a model's weights went through, one after the other, as far as its card tells.
+
+    Parameters
+    ----------
+    card : dict
+        One of before there were stages tells of each part's training alone.
+
+    Returns
+    -------
+    list of dict
+        `part`, `minutes` and more of each; empty if the model was not trained here.
+    """
+    parts = {"training": "whole", "guess_training": "exposure"}
+    return card.get("stages") or [{"part": part} | card[name] for name, part in parts.items() if card.get(name)]
+
+
 def read(path: Path) -> dict[str, Any]:
     """Read a card, as `ModelCard` describes it.
 
