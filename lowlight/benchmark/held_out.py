@@ -118,7 +118,7 @@ def on_real_pairs(scored: Sequence[dict]) -> dict[str, tuple[float, int]]:
     Parameters
     ----------
     scored : sequence of dict
-        Rows of `measure`.
+        Rows of `score_sets`.
     """
     found: dict[str, list[tuple[float, int]]] = {}
     for row in scored:

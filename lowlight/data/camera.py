@@ -154,7 +154,15 @@ def styled(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def is_backlit(photo: np.ndarray, share: float) -> bool:
-    """Whether what is brighter than that share of a photo, (H, W, 3) uint8, can be a light that stands behind it."""
+    """Whether the brighter part of a photo can be a light that stands behind the rest.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) uint8 array
+        sRGB.
+    share : float
+        Of the photo, from 0 to 1, that is not of the brighter part.
+    """
     light = to_linear(pixels_of(photo, WHOLE), np.float32)
     return _mean_light(light, _bright_shares([light, light], WHOLE, share)[0]) >= BACKLIGHT[0]
 

@@ -14,7 +14,13 @@ HEAD = struct.Struct("<QQ")
 def send(connection: socket.socket, message: Any) -> None:
     """Send what can be pickled.
 
-    Arrays go through a file that lies in memory, where there is such a thing; else with the rest."""
+    Arrays go through a file that lies in memory, where there is such a thing; else with the rest.
+
+    Raises
+    ------
+    OSError
+        If the other side is closed.
+    """
     buffers: list[pickle.PickleBuffer] = []
     by_file = hasattr(os, "memfd_create")
     inner = pickle.dumps(message, 5, buffer_callback=buffers.append if by_file else None)

@@ -19,11 +19,8 @@ AHEAD = 2
 
 def serve() -> None:
     """Answer calls from standard input, which is a socket, until it is closed."""
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-    ):  # are for the process that asks; this one ends with it
+    # These are for the process that asks; this one ends with it.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     connection = socket.socket(fileno=os.dup(0))
     with Path(os.devnull).open() as nothing:
