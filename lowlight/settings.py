@@ -7,8 +7,6 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
-
 from lowlight.controls import Controls
 from lowlight.errors import UserError
 
@@ -24,6 +22,18 @@ STANDARD_STREAM = Path("-")
 
 
 @dataclasses.dataclass(frozen=True)
+class Argument:
+    """How a field is given on the command line, where its name and its type do not tell."""
+
+    short: str | None = None
+    """Another name, of one letter, as -o."""
+    metavar: str | None = None
+    """What stands for the value in --help."""
+    positional: bool = False
+    """Without a name."""
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainingSettings:
     """Settings of train_old.py and train_latest.py."""
 
@@ -36,10 +46,10 @@ class TrainingSettings:
     """Folder of the dark photos, if the two sides are not in one folder."""
     high: Path | None = None
     """Folder of the well-lit photos."""
-    clean: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
+    clean: tuple[Path, ...] = ()
     """Folder of clean photos to darken: with --data synthetic (else those that scikit-image ships), and for models that
     learn from photos darkened on the fly; a fifth of them is held out there. May be given several times."""
-    also: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
+    also: tuple[Path, ...] = ()
     """Folder with a pairs.csv (columns low and high) of more pairs, for models that learn from several sets; a sixth of
     its targets is held out. May be given several times."""
     skip_bad_pairs: bool = False
@@ -101,7 +111,7 @@ class PerformanceSettings(TrainingSettings):
     all: bool = False
     """With --evaluate-only: measure every model in models/, and make all tables and plots of statistics/ again; with
     --also and --clean, on what is held out of them, too."""
-    unseen: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
+    unseen: tuple[Path, ...] = ()
     """With --all: a folder of pairs, as --data takes them, that no model learns from: all of it is measured on. May be
     given several times."""
     weights: Path | None = None
@@ -135,7 +145,7 @@ class ExportSettings:
     enhancing."""
     format: Literal["onnx", "litert", "saved_model", "openvino"] = "onnx"
     """Of the file."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("exports")
+    output: Annotated[Path, Argument("-o")] = Path("exports")
     """Folder for the file and its card."""
     float16: bool = False
     """Compute the heavy part in float16: for GPUs and phones; a CPU gains nothing."""
@@ -162,10 +172,10 @@ class EnhanceSettings:
         If they contradict each other.
     """
 
-    inputs: tyro.conf.Positional[tuple[Path, ...]] = (ROOT / "test" / "low",)
+    inputs: Annotated[tuple[Path, ...], Argument(positional=True)] = (ROOT / "test" / "low",)
     """Photos, clips, folders of photos, and patterns as '*.jpg'; or - for a photo from standard input to standard
     output."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = PREDICTED
+    output: Annotated[Path, Argument("-o")] = PREDICTED
     """Folder for the results, which have the photos' names; or, for one photo, the file."""
     model: str | None = None
     """A model's number, a run's folder, a weights file with its card, or a .keras or .h5 file. Default: see
@@ -204,7 +214,7 @@ class EnhanceSettings:
     many where it has a GPU or a CPU with units for bfloat16 (AMX)."""
     preset: Literal["natural", "bright", "night", "documents"] | None = None
     """Controls for a kind of photo; those that are given, too, come first."""
-    controls: Annotated[Controls, tyro.conf.OmitArgPrefixes] = Controls()
+    controls: Controls = Controls()
     """How the result shall look, where the model has the control."""
     config: Path | None = None
     """A TOML file with more of these settings, by the same names. Default: lowlight.toml, if the working folder has
@@ -213,11 +223,11 @@ class EnhanceSettings:
     """Go on with photos that come into the folders, each once it has stopped growing, until Ctrl-C."""
     dry_run: bool = False
     """Tell what would be done; do nothing."""
-    json: Annotated[str | None, tyro.conf.arg(metavar="FILE|-")] = None
+    json: Annotated[str | None, Argument(metavar="FILE|-")] = None
     """Write a line of JSON for each photo: in, out, status, reason, sizes and seconds. - is standard output."""
-    quiet: Annotated[bool, tyro.conf.arg(aliases=["-q"])] = False
+    quiet: Annotated[bool, Argument("-q")] = False
     """Tell only what failed."""
-    verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = False
+    verbose: Annotated[bool, Argument("-v")] = False
     """Tell of each photo, and how long the model ran."""
     list_models: bool = False
     """Show the models that there are, and their scores; enhance nothing."""

@@ -1,13 +1,19 @@
 """Words on the command line become settings, or one line that says what is wrong with them."""
 
 import dataclasses
+import re
 import sys
+from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 
+from lowlight.cli import arguments
 from lowlight.cli.parse import parse
+from lowlight.cluster.settings import ClusterSettings
+from lowlight.controls import Controls
 from lowlight.errors import UserError
-from lowlight.settings import PREDICTED, EnhanceSettings, TrainingSettings
+from lowlight.settings import PREDICTED, Argument, EnhanceSettings, TrainingSettings
 from lowlight.system import run
 
 
@@ -68,3 +74,77 @@ def test_errors_become_a_line_and_an_exit_status(error, status, line, capsys):
 
     assert run(fail) == status
     assert capsys.readouterr().err == line
+
+
+@dataclasses.dataclass(frozen=True)
+class Basic:
+    size: int = 3
+    """In pixels, 100% of it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Everything(Basic):
+    photos: Annotated[tuple[Path, ...], Argument(positional=True)] = (Path("low"),)
+    """To enhance."""
+    also: tuple[Path, ...] = ()
+    """More of them."""
+    way: Literal["fast", "best"] = "fast"
+    """How."""
+    loud: Annotated[bool, Argument("-l")] = False
+    """Say more."""
+    tidy: bool = True
+    """Leave nothing behind."""
+    place: Annotated[str | None, Argument(metavar="FILE|-")] = None
+    """Where."""
+    controls: Controls = Controls()
+    """How it looks."""
+
+
+def everything(*words):
+    return arguments.settings(Everything, arguments.parser(Everything).told(words))
+
+
+def test_each_kind_of_field_is_an_option_of_its_kind():
+    assert everything() == Everything()
+    assert everything("a.jpg", "-l", "b.jpg").photos == (Path("a.jpg"), Path("b.jpg"))
+    assert everything("--also", "x", "--also=y").also == (Path("x"), Path("y"))
+    assert everything("--size", "-4", "--way", "best", "--no-tidy", "--place", "-").size == -4
+    assert everything("--exposure", "-1.5").controls == Controls(exposure=-1.5)
+    assert everything("--no_tidy", "--loud") == Everything(tidy=False, loud=True)
+    assert everything("--", "--odd.jpg").photos == (Path("--odd.jpg"),)
+    assert everything("-").photos == (Path("-"),)
+
+
+def test_help_shows_the_text_under_each_field_also_an_inherited_one(capsys):
+    with pytest.raises(SystemExit):
+        everything("--help")
+    said = capsys.readouterr().out
+    assert "In pixels, 100% of it. Default: 3." in said
+    assert re.search(r"--place FILE\|- +Where\.\n", said)
+    assert "--no-tidy" in said
+    assert "--tidy" not in said.replace("--no-tidy", "")
+    assert "--no-loud" not in said
+    assert re.search(r"--exposure FLOAT +Brighter", said)
+
+
+@pytest.mark.parametrize("word", ["--siz", "--sise", "--way=bst", "--loud=1", "-x"])
+def test_no_word_is_guessed_at(word):
+    with pytest.raises(UserError):
+        everything(word)
+
+
+def test_what_must_be_given_is_asked_for_unless_a_file_has_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no INPUT"):
+        parse(ClusterSettings, "", [])
+    with pytest.raises(UserError, match="no --output"):
+        parse(ClusterSettings, "", ["in"])
+    (tmp_path / "lowlight.toml").write_text('[cluster]\noutput = "out"')
+    assert parse(ClusterSettings, "", ["in"], command="cluster").output == "out"
+
+
+def test_a_list_in_a_file_is_the_option_given_as_often(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lowlight.toml").write_text('[train]\nalso = ["a", "b"]')
+    assert parse(TrainingSettings, "", [], command="train").also == (Path("a"), Path("b"))
+    assert parse(TrainingSettings, "", ["--also", "c"], command="train").also == (Path("c"),)

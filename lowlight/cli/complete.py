@@ -1,39 +1,22 @@
 """What makes a shell complete commands, options and the names of files."""
 
-import contextlib
-import dataclasses
-import io
-import re
+import argparse
 from collections.abc import Mapping
-from typing import Annotated, Any, Union
 
-import tyro
+import shtab
+
+from lowlight.cli import arguments
 
 TAILS = {
-    "bash": """
-_lowlight() {
-  local found
-  _tyro_lowlight
-  [[ -n "${COMPREPLY[*]}" ]] || COMPREPLY=()  # nothing of ours: the shell completes names of files
-  for found in "${COMPREPLY[@]}"; do
-    [[ ! -e "$found" ]] || compopt -o filenames
-  done
-}
-complete -o default -F _lowlight lowlight
-""",
+    "bash": "\ncomplete -o default -F _shtab_lowlight lowlight\n",
     "zsh": """
 _lowlight() {
-  _tyro_lowlight "$@" || _files
+  _shtab_lowlight "$@" || _files
 }
 compdef _lowlight lowlight
 """,
 }
-"""By shell, what follows the function that tyro writes: it completes no names of photos."""
-
-START = re.compile(r'^typeset -A opt_args\n_tyro_lowlight "\$@"\n', re.MULTILINE)
-"""What calls that function at once, which only a file that zsh finds by itself may do."""
-
-SPEC = re.compile(r"^COMPLETION_SPEC = .*$", re.MULTILINE)
+"""By shell, what has names of photos completed where a command may stand, too."""
 
 
 def script(shell: str, kinds: Mapping[str, type], default: type) -> str:
@@ -47,18 +30,9 @@ def script(shell: str, kinds: Mapping[str, type], default: type) -> str:
     default : type
         The one of them whose options need no command.
     """
-    commands = tuple(Annotated[kind, tyro.conf.subcommand(name, prefix_name=False)] for name, kind in kinds.items())
-    command: Any = Union[commands]  # noqa: UP007
-    fields = [("command", command, dataclasses.field(kw_only=True))]
-    everything = dataclasses.make_dataclass("Everything", fields, bases=(default,), frozen=True)
-    written = io.StringIO()
-    with contextlib.redirect_stdout(written), contextlib.suppress(SystemExit):
-        tyro.cli(
-            everything,
-            prog="lowlight",
-            args=["--tyro-print-completion", shell],
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-        )
-    # Each line of an option's help would else be taken for a word to complete.
-    text = SPEC.sub(lambda spec: spec[0].replace(r"\n", " "), START.sub("", written.getvalue()))
-    return text + TAILS[shell]
+    program = argparse.ArgumentParser(prog="lowlight")
+    arguments.add(program, default, positionals=False)
+    commands = program.add_subparsers()
+    for name, kind in kinds.items():
+        arguments.add(commands.add_parser(name, help=name), kind)  # shtab leaves out those without help
+    return shtab.complete(program, shell) + TAILS[shell]

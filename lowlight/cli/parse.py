@@ -1,20 +1,15 @@
 """Settings from the words of the command line, over those of a file and of a preset."""
 
-import contextlib
-import io
 import itertools
-import re
 import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tyro
-
+from lowlight.cli import arguments
 from lowlight.cli.presets import PRESETS
 from lowlight.errors import UserError
-from lowlight.system import EXIT_USAGE
 
 Settings = TypeVar("Settings")
 
@@ -56,43 +51,24 @@ def parse(
         If the words, or a file, name none of its options, or their values are not of the kinds that they must be.
     """
     words = list(sys.argv[1:] if words is None else words)
-    told = _from_file(words, command)
-    preset = _value_of("--preset", words) or told.get("preset")
-    remembered = PRESETS.get(command, {}).get(str(preset), {}) | told
-    if not remembered:
-        return _parsed(kind, words, description, prog, (tyro.conf.FlagCreatePairsOff,))
+    parser = arguments.parser(kind, description, prog)
+    said = parser.told(words)
+    return arguments.settings(kind, _remembered(parser, said, command) | said)
+
+
+def _remembered(parser, said, command) -> dict[str, Any]:
+    """What a preset, and over it a file, say where the words do not."""
+    place = said.get("config") or REMEMBERED
+    told = _from_file(place, command) if said.get("config") or REMEMBERED.is_file() else {}
+    preset = said.get("preset") or told.get("preset")
     try:
-        base = _parsed(kind, _as_words(remembered))
+        return parser.told(_as_words(PRESETS.get(command, {}).get(str(preset), {}) | told))
     except UserError as error:
-        place = _value_of("--config", words) or REMEMBERED
         raise UserError(f"A setting in a file cannot be used. Received: {place}. {error}") from None
-    return _parsed(kind, words, description, prog, default=base)
 
 
-def _parsed(kind, words, description=None, prog=None, config=(), **default) -> Any:
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            return tyro.cli(
-                kind,
-                args=list(words),
-                description=description,
-                prog=prog,
-                config=(*config, tyro.conf.DisallowNone),
-                **default,
-            )
-    except SystemExit as end:
-        if end.code == EXIT_USAGE:
-            raise UserError(_without_box(said.getvalue())) from None
-        raise
-
-
-def _from_file(words, command) -> dict[str, Any]:
-    """The settings of a command in the file that is named, or remembered, by the options' names."""
-    named = _value_of("--config", words)
-    path = Path(named) if named else REMEMBERED
-    if not named and not path.is_file():
-        return {}
+def _from_file(path, command) -> dict[str, Any]:
+    """The settings of a command in a file, by the options' names."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -103,34 +79,15 @@ def _from_file(words, command) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in told.items()}
 
 
-def _as_words(told: dict[str, Any]) -> list[str]:
+def _as_words(told) -> list[str]:
     """Settings as the command line would have them."""
     words: list[str] = []
     for name, value in told.items():
-        option = name.replace("_", "-")
+        values = value if isinstance(value, list) else [value]
         if name == "inputs":
-            words[:0] = value if isinstance(value, list) else [value]
+            words[:0] = map(str, values)
         elif isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
+            words.append(arguments.option(name if value else f"no_{name}"))
         else:
-            words += [f"--{option}", str(value)]
+            words += itertools.chain.from_iterable((arguments.option(name), str(one)) for one in values)
     return words
-
-
-def _value_of(option, words) -> str | None:
-    """The value that the words give an option, the last of several."""
-    found = None
-    for word, following in zip(words, [*words[1:], None], strict=False):
-        if word == option:
-            found = following
-        elif word.startswith(f"{option}="):
-            found = word.partition("=")[2]
-    return found
-
-
-def _without_box(message) -> str:
-    """The first paragraph of what tyro says in a box, and the option that it takes for the one that was meant."""
-    lines = [line.strip(" │") for line in re.sub(r"[╭╮╰╯]", "│", message).splitlines()]
-    text = " ".join(itertools.takewhile(lambda line: line and not line.startswith("─"), lines[1:]))
-    meant = re.search(r"Perhaps you meant:\s+(--[\w-]+)", " ".join(lines))
-    return f"{text.rstrip('.')}. {f'Perhaps you meant {meant[1]}. ' if meant else ''}See --help."

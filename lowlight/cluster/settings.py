@@ -3,10 +3,9 @@
 import dataclasses
 from typing import Annotated, Literal
 
-import tyro
-
 from lowlight.controls import Controls
 from lowlight.errors import UserError
+from lowlight.settings import Argument
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,9 +18,9 @@ class ClusterSettings:
         If one is out of its range.
     """
 
-    input: tyro.conf.Positional[str]
+    input: Annotated[str, Argument(positional=True)]
     """Folder or bucket with the photos, with all that lies below: a path, s3://…, gs://…, az://…"""
-    output: Annotated[str, tyro.conf.arg(aliases=["-o"])]
+    output: Annotated[str, Argument("-o")]
     """Folder or bucket for the results, which lie below it as the photos do below theirs."""
     model: str | None = None
     """As for enhancing here."""
@@ -53,11 +52,11 @@ class ClusterSettings:
     """Run each photo in its 8 flips and rotations and take the mean."""
     engine: Literal["auto", "tensorflow", "onnx", "openvino"] = "auto"
     """What runs the model. auto: of those installed, what does very many photos first."""
-    controls: Annotated[Controls, tyro.conf.OmitArgPrefixes] = Controls()
+    controls: Controls = Controls()
     """How the result shall look, where the model has the control."""
     models_url: str | None = None
     """Where missing models come from, as for enhancing here."""
-    quiet: Annotated[bool, tyro.conf.arg(aliases=["-q"])] = False
+    quiet: Annotated[bool, Argument("-q")] = False
     """Tell only what failed."""
 
     @property

@@ -17,13 +17,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import tyro
-
 from lowlight.benchmark.tables import LABELS, SHOWN_DIGITS, SPLIT_LABELS
 from lowlight.cli.parse import parse
 from lowlight.errors import UserError
 from lowlight.metrics.evaluate import NEAR_TWINS, with_current_names
-from lowlight.settings import ROOT
+from lowlight.settings import ROOT, Argument
 from lowlight.system import run
 from lowlight.zoo import cards, registry
 from lowlight.zoo.recipes import RECIPES
@@ -79,9 +77,9 @@ noise. The result is an estimate, and no evidence of what was there.
 class HubSettings:
     """Settings of this script."""
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, Argument(positional=True)]
     """Where the folders are made; must be empty, or not be there."""
-    owner: Annotated[str, tyro.conf.arg(metavar="NAME")] = "OWNER"
+    owner: Annotated[str, Argument(metavar="NAME")] = "OWNER"
     """Whose repositories they will be."""
 
 

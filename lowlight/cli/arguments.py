@@ -1,0 +1,178 @@
+"""A parser of command lines from a dataclass of settings; the text under a field is its help."""
+
+import argparse
+import ast
+import dataclasses
+import difflib
+import functools
+import inspect
+import itertools
+import re
+import textwrap
+import types
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from lowlight.errors import UserError
+from lowlight.settings import Argument
+
+WIDTH = 100
+"""Of lines of help, in characters, at most."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, whose errors are raised as one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print.
+
+        Raises
+        ------
+        UserError
+            Always.
+        """
+        raise UserError(f"{message[:1].upper()}{message[1:].rstrip('.')}. See --help.")
+
+    def told(self, words: Sequence[str]) -> dict[str, Any]:
+        """What words say, by the fields' names; fields that they leave out are not in it.
+
+        Raises
+        ------
+        UserError
+            If they name no option, or a value is not of the kind that it must be.
+        """
+        spelt = [re.sub("^--[^=]+", lambda option: option[0].replace("_", "-"), word) for word in words]
+        found, unknown = self.parse_known_intermixed_args(spelt)
+        if unknown:
+            options = [option for action in self._actions for option in action.option_strings]
+            meant = difflib.get_close_matches(unknown[0].partition("=")[0], options, 1)
+            guess = f"Perhaps you meant {meant[0]}. " if meant else ""
+            raise UserError(f"There is no such option. Received: {' '.join(unknown)}. {guess}See --help.")
+        return vars(found)
+
+
+def parser(kind: type, description: str | None = None, prog: str | None = None) -> Parser:
+    """A parser of the options of one kind of settings.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass. Its fields may be bool, int, float, str, Path, Literal, any of these or None, tuples of one of
+        these, and dataclasses, whose fields are options, too.
+    description : str or None
+        The first lines of the help.
+    prog : str, optional
+        The program's name in it.
+    """
+    shown = "\n\n".join(textwrap.fill(part, WIDTH) for part in (description or "").split("\n\n"))
+    form = functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=28, width=WIDTH)
+    made = Parser(prog=prog, description=shown, formatter_class=form, allow_abbrev=False)
+    add(made, kind)
+    return made
+
+
+def add(made: argparse.ArgumentParser, kind: type, positionals: bool = True) -> None:
+    """Add the options of one kind of settings to a parser, and what it takes without a name unless told not to."""
+    for field, hint in _fields(kind):
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            add(made, hint)
+        elif positionals or not _argument(hint).positional:
+            _add_field(made, field, hint, _texts(kind)[field.name])
+
+
+def settings(kind: type, told: dict[str, Any]) -> Any:
+    """Settings of a kind, with the values that were told; the rest is by default.
+
+    Raises
+    ------
+    UserError
+        If a field without a default is missing, and as the kind itself raises.
+    """
+    values = {}
+    for field, hint in _fields(kind):
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            values[field.name] = settings(hint, told)
+        elif field.name in told:
+            value = told[field.name]
+            values[field.name] = tuple(value) if isinstance(value, list) else value
+        elif field.default is dataclasses.MISSING:
+            name = field.name.upper() if _argument(hint).positional else option(field.name)
+            raise UserError(f"What must be given is missing. Received: no {name}. See --help.")
+    return kind(**values)
+
+
+def option(name: str) -> str:
+    """What a field is called on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
+def _fields(kind) -> Iterator[tuple[dataclasses.Field, Any]]:
+    hints = get_type_hints(kind, include_extras=True)
+    return ((field, hints[field.name]) for field in dataclasses.fields(kind))
+
+
+def _add_field(made, field, hint, text):
+    argument = _argument(hint)
+    names = [option(field.name), *filter(None, [argument.short])]
+    default = field.default if field.default is not dataclasses.MISSING else None
+    value, many = _value(hint)
+    if value is bool:
+        _add_flag(made, field.name, names, default, text)
+        return
+    how: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _with_default(text, None if many else default)}
+    if get_origin(value) is Literal:
+        how["choices"] = get_args(value)
+    else:
+        how |= {"type": value, "metavar": argument.metavar or value.__name__.upper()}
+    if argument.positional:
+        names, how["nargs"], how["metavar"] = [field.name], "*" if many else "?", field.name.upper()
+    elif many:
+        how["action"] = "append"
+    action = made.add_argument(*names, **how)
+    if value is Path:
+        action.complete = COMPLETE_FILES
+
+
+COMPLETE_FILES = {"bash": "_shtab_compgen_files", "zsh": "_files"}
+"""As `shtab.FILE`, for the options whose value is a path."""
+
+
+def _add_flag(made, name, names, default, text):
+    """--NAME and --no-NAME; the help shows the one that changes the default."""
+    for flags, value in ((names, True), ([option(f"no_{name}")], False)):
+        shown = argparse.SUPPRESS if value == default else text
+        action = "store_true" if value else "store_false"
+        made.add_argument(*flags, dest=name, action=action, default=argparse.SUPPRESS, help=shown)
+
+
+def _with_default(text, default) -> str:
+    shown = "" if default is None or "Default:" in text else f" Default: {default}."
+    return f"{text}{shown}".replace("%", "%%")
+
+
+def _argument(hint) -> Argument:
+    return next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Argument)), Argument())
+
+
+def _value(hint) -> tuple[Any, bool]:
+    """The kind of a value, and whether there may be several."""
+    if get_origin(hint) is Annotated:
+        return _value(get_args(hint)[0])
+    if get_origin(hint) in (Union, types.UnionType):
+        return _value(next(kind for kind in get_args(hint) if kind is not type(None)))
+    if get_origin(hint) is tuple:
+        return get_args(hint)[0], True
+    return hint, False
+
+
+@functools.cache
+def _texts(kind) -> dict[str, str]:
+    """The texts under a dataclass' fields, and under those of what it inherits from, by the fields' names."""
+    found: dict[str, str] = {}
+    for part in reversed(kind.__mro__[:-1]):
+        (written,) = ast.parse(textwrap.dedent(inspect.getsource(part))).body
+        for field, text in itertools.pairwise(ast.iter_child_nodes(written)):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+                found[ast.unparse(field.target)] = " ".join(ast.literal_eval(text.value).split())
+    return found
