@@ -105,17 +105,18 @@ class Here:
 @pytest.fixture
 def interrupted_after():
     """A context in which a training is asked to stop once it has done so many steps, as by Ctrl-C."""
-    from lowlight.training.callbacks import Watch
+    from lowlight.training.callbacks import Clock
 
     @contextmanager
     def interrupted_after(steps):
-        def stop(watch, batch, logs=None):
-            look(watch, batch, logs)
-            watch.interrupted |= watch.trainer.state.total_steps == steps
+        def stop(clock, batch, logs=None):
+            count(clock, batch, logs)
+            if clock.state.total_steps == steps:
+                signal.raise_signal(signal.SIGINT)
 
-        look = Watch.on_train_batch_end
+        count = Clock.on_train_batch_end
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Watch, "on_train_batch_end", stop)
+            patch.setattr(Clock, "on_train_batch_end", stop)
             yield
 
     return interrupted_after

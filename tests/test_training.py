@@ -135,7 +135,7 @@ def test_a_process_ends_though_the_next_photos_are_being_read(pairs_folder, tmp_
 def test_a_run_in_two_sessions_ends_with_the_weights_of_a_run_in_one(pairs_folder, tmp_path, interrupted_after):
     train(quick(pairs_folder, tmp_path / "one"), "latest")
 
-    with interrupted_after(16), pytest.raises(KeyboardInterrupt):
+    with interrupted_after(17), pytest.raises(KeyboardInterrupt):
         train(quick(pairs_folder, tmp_path / "two"), "latest")
     assert checkpoint.load(tmp_path / "two").total_steps == 17
     train(quick(pairs_folder, tmp_path / "two"), "latest")

@@ -16,7 +16,8 @@ import pytest
 from lowlight.settings import TrainingSettings
 from lowlight.system import STOPPING, run
 from lowlight.training import checkpoint
-from lowlight.training.trainer import Watch, train
+from lowlight.training.callbacks import Clock
+from lowlight.training.trainer import train
 from tests.conftest import ROOT
 
 STEPS = 5
@@ -33,14 +34,14 @@ def after_five_steps(monkeypatch):
     """Does something, once."""
 
     def arrange(action):
-        def act(watch, batch, logs=None):
-            if watch.trainer.state.total_steps == STEPS and not done:
+        def act(clock, batch, logs=None):
+            if clock.state.total_steps == STEPS and not done:
                 done.append(True)
                 action()
-            on_end(watch, batch, logs)
+            on_end(clock, batch, logs)
 
-        done, on_end = [], Watch.on_train_batch_end
-        monkeypatch.setattr(Watch, "on_train_batch_end", act)
+        done, on_end = [], Clock.on_train_batch_end
+        monkeypatch.setattr(Clock, "on_train_batch_end", act)
 
     return arrange
 

@@ -185,7 +185,7 @@ def test_a_run_that_is_stopped_goes_on_at_the_rate_where_it_stood(pairs, tmp_pat
     monkeypatch.setitem(RECIPES, 99, recipe(crops_per_photo=8))
     settings = TrainingSettings(99, epochs=3, output=tmp_path / "run")
 
-    with interrupted_after(8), pytest.raises(KeyboardInterrupt):
+    with interrupted_after(9), pytest.raises(KeyboardInterrupt):
         train(settings, "latest", (pairs, {"name": "tiny", "licence": "none"}))
     train(settings, "latest", (pairs, {"name": "tiny", "licence": "none"}))
     with (tmp_path / "run" / "history.csv").open() as file:
@@ -230,8 +230,8 @@ def test_the_averaged_weights_are_what_is_validated_and_kept(begun, monkeypatch,
     trainer = begun(recipe(average=average))
     trainer.model.set_weights(flat(1.0))
     if average:
-        trainer.averages = flat(0.25)
-        trainer.update_averages(2 / 3)
+        trainer.averages.values = flat(0.25)
+        trainer.averages.move(flat(1.0), 2 / 3)
     seen = []
 
     def validate(enhancer, *_, **__):
@@ -246,9 +246,9 @@ def test_the_averaged_weights_are_what_is_validated_and_kept(begun, monkeypatch,
 
 def test_while_a_model_trains_its_averages_follow_its_weights(begun):
     trainer = begun(recipe(average=0.999, epochs=2, crops_per_photo=8))
-    before = [array.copy() for array in trainer.averages]
+    before = [array.copy() for array in trainer.averages.values]
     trainer.run()
-    for first, average, last in zip(before, trainer.averages, trainer.model.get_weights(), strict=True):
+    for first, average, last in zip(before, trainer.averages.values, trainer.model.get_weights(), strict=True):
         assert 0 < np.abs(average - first).max() < np.abs(last - first).max()
 
 

@@ -1,91 +1,143 @@
-"""What happens while `fit` runs: learning rate, averages, clock, state on disk, progress line, and signals to stop."""
+"""What happens while `fit` runs, each in a callback of its own: clock, rate, averages, state on disk, and its end."""
 
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from lowlight.backend import keras
 from lowlight.errors import UserError
 from lowlight.system import heeded_signals
-
-if TYPE_CHECKING:
-    from lowlight.training.trainer import Trainer
+from lowlight.training.checkpoint import State
 
 LOOK_EVERY = 8
 """Steps between two looks at the loss, the averages and the learning rate."""
 
 
-class Watch(keras.callbacks.Callback):
-    """Looks up from the work every few steps: rate, averages, clock, state on disk, progress line."""
+class Clock(keras.callbacks.Callback):
+    """Counts the steps, their seconds, and those of the seconds that a step waited for its batch."""
 
-    def __init__(self, trainer: "Trainer"):
+    def __init__(self, state: State):
         super().__init__()
-        self.trainer = trainer
-        self.interrupted = 0
-        """The number of the signal that asked to stop, if one did."""
-        self.looks = trainer.state.total_steps // LOOK_EVERY
-        self.saved_at, self.save_seconds = time.monotonic(), 0.0
+        self.state = state
 
-    def start(self) -> None:
-        """Take the time from here."""
+    def on_train_begin(self, logs=None):
         self.since = time.monotonic()
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.trainer.state.waited += time.monotonic() - self.since
-        if self.trainer.state.total_steps % LOOK_EVERY == 0:
-            self._sync()
-            self.model.optimizer.learning_rate = self.trainer.rate
+        self.state.waited += time.monotonic() - self.since
 
     def on_train_batch_end(self, batch, logs=None):
-        state = self.trainer.state
+        state, now = self.state, time.monotonic()
         state.step, state.total_steps = state.step + 1, state.total_steps + 1
-        now = time.monotonic()
         state.seconds, self.since = state.seconds + now - self.since, now
-        if state.total_steps % LOOK_EVERY == 0:
-            self._sync()
-            self._check(logs["loss"])
-            self._average()
-        self.trainer.progress.step(state, self.trainer.batches.steps, self.trainer.done, logs)
-        # Saving may take a fiftieth of the time: every few seconds for small models, minutes for large ones. Not after
-        # the last step of an epoch, whose scores would be lost with the process.
-        due = now - self.saved_at > max(5.0, 50 * self.save_seconds)
-        if due and state.step < self.trainer.batches.steps:
-            self._sync()
-            self.trainer.save_state()
-            self.saved_at, self.save_seconds = time.monotonic(), time.monotonic() - now
-        if self.interrupted or self.trainer.done >= 1:
-            self._sync()
-            self.model.stop_training = True
 
-    def _check(self, loss):
-        if not np.isfinite(loss):
+
+class LearningRate(keras.callbacks.Callback):
+    """Sets the learning rate to what `rate()` gives, every few steps."""
+
+    def __init__(self, state: State, rate: Callable[[], float]):
+        super().__init__()
+        self.state, self.rate = state, rate
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.state.total_steps % LOOK_EVERY == 0:
+            _sync(self.model)
+            self.model.optimizer.learning_rate = self.rate()
+
+
+class Finite(keras.callbacks.Callback):
+    """Ends a training whose loss is no number any more."""
+
+    def __init__(self, state: State):
+        super().__init__()
+        self.state = state
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.state.total_steps % LOOK_EVERY == 0 and not np.isfinite(logs["loss"]):
             raise UserError(
-                f"Training diverged: the loss is no number any more. Received: {loss} at step "
-                f"{self.trainer.state.total_steps}. Give a lower --learning-rate, and --overwrite to start anew."
+                f"Training diverged: the loss is no number any more. Received: {logs['loss']} at step "
+                f"{self.state.total_steps}. Give a lower --learning-rate, and --overwrite to start anew."
             )
 
-    def _average(self):
-        """Average over few steps at first, or the first, random weights would stay in for long."""
-        self.looks += 1
-        if self.trainer.averages and self.trainer.plan.average:
-            momentum = self.trainer.plan.average**LOOK_EVERY
-            self.trainer.update_averages(min(momentum, (1 + self.looks) / (10 + self.looks)))
 
-    def _sync(self):
-        if keras.backend.backend() == "jax":  # fit holds the variables' values elsewhere while it runs
-            self.model.jax_state_sync()
+class Averages(keras.callbacks.Callback):
+    """The exponential moving average of the weights, `values`, as `model.get_weights()` orders them.
+
+    Parameters
+    ----------
+    state : State
+    momentum : float
+        Of a step; it is moved every few steps by as much.
+    values : list of array
+        Where the averages begin; they are changed in place.
+    """
+
+    def __init__(self, state: State, momentum: float, values: list[np.ndarray]):
+        super().__init__()
+        self.state, self.momentum, self.values = state, momentum**LOOK_EVERY, values
+        self.looks = state.total_steps // LOOK_EVERY
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.state.total_steps % LOOK_EVERY == 0:
+            _sync(self.model)
+            self.looks += 1
+            # Over few steps at first, or the first, random weights would stay in for long.
+            self.move(self.model.get_weights(), min(self.momentum, (1 + self.looks) / (10 + self.looks)))
+
+    def move(self, weights: list[np.ndarray], momentum: float) -> None:
+        """Move the averages towards some weights."""
+        for average, weight in zip(self.values, weights, strict=True):
+            average += (1 - momentum) * (weight - average)
+
+
+class Saving(keras.callbacks.Callback):
+    """Calls `save()` every few seconds for small models, minutes for large ones: it may take a fiftieth of the time.
+
+    Not after the last of the `steps` of an epoch, whose scores would be lost with the process.
+    """
+
+    def __init__(self, state: State, steps: int, save: Callable[[], None]):
+        super().__init__()
+        self.state, self.steps, self.save = state, steps, save
+        self.saved_at, self.took = time.monotonic(), 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.monotonic()
+        if now - self.saved_at > max(5.0, 50 * self.took) and self.state.step < self.steps:
+            _sync(self.model)
+            self.save()
+            self.saved_at, self.took = time.monotonic(), time.monotonic() - now
+
+
+class Ending(keras.callbacks.Callback):
+    """Stops once `is_over()`, or when a signal asked to."""
+
+    def __init__(self, is_over: Callable[[], bool]):
+        super().__init__()
+        self.is_over = is_over
+        self.signal = 0
+        """The number of the signal that asked to stop, if one did."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.signal or self.is_over():
+            _sync(self.model)
+            self.model.stop_training = True
+
+
+def _sync(model):
+    if keras.backend.backend() == "jax":  # fit holds the variables' values elsewhere while it runs
+        model.jax_state_sync()
 
 
 @contextlib.contextmanager
-def stop_on_signal(watch: Watch) -> Iterator[None]:
-    """The first Ctrl-C, or other signal to end, asks `watch` to stop after the step; a second one ends at once."""
+def stop_on_signal(ending: Ending) -> Iterator[None]:
+    """The first Ctrl-C, or other signal to end, asks `ending` to stop after the step; a second one ends at once."""
 
     def stop(signum, frame):
-        watch.interrupted = signum
+        ending.signal = signum
         restore()
 
     def restore():

@@ -19,7 +19,7 @@ from lowlight.inference.enhancer import Enhancer
 from lowlight.networks import architectures
 from lowlight.settings import TrainingSettings
 from lowlight.training import card, checkpoint, stages
-from lowlight.training.callbacks import Watch, stop_on_signal
+from lowlight.training.callbacks import Averages, Clock, Ending, Finite, LearningRate, Saving, stop_on_signal
 from lowlight.training.devices import distributed
 from lowlight.training.losses import LOSSES
 from lowlight.training.objectives import EXPOSURE, compiled, part_of, precision
@@ -117,9 +117,9 @@ class Trainer:
         self.enhancer = Enhancer(self.measured)
         self.earlier: dict = {}
         self.started_from = self._start(settings.start) if settings.start else None
-        self.averages = self.model.get_weights() if plan.average else None
         if state.arrays:
             self._restore()
+        self.averages = self._averages()
         self.batches = self._batches()
         self.batches.inputs = tuple(self.model.input)
         self.batches.workers = settings.workers
@@ -128,21 +128,21 @@ class Trainer:
 
     def run(self) -> None:
         """Train to the end of the stage's budget, or to Ctrl-C."""
-        watch = Watch(self)
-        with TrainingProgress() as self.progress, stop_on_signal(watch):
+        ending = Ending(lambda: self.done >= 1)
+        with TrainingProgress() as self.progress, stop_on_signal(ending):
+            callbacks = self._callbacks(ending)
             while self.done < 1 or not self.state.history:
                 self.batches.epoch, self.batches.first = self.state.epoch, self.state.step
-                watch.start()
-                history = self.model.fit(self.batches, verbose=0, shuffle=False, callbacks=[watch]).history
+                history = self.model.fit(self.batches, verbose=0, shuffle=False, callbacks=callbacks).history
                 gc.collect()  # else the thread that reads ahead, after a stop in an epoch, has the process never end
-                if watch.interrupted and self.state.step < self.batches.steps:
+                if ending.signal and self.state.step < self.batches.steps:
                     self._validate_and_keep()
                     self.save_state()
                 else:
                     self._end_epoch({name: _last(history, name) for name in ("loss", "psnr", "mae", "mse")})
-                if watch.interrupted:
+                if ending.signal:
                     LOG.info("stopped and saved after step %s; the same command goes on", self.state.total_steps)
-                    raise KeyboardInterrupt(watch.interrupted)
+                    raise KeyboardInterrupt(ending.signal)
         if not self.last:
             self.state.next_stage(card.facts(self), self.measured.get_weights())
             checkpoint.save(self.state, self.folder)
@@ -168,15 +168,32 @@ class Trainer:
         self.state.arrays = {
             "model": [np.asarray(v) for v in _variables(self.model)],
             "optimizer": [np.asarray(v) for v in self.model.optimizer.variables],
-            "averages": self.averages or [],
+            "averages": self.averages.values if self.averages else [],
             "whole": self.measured.get_weights() if self.state.stage else [],
         }
         checkpoint.save(self.state, self.folder)
 
-    def update_averages(self, momentum: float) -> None:
-        """Move the averages towards the weights of now."""
-        for average, weight in zip(self.averages or [], self.model.get_weights(), strict=True):
-            average += (1 - momentum) * (weight - average)
+    def _callbacks(self, ending) -> list[keras.callbacks.Callback]:
+        """In the order in which they act after a step: saved is what the others have brought up to date."""
+        state, steps = self.state, self.batches.steps
+
+        def show(batch, logs):
+            self.progress.step(state, steps, self.done, logs)
+
+        return [
+            Clock(state),
+            LearningRate(state, lambda: self.rate),
+            Finite(state),
+            *filter(None, [self.averages]),
+            keras.callbacks.LambdaCallback(on_train_batch_end=show),
+            Saving(state, steps, self.save_state),
+            ending,
+        ]
+
+    def _averages(self) -> Averages | None:
+        if not self.plan.average:
+            return None
+        return Averages(self.state, self.plan.average, self.state.arrays.get("averages") or self.model.get_weights())
 
     def _batches(self) -> Batches:
         plan, train, seed = self.plan, self.split.train, self.settings.seed
@@ -211,15 +228,12 @@ class Trainer:
         if whole := self.state.arrays.get("whole"):
             self.whole.set_weights(whole)
             self.measured.set_weights(whole)
-            self.averages = self.model.get_weights() if self.plan.average else None
         if "model" not in self.state.arrays:
             return
         owners = {"model": _variables(self.model), "optimizer": self.model.optimizer.variables}
         for owner, variables in owners.items():
             for variable, value in zip(variables, self.state.arrays[owner], strict=True):
                 variable.assign(value)
-        if self.averages:
-            self.averages = self.state.arrays["averages"]
 
     def _end_epoch(self, train_scores):
         state = self.state
@@ -244,7 +258,7 @@ class Trainer:
         """
         start = time.monotonic()
         state = self.state
-        self.learnt.set_weights(self.averages or self.model.get_weights())
+        self.learnt.set_weights(self.averages.values if self.averages else self.model.get_weights())
         scores = {"val_loss": np.nan, "val_psnr": np.nan}
         if self.split.val:
             scores = validate(self.enhancer, self.split.val, LOSSES[self.plan.loss], oracle=self.part != EXPOSURE)
