@@ -17,8 +17,14 @@ ROOT = _BESIDE_PACKAGE if (_BESIDE_PACKAGE / "pyproject.toml").is_file() else Pa
 
 PREDICTED = ROOT / "test" / "predicted"
 
+EXPORTS = Path("exports")
+
 STANDARD_STREAM = Path("-")
 """Standard input, or output."""
+
+
+LOSSLESS = (".png", ".tif", ".tiff", ".bmp")
+"""Endings of formats that have no quality to choose."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +151,7 @@ class ExportSettings:
     enhancing."""
     format: Literal["onnx", "litert", "saved_model", "openvino"] = "onnx"
     """Of the file."""
-    output: Annotated[Path, Argument("-o")] = Path("exports")
+    output: Annotated[Path, Argument("-o")] = EXPORTS
     """Folder for the file and its card."""
     float16: bool = False
     """Compute the heavy part in float16: for GPUs and phones; a CPU gains nothing."""
@@ -159,6 +165,11 @@ class ExportSettings:
             raise UserError(
                 "Beside the weights goes an ONNX file in float32 alone. Received: --beside with "
                 f"{'--float16' if self.float16 else f'--format {self.format}'}. Leave one out."
+            )
+        if self.beside and self.output != EXPORTS:
+            raise UserError(
+                f"Beside the weights is a place of its own. Received: --beside and --output {self.output}. Leave "
+                "one out."
             )
 
 
@@ -258,6 +269,11 @@ class EnhanceSettings:
     def __post_init__(self):
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UserError(f"The quality must be a number from 1 to 100. Received: {self.quality}.")
+        if self.quality is not None and self.ending in LOSSLESS:
+            raise UserError(
+                f"PNG, TIFF and BMP lose nothing, so they have no quality. Received: --format {self.format} and "
+                f"--quality {self.quality}. Leave one out."
+            )
         if self.max_megapixels is not None and not self.max_megapixels > 0:
             raise UserError(f"The most megapixels must be more than 0. Received: {self.max_megapixels}.")
         if self.name_suffix and Path(self.name_suffix).name != self.name_suffix:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,3 +109,5 @@ def test_beside_the_weights_goes_onnx_in_float32_alone():
         ExportSettings(format="litert", beside=True)
     with pytest.raises(UserError, match="--beside with --float16"):
         ExportSettings(float16=True, beside=True)
+    with pytest.raises(UserError, match="--beside and --output elsewhere"):
+        ExportSettings(output=Path("elsewhere"), beside=True)

@@ -207,6 +207,7 @@ def test_a_result_is_done_when_it_is_a_file(photos, tmp_path):
         {"suffix": "a/b"},
         {"quality": 0},
         {"quality": 101},
+        {"quality": 90, "format": "PNG"},
         {"max_megapixels": 0},
         {"max_megapixels": float("nan")},
     ],

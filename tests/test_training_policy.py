@@ -15,6 +15,7 @@ from lowlight.data import splits
 from lowlight.data.loaders import GlobalCrops
 from lowlight.data.pairs import Split, load_split
 from lowlight.data.samplers import CropSample, ExposureSample, PairSource, clean_photos, listed_pairs
+from lowlight.errors import UserError
 from lowlight.imaging.exposure import exposure_map, thumbnail
 from lowlight.networks import architectures
 from lowlight.settings import TrainingSettings
@@ -47,6 +48,19 @@ def test_larger_batches_go_with_a_rate_larger_by_the_square_root_and_what_is_set
     alone = stages.adapted(plan, by_hand)
     assert stages.planned(alone, alone.stages[0], by_hand).batch_size == 5
     assert stages.planned(alone, alone.stages[0], by_hand).learning_rate == 2 * before["learning_rate"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"epochs": 3, "minutes": 5.0}, "--epochs 3 and --minutes 5. Give one"),
+        ({"epochs": 3, "minutes": 60.0, "preset": "h100"}, r"--minutes 60 \(of --preset h100\)"),
+        ({"crop": 64, "part": "exposure", "start": "x"}, "--crop 64 with --part exposure"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(words, said):
+    with pytest.raises(UserError, match=said):
+        stages.adapted(RECIPES[12], TrainingSettings(12, **words))
 
 
 def test_small_gradients_survive_in_float16():

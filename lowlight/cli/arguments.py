@@ -42,7 +42,10 @@ class Parser(argparse.ArgumentParser):
         UserError
             If they name no option, or a value is not of the kind that it must be.
         """
-        spelt = [re.sub("^--[^=]+", lambda option: option[0].replace("_", "-"), word) for word in words]
+        end = words.index("--") if "--" in words else len(words)
+        spelt = [re.sub("^--[^=]+", lambda option: option[0].replace("_", "-"), word) for word in words[:end]]
+        # argparse forgets, from one of its two passes to the next, that what follows -- is no option.
+        spelt += [f"./{word}" if re.match("-.", word) else word for word in words[end + 1 :]]
         found, unknown = self.parse_known_intermixed_args(spelt)
         if unknown:
             options = [option for action in self._actions for option in action.option_strings]

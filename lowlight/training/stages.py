@@ -36,6 +36,16 @@ def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
         )
     if settings.resume and settings.overwrite:
         raise UserError("A run is gone on with or begun anew. Received: --resume and --overwrite. Give one of them.")
+    if settings.epochs is not None and settings.minutes is not None:
+        raise UserError(
+            f"A training ends by epochs or by minutes. Received: --epochs {settings.epochs} and --minutes "
+            f"{settings.minutes:g}{f' (of --preset {settings.preset})' if settings.preset else ''}. Give one of them."
+        )
+    if settings.crop is not None and settings.part in ("exposure", *FORMER_PARTS):
+        raise UserError(
+            f"Exposure is learnt from whole photos. Received: --crop {settings.crop} with --part {settings.part}. "
+            "Leave it out."
+        )
     changes = _by_hand(settings)
     counts = {"minutes": settings.minutes or 1, "batch_scale": settings.batch_scale, "workers": settings.workers}
     for name, value in (changes | counts).items():
