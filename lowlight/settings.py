@@ -23,7 +23,7 @@ STANDARD_STREAM = Path("-")
 """Standard input, or output."""
 
 
-LOSSLESS = (".png", ".tif", ".tiff", ".bmp")
+WITHOUT_QUALITY = (".png", ".tif", ".tiff", ".bmp")
 """Endings of formats that have no quality to choose."""
 
 
@@ -269,7 +269,7 @@ class EnhanceSettings:
     def __post_init__(self):
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UserError(f"The quality must be a number from 1 to 100. Received: {self.quality}.")
-        if self.quality is not None and self.ending in LOSSLESS:
+        if self.quality is not None and self.ending in WITHOUT_QUALITY:
             raise UserError(
                 f"PNG, TIFF and BMP lose nothing, so they have no quality. Received: --format {self.format} and "
                 f"--quality {self.quality}. Leave one out."

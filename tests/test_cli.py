@@ -115,6 +115,12 @@ def test_each_kind_of_field_is_an_option_of_its_kind():
     assert everything("-").photos == (Path("-"),)
 
 
+def test_help_keeps_the_lines_of_commands_and_fills_those_of_sentences():
+    said = arguments.parser(Basic, f"What it does. {'word ' * 40}\n\n    one command\n    another").format_help()
+    assert "\n\n    one command\n    another\n" in said
+    assert max(map(len, said.splitlines())) <= 100
+
+
 def test_help_shows_the_text_under_each_field_also_an_inherited_one(capsys):
     with pytest.raises(SystemExit):
         everything("--help")

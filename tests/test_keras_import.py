@@ -41,7 +41,7 @@ def run(model, photo):
 def refused(path, match, *more):
     """The file is refused by one line that says where, and all of the expressions."""
     with pytest.raises(UserError, match=match) as raised:
-        keras_import.load(path)
+        keras_import.import_model(path)
     message = str(raised.value)
     assert f"Received: {path}" in message
     assert "\n" not in message
@@ -65,7 +65,7 @@ def rewrite(path, change):
 @pytest.mark.parametrize("name", make_legacy.FILES)
 def test_models_of_older_keras_give_what_they_gave_there(name, version):
     size = make_legacy.FILES[name]
-    model = keras_import.load(FIXTURES / f"keras-{version} {name}")
+    model = keras_import.import_model(FIXTURES / f"keras-{version} {name}")
     output = run(model, make_legacy.photo(size or make_legacy.SMALL))[0]
     expected = np.load(FIXTURES / f"keras-{version}.npz")[name]
     assert model.input["photo"].shape == (None, *(size or (None, None)), 3)
@@ -82,7 +82,7 @@ def test_models_of_this_keras_load_with_and_without_a_metric_of_the_authors(comp
     model.save(tmp_path / f"mine (1) [new]{suffix}")
     photo = make_legacy.photo((32, 48))
     expected = model(photo, training=False)
-    loaded = keras_import.load(tmp_path / f"mine (1) [new]{suffix}")
+    loaded = keras_import.import_model(tmp_path / f"mine (1) [new]{suffix}")
     np.testing.assert_allclose(run(loaded, photo), expected, rtol=0, atol=1e-5)
 
 
@@ -91,7 +91,7 @@ def test_models_of_this_keras_load_with_and_without_a_metric_of_the_authors(comp
 def test_models_of_our_own_load_with_the_inputs_they_have(name, settings, suffix, tmp_path):
     model = architectures.build(name, **settings)
     model.save(tmp_path / f"ours{suffix}")
-    loaded = keras_import.load(tmp_path / f"ours{suffix}")
+    loaded = keras_import.import_model(tmp_path / f"ours{suffix}")
     assert loaded.input.keys() == model.input.keys()
     inputs = {"photo": make_legacy.photo((32, 48)), "gain": np.full((1, 1, 1, 1), 3, "float32")}
     inputs = {key: inputs[key] for key in model.input}
@@ -104,7 +104,7 @@ def test_a_sequential_model_loads(suffix, tmp_path):
     model.save(tmp_path / f"model{suffix}")
     photo = make_legacy.photo((8, 8))
     np.testing.assert_allclose(
-        run(keras_import.load(tmp_path / f"model{suffix}"), photo), model(photo), rtol=0, atol=1e-6
+        run(keras_import.import_model(tmp_path / f"model{suffix}"), photo), model(photo), rtol=0, atol=1e-6
     )
 
 
@@ -112,7 +112,7 @@ def test_a_sequential_model_loads(suffix, tmp_path):
 def test_the_content_counts_and_not_the_suffix(suffix, other, tmp_path):
     small_model().save(tmp_path / f"model{suffix}")
     (tmp_path / f"model{suffix}").rename(tmp_path / f"model{other}")
-    keras_import.load(tmp_path / f"model{other}")
+    keras_import.import_model(tmp_path / f"model{other}")
 
 
 def test_initializers_regularizers_and_losses_of_the_authors_are_not_needed(tmp_path):
@@ -122,7 +122,7 @@ def test_initializers_regularizers_and_losses_of_the_authors_are_not_needed(tmp_
     inner = small_model()
     inner.compile("adam", loss=make_legacy.psnr, metrics=[make_legacy.psnr])
     small_model(lambda x: conv(inner(x), kernel_initializer=initializer)).save(tmp_path / "model.keras")
-    keras_import.load(tmp_path / "model.keras")
+    keras_import.import_model(tmp_path / "model.keras")
 
 
 @BOTH
@@ -185,7 +185,7 @@ def test_a_layer_of_the_authors_is_named(suffix, tmp_path):
 def test_settings_of_a_newer_keras_that_are_not_in_use_do_no_harm(tmp_path):
     small_model().save(tmp_path / "model.keras")
     rewrite(tmp_path / "model.keras", lambda config: config["config"]["layers"][1]["config"].update(newest=None))
-    keras_import.load(tmp_path / "model.keras")
+    keras_import.import_model(tmp_path / "model.keras")
 
 
 def test_a_newer_keras_is_named_where_its_file_does_not_load(tmp_path, monkeypatch):

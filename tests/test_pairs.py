@@ -329,4 +329,4 @@ def test_a_thumbnail_keeps_only_the_order_of_brightness():
 )
 def test_folders_that_would_not_be_looked_at_are_refused(model, options, named):
     with pytest.raises(UserError, match=f"Received: {named}"):
-        splits.load(TrainingSettings(model, **options))
+        splits.load_pairs(TrainingSettings(model, **options))

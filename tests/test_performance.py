@@ -9,7 +9,7 @@ import pytest
 
 import lowlight.benchmark
 import lowlight.inference
-from lowlight.benchmark.run import choose_examples, measure, perform, summarise
+from lowlight.benchmark.run import choose_examples, measure_models, perform, summarise
 from lowlight.data import pairs
 from lowlight.data.pairs import Split
 from lowlight.errors import UserError
@@ -86,7 +86,7 @@ def zoo(tmp_path, split, monkeypatch):
 
 
 def test_measuring_gives_model_and_baselines_on_both_parts_and_leaves_the_model_as_it_is(tmp_path, split, zoo, capsys):
-    (summary,) = measure(["model_10"], split, tmp_path / "statistics")
+    (summary,) = measure_models(["model_10"], split, tmp_path / "statistics")
     # Val is p2, met exactly (100 dB in the mean), and p3, off by 0.2: 13.9794 dB; the test photo is off by 0.2.
     assert summary["scores"]["val"]["model_10"]["psnr"] == pytest.approx((100 + 13.9794) / 2, abs=1e-4)
     assert summary["scores"]["test"]["model_10"]["psnr"] == pytest.approx(13.9794, abs=1e-4)
@@ -101,9 +101,9 @@ def test_measuring_gives_model_and_baselines_on_both_parts_and_leaves_the_model_
 
 @pytest.mark.usefixtures("blank_plots")
 def test_several_models_are_timed_together_and_only_once(tmp_path, split, zoo):
-    measure(["model_08"], split, tmp_path / "statistics")
-    both = measure(["model_08", "model_09"], split, tmp_path / "statistics")
-    again = measure(["model_08", "model_09"], split, tmp_path / "statistics")
+    measure_models(["model_08"], split, tmp_path / "statistics")
+    both = measure_models(["model_08", "model_09"], split, tmp_path / "statistics")
+    again = measure_models(["model_08", "model_09"], split, tmp_path / "statistics")
     assert zoo.timed == [["model_08"], ["model_08", "model_09"]]
     assert again == both
     assert both[0]["cost"] == COST
@@ -116,7 +116,7 @@ def test_what_all_models_share_is_drawn_once(tmp_path, split, zoo, monkeypatch):
     drawn = []
     for name in ("metric", "bars", "cost", "photos"):
         monkeypatch.setattr(f"lowlight.benchmark.plots.{name}", lambda *facts, name=name: drawn.append(name) or b"")
-    measure(["model_08", "model_09", "model_10"], split, tmp_path / "statistics")
+    measure_models(["model_08", "model_09", "model_10"], split, tmp_path / "statistics")
     assert {name: drawn.count(name) for name in drawn} == {"metric": 9, "photos": 3, "bars": 3, "cost": 1}
 
 
@@ -142,7 +142,7 @@ def test_the_history_of_the_training_comes_from_the_run_or_from_models(tmp_path,
         folder = tmp_path / "statistics of" / name
         (tmp_path / "models").mkdir(exist_ok=True)
         (tmp_path / "models" / name).write_text(content)
-        measure(["model_10"], split, folder)
+        measure_models(["model_10"], split, folder)
         assert (folder / "model_10" / "history.csv").read_text() == content
         assert (folder / "model_10" / "loss.png").is_file()
         (tmp_path / "models" / name).unlink()
@@ -150,9 +150,9 @@ def test_the_history_of_the_training_comes_from_the_run_or_from_models(tmp_path,
 
 @pytest.mark.usefixtures("blank_plots")
 def test_times_of_another_machine_are_not_kept(tmp_path, split, zoo, monkeypatch):
-    measure(["model_10"], split, tmp_path / "statistics")
+    measure_models(["model_10"], split, tmp_path / "statistics")
     monkeypatch.setattr("lowlight.benchmark.run.machine", lambda: "elsewhere")
-    (summary,) = measure(["model_10"], split, tmp_path / "statistics")
+    (summary,) = measure_models(["model_10"], split, tmp_path / "statistics")
     assert len(zoo.timed) == 2
     assert summary["cost"]["machine"] == "elsewhere"
 
@@ -160,16 +160,16 @@ def test_times_of_another_machine_are_not_kept(tmp_path, split, zoo, monkeypatch
 @pytest.mark.usefixtures("blank_plots")
 def test_an_empty_part_has_no_rows(tmp_path, split, zoo):
     without_test = Split(split.train, split.val, (), split.source)
-    (summary,) = measure(["model_10"], without_test, tmp_path / "statistics")
+    (summary,) = measure_models(["model_10"], without_test, tmp_path / "statistics")
     assert list(summary["scores"]) == ["val"]
     with pytest.raises(UserError, match="Received: empty val and test"):
-        measure(["model_10"], Split(split.train, (), (), "x"), tmp_path / "statistics")
+        measure_models(["model_10"], Split(split.train, (), (), "x"), tmp_path / "statistics")
 
 
 @pytest.mark.usefixtures("blank_plots")
 def test_a_model_measured_on_other_pairs_is_said_to_be_so(tmp_path, split, zoo):
     elsewhere = Split((), split.val, (), "scenes found automatically")
-    (summary,) = measure(["model_10"], elsewhere, tmp_path / "statistics")
+    (summary,) = measure_models(["model_10"], elsewhere, tmp_path / "statistics")
     assert not summary["trained_on_this_split"]
     assert summary["notes"] == ["model_10 was trained on other pairs (LOL v1): it may have seen some of these."]
     assert zoo.written == []
@@ -177,24 +177,24 @@ def test_a_model_measured_on_other_pairs_is_said_to_be_so(tmp_path, split, zoo):
 
 @pytest.mark.usefixtures("blank_plots")
 def test_a_model_that_learnt_from_all_pairs_keeps_the_scores_it_had_on_validation(tmp_path, split, zoo):
-    before = measure(["model_10"], split, tmp_path / "before")[0]["scores"]["val"]["model_10"]
+    before = measure_models(["model_10"], split, tmp_path / "before")[0]["scores"]["val"]["model_10"]
     known = before | {"psnr": 12.34}
     data = {"train": len(split.train) + len(split.val), "val": 0}
     zoo.card |= {"data": zoo.card["data"] | data, "validation": known}
-    (summary,) = measure(["model_10"], split, tmp_path / "statistics")
+    (summary,) = measure_models(["model_10"], split, tmp_path / "statistics")
     assert summary["scores"]["val"]["model_10"] == known
     assert summary["scores"]["test"]["model_10"]["psnr"] == pytest.approx(13.9794, abs=1e-4)
     assert "went on with the validation pairs" in summary["notes"][0]
     assert summary["trained_on_this_split"]
     assert "val" not in (tmp_path / "statistics" / "model_10" / "images.csv").read_text()
     with pytest.raises(UserError, match="Received: no test pairs"):
-        measure(["model_10"], Split(split.train, split.val, (), split.source), tmp_path / "statistics")
+        measure_models(["model_10"], Split(split.train, split.val, (), split.source), tmp_path / "statistics")
 
 
 @pytest.mark.usefixtures("blank_plots")
 def test_a_model_that_started_from_one_of_all_pairs_is_said_to_have_seen_them(tmp_path, split, zoo):
     zoo.card |= {"has_seen_validation": True}
-    (summary,) = measure(["model_10"], split, tmp_path / "statistics")
+    (summary,) = measure_models(["model_10"], split, tmp_path / "statistics")
     assert "may have seen" in summary["notes"][0]
     assert zoo.written == []
 
@@ -203,7 +203,7 @@ def test_a_model_that_started_from_one_of_all_pairs_is_said_to_have_seen_them(tm
 def test_a_model_from_elsewhere_may_have_seen_the_photos(tmp_path, split, zoo):
     data = {"name": "not known", "split": None}
     zoo.card = CARD | {"recipe": {}, "data": data, "generation": None, "versions": {}}
-    (summary,) = measure(["name(colab)"], split, tmp_path / "statistics")
+    (summary,) = measure_models(["name(colab)"], split, tmp_path / "statistics")
     assert summary["notes"][0] == "name(colab) was trained on other pairs (not known): it may have seen some of these."
     assert zoo.written == []
     assert "[name(colab)](name%28colab%29/)" in (tmp_path / "statistics" / "README.md").read_text()
@@ -221,7 +221,7 @@ def test_statistics_that_cannot_be_written_are_told_before_the_work(tmp_path, sp
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setattr("lowlight.benchmark.run.evaluate", lambda *a, **k: pytest.fail("measured first"))
     with pytest.raises(UserError, match=r"Received: .*file.*--statistics"):
-        measure(["model_10"], split, tmp_path / "file")
+        measure_models(["model_10"], split, tmp_path / "file")
 
 
 def test_settings_that_do_not_go_together_are_refused(zoo):

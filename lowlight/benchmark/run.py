@@ -72,16 +72,16 @@ def perform(settings: PerformanceSettings, generation: str) -> list[dict]:
     if settings.evaluate_only:
         model = settings.weights or recipe(settings.model, generation).number
         registry.files_of(model)  # reported at once if absent, before the pairs are checked
-        return measure([model], splits.load(settings)[0], settings.statistics)
+        return measure_models([model], splits.load_pairs(settings)[0], settings.statistics)
     recipe(settings.model, generation)  # refused before the pairs are checked
-    pairs = splits.load(settings)
+    pairs = splits.load_pairs(settings)
     with spinner("loading TensorFlow"):
         from lowlight.training.trainer import train
 
-    return measure([train(settings, generation, pairs=pairs)], pairs[0], settings.statistics)
+    return measure_models([train(settings, generation, pairs=pairs)], pairs[0], settings.statistics)
 
 
-def measure(models: Sequence[str | int | Path], split: Split, statistics: Path) -> list[dict]:
+def measure_models(models: Sequence[str | int | Path], split: Split, statistics: Path) -> list[dict]:
     """Score models and the baselines on validation and test, print the tables, and write the reports.
 
     Parameters
@@ -242,8 +242,8 @@ def refuse_what_would_be_ignored(settings: PerformanceSettings) -> None:
 def _perform_all(settings):
     registry.default()  # refuses an empty models/ at once
     models = [entry["name"] for entry in registry.available()]
-    split = splits.load(dataclasses.replace(settings, also=(), clean=()))[0]
-    summaries = measure(models, split, settings.statistics)
+    split = splits.load_pairs(dataclasses.replace(settings, also=(), clean=()))[0]
+    summaries = measure_models(models, split, settings.statistics)
     if settings.also or settings.clean or settings.unseen:
         _measure_sets(settings, models, split)
     return summaries

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 from lowlight.errors import UserError
 from lowlight.settings import Argument
 
-WIDTH = 100
+HELP_WIDTH = 100
 """Of lines of help, in characters, at most."""
 
 
@@ -68,8 +68,9 @@ def parser(kind: type, description: str | None = None, prog: str | None = None) 
     prog : str, optional
         The program's name in it.
     """
-    shown = "\n\n".join(textwrap.fill(part, WIDTH) for part in (description or "").split("\n\n"))
-    form = functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=28, width=WIDTH)
+    parts = (description or "").split("\n\n")
+    shown = "\n\n".join(part if part.startswith(" ") else textwrap.fill(part, HELP_WIDTH) for part in parts)
+    form = functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=28, width=HELP_WIDTH)
     made = Parser(prog=prog, description=shown, formatter_class=form, allow_abbrev=False)
     add(made, kind)
     return made

@@ -23,7 +23,7 @@ RELIT = 0.85
 """Share of the exposure samples of --also that are shown as another exposure: several pairs show one scene."""
 
 
-def load(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
+def load_pairs(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
     """Find, check and split the pairs that the settings name.
 
     Returns

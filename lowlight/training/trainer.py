@@ -46,7 +46,7 @@ def train(
     generation : {"old", "latest"}
         Of the script that asks; the model must be of it.
     pairs : tuple of Split and dict, optional
-        As `lowlight.data.splits.load` gives them, where they are loaded already.
+        As `lowlight.data.splits.load_pairs` gives them, where they are loaded already.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def train(
         After Ctrl-C, once what was learnt is saved.
     """
     plan = stages.adapted(recipe(settings.model, generation), settings)
-    split, about = pairs or splits.load(settings)
+    split, about = pairs or splits.load_pairs(settings)
     plan = dataclasses.replace(plan, crop=fitting_crop(split.train, plan.crop, architectures.STRIDE))
     made_by = _unchangeable(plan, settings, split)
     with checkpoint.claimed(settings.run_folder):

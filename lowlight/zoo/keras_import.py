@@ -45,7 +45,7 @@ SIDE = 256
 """A model for photos of any size is checked at this one, which the strides of common graphs divide."""
 
 
-def load(path: Path) -> keras.Model:
+def import_model(path: Path) -> keras.Model:
     """Load a whole model from a `.keras` or `.h5` file.
 
     Parameters

@@ -176,7 +176,8 @@ def build(card: dict, weights: Path, precision: str | None = None) -> tuple["ker
     ------
     UserError
         If the card's architecture is not known or not that of the weights; if weights are not finite; after a fork of
-        a process that has used a model; and as `lowlight.zoo.keras_import.load` for a file that holds a whole model.
+        a process that has used a model; and as `lowlight.zoo.keras_import.import_model` for a file that holds a whole
+        model.
     """
     from lowlight import backend  # loads TensorFlow: only once the files are known to be right
     from lowlight.networks import architectures
@@ -184,7 +185,7 @@ def build(card: dict, weights: Path, precision: str | None = None) -> tuple["ker
 
     backend.refuse_after_fork()
     if _is_whole(weights):
-        loaded = keras_import.load(weights)
+        loaded = keras_import.import_model(weights)
         safety.check_finite(loaded, weights)
         return loaded, card | {"parameters": loaded.count_params()}
     name = card["architecture"]["name"]
