@@ -58,6 +58,12 @@ def test_a_file_cut_short_is_refused_or_read(data):
             read_photo(io.BytesIO(data[: int(len(data) * share)]))
 
 
+def test_a_jpeg_ls_without_its_end_is_refused_before_its_decoder_looks_for_it_for_seconds():
+    (data,) = (row[1] for row in SAMPLES if row[0] == "JPEG-LS")
+    with pytest.raises(ImageError, match="it is cut short"):
+        read_photo(io.BytesIO(data[: len(data) // 3]))
+
+
 def test_a_png_with_a_broken_text_is_read_and_one_with_broken_pixels_is_not():
     data = material.encoded(PICTURE, format="PNG")
     text = b"\0\0\0\x03tEXta\0b\xff\xff\xff\xff"
@@ -154,7 +160,7 @@ def test_what_is_written_is_read_back_as_the_table_says(suffix, depth, grey, wit
     lossless = suffix in (".png", ".tif", ".bmp")
     error = np.abs(as_float(again.pixels) - as_float(pixels)).mean() * 255
     small = min(size) < 16  # where a block that is packed has more edge than picture
-    assert error <= (0.6 if lossless else 60 if small else 8)
+    assert error <= (0.6 if lossless else 60 if small else 12)
     assert again.depth == (16 if depth == 16 and max(form.bits_written) > 8 else 8)
     assert (again.alpha is not None) == (with_alpha and form.alpha)
     assert bool(again.icc) == (tagged and "ICC" in form.metadata_written)

@@ -48,6 +48,14 @@ def history(folder):
         return list(csv.DictReader(file))
 
 
+@pytest.fixture
+def narrow(monkeypatch):
+    """Models 10 and 11 with few and narrow layers: what takes seconds of a short training is to trace its graph."""
+    for number in (10, 11):
+        settings = RECIPES[number].settings | {"widths": [8, 8], "blocks": [1, 1]}
+        monkeypatch.setitem(RECIPES, number, dataclasses.replace(RECIPES[number], settings=settings))
+
+
 def quick(pairs_folder, output, **changes):
     """Settings of a run of seconds: model 10 in crops of 16."""
     settings = TrainingSettings(10, str(pairs_folder), batch_size=2, crop=16, epochs=1, output=output)
@@ -117,7 +125,7 @@ from lowlight.settings import TrainingSettings
 from lowlight.training.trainer import train
 
 def slow(self, index, example=loaders.Crops.example):
-    time.sleep(2)
+    time.sleep(0.2)
     return example(self, index)
 
 loaders.Crops.example = slow
@@ -134,6 +142,7 @@ def test_a_process_ends_though_the_next_photos_are_being_read(pairs_folder, tmp_
     assert "kept the weights" in result.stdout
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_run_in_two_sessions_ends_with_the_weights_of_a_run_in_one(pairs_folder, tmp_path, interrupted_after):
     train(quick(pairs_folder, tmp_path / "one"), "latest")
 
@@ -148,6 +157,7 @@ def test_a_run_in_two_sessions_ends_with_the_weights_of_a_run_in_one(pairs_folde
             np.testing.assert_allclose(left, right, atol=1e-4)
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_minute_budget_ends_the_run_and_lets_the_rate_decay(pairs_folder, tmp_path, monkeypatch):
     """By a clock that goes on by 0.1 s whenever it is looked at: a machine may be busy."""
     clock = SimpleNamespace(monotonic=partial(next, itertools.count(step=0.1)))
@@ -159,6 +169,7 @@ def test_a_minute_budget_ends_the_run_and_lets_the_rate_decay(pairs_folder, tmp_
     assert checkpoint.load(tmp_path / "run").finished
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_finished_run_is_not_overwritten_unasked_and_goes_on_with_resume(pairs_folder, tmp_path):
     settings = quick(pairs_folder, tmp_path / "run")
     train(settings, "latest")
@@ -183,12 +194,14 @@ def test_training_learns_what_can_be_learnt(tmp_path):
     assert max(scores) > scores[0] + 1
 
 
+@pytest.mark.usefixtures("narrow")
 def test_mixed_precision_trains_and_saves_float32_weights(pairs_folder, tmp_path):
     train(quick(pairs_folder, tmp_path / "run", mixed_precision=True), "latest")
     model, _ = registry.load_network(tmp_path / "run")
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
 
 
+@pytest.mark.usefixtures("narrow")
 def test_threads_that_make_batches_change_nothing_of_what_is_learnt(pairs_folder, tmp_path):
     for workers in (1, 3):
         train(quick(pairs_folder, tmp_path / str(workers), workers=workers), "latest")
@@ -228,6 +241,7 @@ def test_two_devices_that_share_batches_learn_as_one_and_one_goes_on_from_there(
     assert [float(row["epoch"]) for row in history(settings.output)] == [1, 2]
 
 
+@pytest.mark.usefixtures("narrow")
 def test_training_that_diverges_stops_with_a_clear_line(pairs_folder, tmp_path):
     with pytest.raises(UserError, match="--learning-rate"):
         train(quick(pairs_folder, tmp_path / "run", learning_rate=1e9), "latest")
@@ -280,6 +294,7 @@ def _state(folder):
         return None
 
 
+@pytest.mark.usefixtures("narrow")
 def test_exposure_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tmp_path):
     whole = train(quick(pairs_folder, tmp_path / "whole", model=11), "latest")
     changes = {"model": 11, "start": str(whole), "part": "exposure", "learning_rate": 2e-3, "crop": None}
@@ -297,6 +312,7 @@ def test_exposure_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tm
     assert card["recipe"] == card_before["recipe"]
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_recipe_goes_through_its_stages_and_a_run_stopped_between_them_goes_on_to_the_same_weights(
     pairs_folder, tmp_path, monkeypatch
 ):
@@ -332,6 +348,7 @@ def test_a_part_that_cannot_be_trained_is_refused(pairs_folder, tmp_path, change
         train(quick(pairs_folder, tmp_path / "run", part="exposure", **changes), "latest")
 
 
+@pytest.mark.usefixtures("narrow")
 def test_all_pairs_are_gone_on_with_once_the_scores_without_them_are_known(pairs_folder, tmp_path, news):
     first = train(quick(pairs_folder, tmp_path / "first"), "latest")
     more = quick(pairs_folder, tmp_path / "all", start=str(first), all_pairs=True)

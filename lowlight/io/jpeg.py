@@ -201,6 +201,8 @@ def _by_imagecodecs(file, header, means, notes) -> Levels:
 
     file.seek(0)
     data = file.read()
+    if header.kind == JPEG_LS and data.rfind(END_MARKER) < data.rfind(bytes([0xFF, SCAN])):
+        raise ValueError("it is cut short")  # of which its decoder would be sure after seconds
     try:
         if header.kind == JPEG_LS:
             values = imagecodecs.jpegls_decode(data)
