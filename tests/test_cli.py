@@ -40,7 +40,7 @@ def test_controls_are_options_like_the_others(monkeypatch):
     [
         (["--tile", "wide"], r"--tile.*wide.* See --help\."),
         (["--resursive"], r"--resursive. Perhaps you meant --recursive. See --help\."),
-        (["--device", "tpu"], r"'tpu'.*'auto', 'cpu', 'gpu'.* See --help\."),
+        (["--device", "tpu"], r"'tpu'.*auto.*cpu.*gpu.* See --help\."),
         (["--model"], r"--model.* See --help\."),
         (["--strength", "1.5"], r"strength must be a number from 0 to 1. Received: 1.5\."),
         (["--denoise", "nan"], r"Received: nan\."),
