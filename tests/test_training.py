@@ -51,9 +51,10 @@ def history(folder):
 @pytest.fixture
 def narrow(monkeypatch):
     """Models 10 and 11 with few and narrow layers: what takes seconds of a short training is to trace its graph."""
-    for number in (10, 11):
+    for number, crops in ((10, 16), (11, 4)):
         settings = RECIPES[number].settings | {"widths": [8, 8], "blocks": [1, 1]}
-        monkeypatch.setitem(RECIPES, number, dataclasses.replace(RECIPES[number], settings=settings))
+        plan = dataclasses.replace(RECIPES[number], settings=settings, crops_per_photo=crops)
+        monkeypatch.setitem(RECIPES, number, plan)
 
 
 def quick(pairs_folder, output, **changes):
@@ -297,7 +298,14 @@ def _state(folder):
 @pytest.mark.usefixtures("narrow")
 def test_exposure_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tmp_path):
     whole = train(quick(pairs_folder, tmp_path / "whole", model=11), "latest")
-    changes = {"model": 11, "start": str(whole), "part": "exposure", "learning_rate": 2e-3, "crop": None}
+    changes = {
+        "model": 11,
+        "start": str(whole),
+        "part": "exposure",
+        "learning_rate": 2e-3,
+        "crop": None,
+        "batch_size": 64,
+    }
     alone = quick(pairs_folder, tmp_path / "exposure", **changes)
     (before, card_before), (after, card) = (registry.load_network(folder) for folder in (whole, train(alone, "latest")))
     changed = {
