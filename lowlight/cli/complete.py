@@ -11,7 +11,8 @@ TAILS = {
     "bash": "\ncomplete -o default -F _shtab_lowlight lowlight\n",
     "zsh": """
 _lowlight() {
-  _shtab_lowlight "$@" || _files
+  _shtab_lowlight "$@"
+  (( compstate[nmatches] )) || _files
 }
 compdef _lowlight lowlight
 """,
