@@ -6,6 +6,8 @@ Each of these could be lost without an error, and a long training would only be 
 import csv
 import dataclasses
 import json
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from lowlight.errors import UserError
 from lowlight.imaging.exposure import exposure_map, thumbnail
 from lowlight.networks import architectures
 from lowlight.settings import TrainingSettings
-from lowlight.training import checkpoint, stages, validation
+from lowlight.training import callbacks, checkpoint, stages, validation
 from lowlight.training import trainer as training
 from lowlight.training.checkpoint import State
 from lowlight.training.losses import mae
@@ -264,6 +266,18 @@ def test_while_a_model_trains_its_averages_follow_its_weights(begun):
     trainer.run()
     for first, average, last in zip(before, trainer.averages.values, trainer.model.get_weights(), strict=True):
         assert 0 < np.abs(average - first).max() < np.abs(last - first).max()
+
+
+def test_the_state_is_saved_every_few_seconds_of_an_epoch_but_not_after_its_last_step(monkeypatch):
+    times = iter([0, 4, 6, 6, 6, 10, 12, 12, 12, 99])  # at the start, after each step, and twice after each saving
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=partial(next, times)))
+    state, saved_after = State({}), []
+    saving = callbacks.Saving(state, 5, lambda: saved_after.append(state.step))
+    saving.set_model(tiny())
+    for step in range(1, 6):
+        state.step = step
+        saving.on_train_batch_end(step)
+    assert saved_after == [2, 4]
 
 
 class Recorder:
