@@ -1,4 +1,7 @@
-"""Where crops come from: they lie where their box says, and what is held out is never drawn."""
+"""Where crops and exposure samples come from: each set has its share, a crop lies where its box says, and what is held
+out is never drawn."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -6,16 +9,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lowlight.data import camera, samplers
+from lowlight.data import camera, samplers, splits
 from lowlight.data.camera import DARKEST_MEANS
 from lowlight.data.loaders import GlobalCrops
-from lowlight.data.pairs import Pair
-from lowlight.data.samplers import CleanSource, PairSource, clean_photos, framing, listed_pairs, window
+from lowlight.data.pairs import Pair, load_split
+from lowlight.data.samplers import (
+    CleanSource,
+    CropSample,
+    ExposureSample,
+    PairSource,
+    clean_photos,
+    framing,
+    listed_pairs,
+    window,
+)
 from lowlight.errors import UserError
 from lowlight.imaging.exposure import BLACK, WHOLE, exposure_map, thumbnail
 from lowlight.imaging.srgb import to_linear
 from lowlight.imaging.symmetry import SYMMETRIES, apply_symmetry, apply_symmetry_to_box, undo_symmetry
-from tests.conftest import write_pair
+from lowlight.settings import TrainingSettings
+from lowlight.zoo.recipes import RECIPES
+from tests.conftest import make_pair, scene, write_pair
 
 
 def ramp(height=90, width=120):
@@ -236,3 +250,91 @@ def test_too_few_clean_photos_are_refused(tmp_path, count):
         Image.fromarray(ramp()).save(tmp_path / "only.png")
     with pytest.raises(UserError, match="clean photos"):
         clean_photos(tmp_path if count else tmp_path / "none")
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """Folders as of --data, --also and --clean."""
+    for seed in range(4):
+        write_pair(tmp_path / "data", f"data{seed}", scene(seed, 16, 24))
+    for seed in range(12):
+        write_pair(tmp_path / "also" / "images", f"{seed:02}", scene(seed + 20, 16, 24))
+        write_pair(tmp_path / "clean", f"clean{seed}", scene(seed + 40, 16, 24))
+    rows = [f"low/{seed:02}.png,high/{seed:02}.png" for seed in range(12)]
+    (tmp_path / "also" / "pairs.csv").write_text("\n".join(["low,high", *rows]))
+    return TrainingSettings(12, str(tmp_path / "data"), also=(tmp_path / "also",), clean=(tmp_path / "clean" / "high",))
+
+
+def test_each_set_has_its_own_share_and_what_is_held_out_is_in_none(sets):
+    split = load_split(sets.data)
+    plan = dataclasses.replace(RECIPES[12], mixture=(0.5, 0.3, 0.2), exposure_mixture=(0.1, 0.2, 0.7))
+    crops, exposures, about = splits.sources(sets, plan, split)
+    assert [share for share, _ in crops] == [0.5, 0.3, 0.2]
+    assert [share for share, _ in exposures] == [0.1, 0.2, 0.7]
+    assert [source for _, source in crops] == [source for _, source in exposures]
+    data, also, clean = (source for _, source in crops)
+    pairs, held_pairs = listed_pairs(sets.also[0])
+    photos, held_photos = clean_photos(sets.clean[0])
+    assert data.photos.items == list(split.train)
+    assert also.photos.items == pairs
+    assert [group.items for group in clean.groups] == [
+        [pair.high for pair in split.train],
+        [pair.high for pair in pairs],
+        photos,
+    ]
+    used = {path for pair in (*data.photos.items, *also.photos.items) for path in (pair.low, pair.high)}
+    used |= {path for group in clean.groups for path in group.items}
+    held = {path for pair in (*split.val, *held_pairs) for path in (pair.low, pair.high)} | set(held_photos)
+    assert len(held) == 2 * len(split.val) + 2 * 2 + 2
+    assert not used & held
+    assert (about["also"][0]["train"], about["also"][0]["held_out"]) == (10, 2)
+    assert (about["clean"][0]["train"], about["clean"][0]["held_out"]) == (10, 2)
+    assert (data.relit, also.relit) == (0.5, splits.RELIT)
+
+
+def test_as_many_exposure_samples_are_relit_as_the_source_says(tmp_path):
+    source = PairSource([make_pair(tmp_path, "a", 100, 200)], relit=0.25)
+    samples = [source.draw_exposure(np.random.default_rng(seed)).overview[..., :3] for seed in range(400)]
+    relit = np.mean([np.abs(sample - 100 / 255).max() > 1e-3 for sample in samples])
+    assert relit == pytest.approx(0.25, abs=0.06)
+
+
+def test_the_exposure_to_aim_at_is_that_of_the_reference(tmp_path):
+    source = PairSource([make_pair(tmp_path, "a", 51, 102)], relit=0.0)
+    rng = np.random.default_rng(0)
+    for sample in (source.draw_crop(rng, 8), source.draw_exposure(rng)):
+        np.testing.assert_allclose(sample.exposure_map, np.log(0.4 + 0.02), atol=1e-5)
+
+
+class Ramp:
+    """A photo of which each pixel tells its place, and a crop of it."""
+
+    def __init__(self):
+        self.photo = np.zeros((64, 64, 3), np.uint8)
+        self.photo[..., 0], self.photo[..., 1] = np.arange(64)[:, None], np.arange(64)
+
+    def draw_crop(self, rng, crop):
+        part = self.photo[8 : 8 + crop, 40 : 40 + crop]
+        small = thumbnail(self.photo)
+        return CropSample(part, part, small, exposure_map(small), np.array([8, 40, 8 + crop, 40 + crop]) / 64)
+
+    def draw_exposure(self, rng):
+        small = thumbnail(self.photo)
+        return ExposureSample(np.pad(small, ((0, 0), (0, 0), (0, 2))), exposure_map(small))
+
+
+def test_a_crop_its_box_its_thumbnail_and_both_exposure_maps_come_in_one_symmetry():
+    batches = GlobalCrops([(1, Ramp())], [(1, Ramp())], 64, 16, 64, seed=0)
+    batches.inputs = ("photo", "thumbnail", "box", "level", "overview")
+    batches.outputs = ("output", "guess")
+    inputs, truths = batches[0]
+    lie = set()
+    for index in range(64):
+        top, left, bottom, right = np.rint(inputs["box"][index] * 64).astype(int)
+        crop, small = inputs["photo"][index], inputs["thumbnail"][index]
+        np.testing.assert_allclose(small[top:bottom, left:right], crop, atol=1e-6)
+        np.testing.assert_array_equal(truths["output"][index], crop)
+        np.testing.assert_allclose(inputs["level"][index], exposure_map(small), atol=1e-6)
+        np.testing.assert_allclose(truths["guess"][index], exposure_map(inputs["overview"][index]), atol=1e-6)
+        lie.add(crop[0, :2].tobytes())
+    assert len(lie) == 8
