@@ -187,13 +187,14 @@ def test_bash_completes_commands_options_and_else_names_of_files(folder, capsys)
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=100)
     *found, registered = done.stdout.splitlines()
     assert dict(zip(TYPED, found, strict=True)) == TYPED, done.stderr
-    assert registered == "complete -o default -F _shtab_lowlight lowlight"
+    assert registered == "complete -o default -o filenames -F _shtab_lowlight lowlight"
 
 
 def test_completion_can_be_had_for_zsh_and_no_other_shell(capsys):
     assert commands.dispatch(["completion", "zsh"], "") == 0
     script = capsys.readouterr().out
     assert script.endswith("compdef _lowlight lowlight\n")
+    assert '\n_shtab_lowlight "$@"\n' not in script, "that would be called as the script is read"
     with pytest.raises(UserError, match="Received: fish. Known: bash, zsh"):
         commands.dispatch(["completion", "fish"], "")
 

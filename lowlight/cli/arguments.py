@@ -11,7 +11,6 @@ import re
 import textwrap
 import types
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from lowlight.errors import UserError
@@ -36,6 +35,11 @@ class Parser(argparse.ArgumentParser):
 
     def told(self, words: Sequence[str]) -> dict[str, Any]:
         """What words say, by the fields' names; fields that they leave out are not in it.
+
+        Parameters
+        ----------
+        words : sequence of str
+            Of a command line; those after -- are no options.
 
         Raises
         ------
@@ -76,17 +80,44 @@ def parser(kind: type, description: str | None = None, prog: str | None = None) 
     return made
 
 
-def add(made: argparse.ArgumentParser, kind: type, positionals: bool = True) -> None:
-    """Add the options of one kind of settings to a parser, and what it takes without a name unless told not to."""
+def add(made: argparse.ArgumentParser, kind: type, positionals: bool = True) -> list[argparse.Action]:
+    """Add the options of one kind of settings to a parser.
+
+    Parameters
+    ----------
+    made : argparse.ArgumentParser
+    kind : type
+        As of `parser`.
+    positionals : bool
+        Whether also what is given without a name.
+
+    Returns
+    -------
+    list of argparse.Action
+        What was added, as argparse calls it.
+    """
+    added = []
     for field, hint in _fields(kind):
         if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-            add(made, hint)
+            added += add(made, hint)
         elif positionals or not _argument(hint).positional:
-            _add_field(made, field, hint, _texts(kind)[field.name])
+            added += _add_field(made, field, hint, _texts(kind)[field.name])
+    return added
 
 
 def settings(kind: type, told: dict[str, Any]) -> Any:
     """Settings of a kind, with the values that were told; the rest is by default.
+
+    Parameters
+    ----------
+    kind : type
+        As of `parser`.
+    told : dict
+        Values by the fields' names, those of dataclasses within it among them, as of `Parser.told`.
+
+    Returns
+    -------
+    kind
 
     Raises
     ------
@@ -116,14 +147,13 @@ def _fields(kind) -> Iterator[tuple[dataclasses.Field, Any]]:
     return ((field, hints[field.name]) for field in dataclasses.fields(kind))
 
 
-def _add_field(made, field, hint, text):
+def _add_field(made, field, hint, text) -> list[argparse.Action]:
     argument = _argument(hint)
     names = [option(field.name), *filter(None, [argument.short])]
     default = field.default if field.default is not dataclasses.MISSING else None
     value, many = _value(hint)
     if value is bool:
-        _add_flag(made, field.name, names, default, text)
-        return
+        return _add_flag(made, field.name, names, default, text)
     how: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _with_default(text, None if many else default)}
     if get_origin(value) is Literal:
         how["choices"] = get_args(value)
@@ -133,21 +163,21 @@ def _add_field(made, field, hint, text):
         names, how["nargs"], how["metavar"] = [field.name], "*" if many else "?", field.name.upper()
     elif many:
         how["action"] = "append"
-    action = made.add_argument(*names, **how)
-    if value is Path:
-        action.complete = COMPLETE_FILES
+    return [made.add_argument(*names, **how)]
 
 
-COMPLETE_FILES = {"bash": "_shtab_compgen_files", "zsh": "_files"}
-"""As `shtab.FILE`, for the options whose value is a path."""
-
-
-def _add_flag(made, name, names, default, text):
+def _add_flag(made, name, names, default, text) -> list[argparse.Action]:
     """--NAME and --no-NAME; the help shows the one that changes the default."""
-    for flags, value in ((names, True), ([option(f"no_{name}")], False)):
-        shown = argparse.SUPPRESS if value == default else text
-        action = "store_true" if value else "store_false"
-        made.add_argument(*flags, dest=name, action=action, default=argparse.SUPPRESS, help=shown)
+    return [
+        made.add_argument(
+            *flags,
+            dest=name,
+            action="store_true" if value else "store_false",
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS if value == default else text,
+        )
+        for flags, value in ((names, True), ([option(f"no_{name}")], False))
+    ]
 
 
 def _with_default(text, default) -> str:

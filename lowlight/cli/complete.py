@@ -2,13 +2,15 @@
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import shtab
 
 from lowlight.cli import arguments
 
 TAILS = {
-    "bash": "\ncomplete -o default -F _shtab_lowlight lowlight\n",
+    "bash": "\ncomplete -o default -o filenames -F _shtab_lowlight lowlight\n",
     "zsh": """
 _lowlight() {
   _shtab_lowlight "$@"
@@ -32,8 +34,11 @@ def script(shell: str, kinds: Mapping[str, type], default: type) -> str:
         The one of them whose options need no command.
     """
     program = argparse.ArgumentParser(prog="lowlight")
-    arguments.add(program, default, positionals=False)
+    added: list[Any] = arguments.add(program, default, positionals=False)
     commands = program.add_subparsers()
     for name, kind in kinds.items():
-        arguments.add(commands.add_parser(name, help=name), kind)  # shtab leaves out those without help
+        added += arguments.add(commands.add_parser(name, help=name), kind)  # shtab leaves out those without help
+    for action in added:
+        if action.type is Path:
+            action.complete = shtab.FILE
     return shtab.complete(program, shell) + TAILS[shell]
