@@ -158,9 +158,11 @@ def test_what_is_written_is_read_back_as_the_table_says(suffix, depth, grey, wit
     again = read_photo(io.BytesIO(encode(photo, suffix)), levels=True)
     assert again.pixels.shape == pixels.shape
     lossless = suffix in (".png", ".tif", ".bmp")
-    error = np.abs(as_float(again.pixels) - as_float(pixels)).mean() * 255
+    error = as_float(again.pixels) - as_float(pixels)
+    if suffix == ".heic":  # as cameras write it, with colour at half the resolution
+        error = error @ np.float32((0.299, 0.587, 0.114))
     small = min(size) < 16  # where a block that is packed has more edge than picture
-    assert error <= (0.6 if lossless else 60 if small else 12)
+    assert np.abs(error).mean() * 255 <= (0.6 if lossless else 60 if small else 8)
     assert again.depth == (16 if depth == 16 and max(form.bits_written) > 8 else 8)
     assert (again.alpha is not None) == (with_alpha and form.alpha)
     assert bool(again.icc) == (tagged and "ICC" in form.metadata_written)
