@@ -27,6 +27,25 @@ WITHOUT_QUALITY = (".png", ".tif", ".tiff", ".bmp")
 """Endings of formats that have no quality to choose."""
 
 
+def check_quality(quality: int | None, ending: str | None) -> None:
+    """Check the quality of results, if one is asked for, against what their names end in, if that is.
+
+    Raises
+    ------
+    UserError
+        If it is not from 1 to 100, or the format loses nothing.
+    """
+    if quality is None:
+        return
+    if not 1 <= quality <= 100:
+        raise UserError(f"The quality must be a number from 1 to 100. Received: {quality}.")
+    if ending is not None and ending in WITHOUT_QUALITY:
+        raise UserError(
+            f"PNG, TIFF and BMP lose nothing, so they have no quality. Received: --format {ending[1:]} and --quality "
+            f"{quality}. Leave one out."
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Argument:
     """How a field is given on the command line, where its name and its type do not tell."""
@@ -267,13 +286,7 @@ class EnhanceSettings:
         return STANDARD_STREAM in self.inputs
 
     def __post_init__(self):
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise UserError(f"The quality must be a number from 1 to 100. Received: {self.quality}.")
-        if self.quality is not None and self.ending in WITHOUT_QUALITY:
-            raise UserError(
-                f"PNG, TIFF and BMP lose nothing, so they have no quality. Received: --format {self.format} and "
-                f"--quality {self.quality}. Leave one out."
-            )
+        check_quality(self.quality, self.ending)
         if self.max_megapixels is not None and not self.max_megapixels > 0:
             raise UserError(f"The most megapixels must be more than 0. Received: {self.max_megapixels}.")
         if self.name_suffix and Path(self.name_suffix).name != self.name_suffix:

@@ -154,3 +154,16 @@ def test_a_list_in_a_file_is_the_option_given_as_often(tmp_path, monkeypatch):
     (tmp_path / "lowlight.toml").write_text('[train]\nalso = ["a", "b"]')
     assert parse(TrainingSettings, "", [], command="train").also == (Path("a"), Path("b"))
     assert parse(TrainingSettings, "", ["--also", "c"], command="train").also == (Path("c"),)
+
+
+def test_of_two_alternatives_that_of_the_words_comes_first_then_the_files_then_the_presets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--preset", "h100"]
+    assert parse(TrainingSettings, "", words, command="train").minutes == 30
+    settings = parse(TrainingSettings, "", [*words, "--epochs", "3"], command="train")
+    assert (settings.epochs, settings.minutes) == (3, None)
+    (tmp_path / "lowlight.toml").write_text("[train]\nepochs = 4")
+    settings = parse(TrainingSettings, "", words, command="train")
+    assert (settings.epochs, settings.minutes) == (4, None)
+    settings = parse(TrainingSettings, "", ["--minutes", "5"], command="train")
+    assert (settings.epochs, settings.minutes) == (None, 5)

@@ -13,12 +13,8 @@ import numpy as np
 import pytest
 
 from lowlight.backend import keras, layers
-from lowlight.data import splits
-from lowlight.data.loaders import GlobalCrops
-from lowlight.data.pairs import Split, load_split
-from lowlight.data.samplers import CropSample, ExposureSample, PairSource, clean_photos, listed_pairs
+from lowlight.data.pairs import Split
 from lowlight.errors import UserError
-from lowlight.imaging.exposure import exposure_map, thumbnail
 from lowlight.networks import architectures
 from lowlight.settings import TrainingSettings
 from lowlight.training import callbacks, checkpoint, stages, validation
@@ -29,7 +25,7 @@ from lowlight.training.objectives import compiled
 from lowlight.training.trainer import Trainer, train
 from lowlight.zoo import registry
 from lowlight.zoo.recipes import RECIPES, Recipe, Stage
-from tests.conftest import make_pair, scene, write_pair
+from tests.conftest import make_pair, scene
 
 RATE = 0.01
 
@@ -56,7 +52,6 @@ def test_larger_batches_go_with_a_rate_larger_by_the_square_root_and_what_is_set
     ("words", "said"),
     [
         ({"epochs": 3, "minutes": 5.0}, "--epochs 3 and --minutes 5. Give one"),
-        ({"epochs": 3, "minutes": 60.0, "preset": "h100"}, r"--minutes 60 \(of --preset h100\)"),
         ({"crop": 64, "part": "exposure", "start": "x"}, "--crop 64 with --part exposure"),
     ],
 )
@@ -318,91 +313,3 @@ def test_where_exposure_learns_validation_has_to_predict_it(begun, monkeypatch, 
     monkeypatch.setattr(training, "validate", validate)
     begun(plan)._validate_and_keep(1)
     assert asked == [oracle]
-
-
-@pytest.fixture
-def sets(tmp_path):
-    """Folders as of --data, --also and --clean."""
-    for seed in range(4):
-        write_pair(tmp_path / "data", f"data{seed}", scene(seed, 16, 24))
-    for seed in range(12):
-        write_pair(tmp_path / "also" / "images", f"{seed:02}", scene(seed + 20, 16, 24))
-        write_pair(tmp_path / "clean", f"clean{seed}", scene(seed + 40, 16, 24))
-    rows = [f"low/{seed:02}.png,high/{seed:02}.png" for seed in range(12)]
-    (tmp_path / "also" / "pairs.csv").write_text("\n".join(["low,high", *rows]))
-    return TrainingSettings(12, str(tmp_path / "data"), also=(tmp_path / "also",), clean=(tmp_path / "clean" / "high",))
-
-
-def test_each_set_has_its_own_share_and_what_is_held_out_is_in_none(sets):
-    split = load_split(sets.data)
-    plan = dataclasses.replace(RECIPES[12], mixture=(0.5, 0.3, 0.2), exposure_mixture=(0.1, 0.2, 0.7))
-    crops, exposures, about = splits.sources(sets, plan, split)
-    assert [share for share, _ in crops] == [0.5, 0.3, 0.2]
-    assert [share for share, _ in exposures] == [0.1, 0.2, 0.7]
-    assert [source for _, source in crops] == [source for _, source in exposures]
-    data, also, clean = (source for _, source in crops)
-    pairs, held_pairs = listed_pairs(sets.also[0])
-    photos, held_photos = clean_photos(sets.clean[0])
-    assert data.photos.items == list(split.train)
-    assert also.photos.items == pairs
-    assert [group.items for group in clean.groups] == [
-        [pair.high for pair in split.train],
-        [pair.high for pair in pairs],
-        photos,
-    ]
-    used = {path for pair in (*data.photos.items, *also.photos.items) for path in (pair.low, pair.high)}
-    used |= {path for group in clean.groups for path in group.items}
-    held = {path for pair in (*split.val, *held_pairs) for path in (pair.low, pair.high)} | set(held_photos)
-    assert len(held) == 2 * len(split.val) + 2 * 2 + 2
-    assert not used & held
-    assert (about["also"][0]["train"], about["also"][0]["held_out"]) == (10, 2)
-    assert (about["clean"][0]["train"], about["clean"][0]["held_out"]) == (10, 2)
-    assert (data.relit, also.relit) == (0.5, splits.RELIT)
-
-
-def test_as_many_exposure_samples_are_relit_as_the_source_says(tmp_path):
-    source = PairSource([make_pair(tmp_path, "a", 100, 200)], relit=0.25)
-    samples = [source.draw_exposure(np.random.default_rng(seed)).overview[..., :3] for seed in range(400)]
-    relit = np.mean([np.abs(sample - 100 / 255).max() > 1e-3 for sample in samples])
-    assert relit == pytest.approx(0.25, abs=0.06)
-
-
-def test_the_exposure_to_aim_at_is_that_of_the_reference(tmp_path):
-    source = PairSource([make_pair(tmp_path, "a", 51, 102)], relit=0.0)
-    rng = np.random.default_rng(0)
-    for sample in (source.draw_crop(rng, 8), source.draw_exposure(rng)):
-        np.testing.assert_allclose(sample.exposure_map, np.log(0.4 + 0.02), atol=1e-5)
-
-
-class Ramp:
-    """A photo of which each pixel tells its place, and a crop of it."""
-
-    def __init__(self):
-        self.photo = np.zeros((64, 64, 3), np.uint8)
-        self.photo[..., 0], self.photo[..., 1] = np.arange(64)[:, None], np.arange(64)
-
-    def draw_crop(self, rng, crop):
-        part = self.photo[8 : 8 + crop, 40 : 40 + crop]
-        small = thumbnail(self.photo)
-        return CropSample(part, part, small, exposure_map(small), np.array([8, 40, 8 + crop, 40 + crop]) / 64)
-
-    def draw_exposure(self, rng):
-        small = thumbnail(self.photo)
-        return ExposureSample(np.pad(small, ((0, 0), (0, 0), (0, 2))), exposure_map(small))
-
-
-def test_a_crop_its_box_its_thumbnail_and_both_exposure_maps_come_in_one_symmetry():
-    batches = GlobalCrops([(1, Ramp())], [(1, Ramp())], 64, 16, 64, seed=0)
-    batches.inputs = ("photo", "thumbnail", "box", "level", "overview")
-    batches.outputs = ("output", "guess")
-    inputs, truths = batches[0]
-    lie = set()
-    for index in range(64):
-        top, left, bottom, right = np.rint(inputs["box"][index] * 64).astype(int)
-        crop, small = inputs["photo"][index], inputs["thumbnail"][index]
-        np.testing.assert_allclose(small[top:bottom, left:right], crop, atol=1e-6)
-        np.testing.assert_array_equal(truths["output"][index], crop)
-        np.testing.assert_allclose(inputs["level"][index], exposure_map(small), atol=1e-6)
-        np.testing.assert_allclose(truths["guess"][index], exposure_map(inputs["overview"][index]), atol=1e-6)
-        lie.add(crop[0, :2].tobytes())
-    assert len(lie) == 8

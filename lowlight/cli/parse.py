@@ -16,6 +16,9 @@ Settings = TypeVar("Settings")
 REMEMBERED = Path("lowlight.toml")
 """Settings of the folder in which a command is given."""
 
+ALTERNATIVES = {"epochs": "minutes", "minutes": "epochs"}
+"""Options of which one is given, and what stands for it in a place that comes later does not count."""
+
 FIRST = "enhance"
 """The command whose settings stand in a file before any table; those of others are in tables of their names."""
 
@@ -53,7 +56,7 @@ def parse(
     words = list(sys.argv[1:] if words is None else words)
     parser = arguments.parser(kind, description, prog)
     said = parser.told(words)
-    return arguments.settings(kind, _remembered(parser, said, command) | said)
+    return arguments.settings(kind, _over(said, _remembered(parser, said, command)))
 
 
 def _remembered(parser, said, command) -> dict[str, Any]:
@@ -62,9 +65,14 @@ def _remembered(parser, said, command) -> dict[str, Any]:
     told = _from_file(place, command) if said.get("config") or REMEMBERED.is_file() else {}
     preset = said.get("preset") or told.get("preset")
     try:
-        return parser.told(_as_words(PRESETS.get(command, {}).get(str(preset), {}) | told))
+        return parser.told(_as_words(_over(told, PRESETS.get(command, {}).get(str(preset), {}))))
     except UserError as error:
         raise UserError(f"A setting in a file cannot be used. Received: {place}. {error}") from None
+
+
+def _over(upper, lower) -> dict[str, Any]:
+    """What two places say, where the upper one comes first, also with the other one of two alternatives."""
+    return {name: value for name, value in lower.items() if ALTERNATIVES.get(name) not in upper} | upper
 
 
 def _from_file(path, command) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from lowlight.controls import Controls
 from lowlight.errors import UserError
-from lowlight.settings import Argument
+from lowlight.settings import Argument, check_quality
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +65,7 @@ class ClusterSettings:
         return f".{self.format.lower().removeprefix('.')}" if self.format else None
 
     def __post_init__(self):
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise UserError(f"The quality must be a number from 1 to 100. Received: {self.quality}.")
+        check_quality(self.quality, self.ending)
         if self.workers is not None and self.workers < 1:
             raise UserError(f"There must be at least one worker. Received: --workers {self.workers}.")
         if not (self.cpus > 0 and self.gpus >= 0):

@@ -39,7 +39,7 @@ def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
     if settings.epochs is not None and settings.minutes is not None:
         raise UserError(
             f"A training ends by epochs or by minutes. Received: --epochs {settings.epochs} and --minutes "
-            f"{settings.minutes:g}{f' (of --preset {settings.preset})' if settings.preset else ''}. Give one of them."
+            f"{settings.minutes:g}. Give one of them."
         )
     if settings.crop is not None and settings.part in ("exposure", *FORMER_PARTS):
         raise UserError(
