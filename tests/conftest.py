@@ -1,6 +1,7 @@
 """Fixtures: small folders of pairs, made anew for each test that wants one."""
 
 import logging
+import os
 import runpy
 import signal
 import sys
@@ -14,6 +15,13 @@ from PIL import Image
 from lowlight.data.pairs import Pair
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config):
+    """Tests in several processes take a core each, and so does what they start: threads of all would be in their way."""
+    if hasattr(config, "workerinput"):
+        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
 
 
 def scene(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
