@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config):
-    """Tests in several processes take a core each, and so does what they start: threads of all would be in their way."""
+    """Tests in several processes take a core each, as does what they start: more threads would be in their way."""
     if hasattr(config, "workerinput"):
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ.setdefault(name, "1")
