@@ -267,7 +267,7 @@ def sets(tmp_path):
 
 def test_each_set_has_its_own_share_and_what_is_held_out_is_in_none(sets):
     split = load_split(sets.data)
-    plan = dataclasses.replace(RECIPES[12], mixture=(0.5, 0.3, 0.2), exposure_mixture=(0.1, 0.2, 0.7))
+    plan = dataclasses.replace(RECIPES[12], mixture=(0.5, 0.3, 0.2), exposure_mixture=(0.1, 0.2, 0.7), crop=16)
     crops, exposures, about = splits.sources(sets, plan, split)
     assert [share for share, _ in crops] == [0.5, 0.3, 0.2]
     assert [share for share, _ in exposures] == [0.1, 0.2, 0.7]
@@ -290,6 +290,28 @@ def test_each_set_has_its_own_share_and_what_is_held_out_is_in_none(sets):
     assert (about["also"][0]["train"], about["also"][0]["held_out"]) == (10, 2)
     assert (about["clean"][0]["train"], about["clean"][0]["held_out"]) == (10, 2)
     assert (data.relit, also.relit) == (0.5, splits.RELIT)
+
+
+def test_photos_that_no_crop_fits_into_or_that_cannot_be_read_are_left_out_with_a_word(sets, news):
+    plan, split = dataclasses.replace(RECIPES[12], crop=16), load_split(sets.data)
+    (clean,), (also,) = sets.clean, sets.also
+    Image.fromarray(ramp(15, 40)).save(clean / "clean7.png")
+    (clean / "clean8.png").write_bytes(b"no photo")
+    Image.fromarray(ramp(40, 9)).save(also / "images" / "low" / "03.png")
+    pairs, more, photos = (source for _, source in splits.sources(sets, plan, split)[0])
+    assert len(pairs.photos) == len(split.train)
+    assert "03-03" not in {pair.name for pair in more.photos.items}
+    assert not {path.name for path in photos.groups[-1].items} & {"clean7.png", "clean8.png"}
+    assert [len(group) for group in photos.groups] == [len(split.train), 9, 8]
+    assert "also: 1 of 10 are left out: 1 smaller than crops of 16 pixels: 03.png (9x40)" in news.text
+    assert (
+        "high: 2 of 10 are left out: 1 smaller than crops of 16 pixels: clean7.png (40x15); 1 unreadable" in news.text
+    )
+
+
+def test_a_folder_without_a_photo_that_a_crop_fits_into_is_refused(sets):
+    with pytest.raises(UserError, match=r"also with 10 smaller than crops of 32 pixels: .*\(24x16\)"):
+        splits.sources(sets, dataclasses.replace(RECIPES[12], crop=32), load_split(sets.data))
 
 
 def test_as_many_exposure_samples_are_relit_as_the_source_says(tmp_path):

@@ -243,6 +243,14 @@ def test_two_devices_that_share_batches_learn_as_one_and_one_goes_on_from_there(
 
 
 @pytest.mark.usefixtures("narrow")
+def test_a_photo_that_vanishes_while_a_model_trains_is_named_in_one_line(pairs_folder, tmp_path, monkeypatch):
+    lost = pairs_folder / "high" / "photo2.png"
+    monkeypatch.setattr("lowlight.training.trainer.write_split", lambda split, path: lost.unlink())
+    with pytest.raises(UserError, match=r"photo2\.png is not there"):
+        train(quick(pairs_folder, tmp_path / "run"), "latest")
+
+
+@pytest.mark.usefixtures("narrow")
 def test_training_that_diverges_stops_with_a_clear_line(pairs_folder, tmp_path):
     with pytest.raises(UserError, match="--learning-rate"):
         train(quick(pairs_folder, tmp_path / "run", learning_rate=1e9), "latest")
@@ -348,6 +356,24 @@ def test_a_recipe_goes_through_its_stages_and_a_run_stopped_between_them_goes_on
     broken, _ = registry.load_network(train(settings, "latest"))
     for one, two in zip(unbroken.get_weights(), broken.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_wider_model_starts_from_a_narrower_one_and_its_card_tells_which(pairs_folder, tmp_path, monkeypatch):
+    first = train(quick(pairs_folder, tmp_path / "first", model=11), "latest")
+    narrow, card_before = registry.load_network(first)
+    settings = RECIPES[11].settings | {"widths": [16, 8]}
+    plan = dataclasses.replace(RECIPES[12], settings=settings, crops_per_photo=4)
+    monkeypatch.setitem(RECIPES, 12, plan)
+    run = quick(pairs_folder, tmp_path / "wide", model=12, start=str(first), part="restoration")
+    wide, card = registry.load_network(train(run, "latest"))
+    assert (narrow.get_layer("stem").filters, wide.get_layer("stem").filters) == (8, 16)
+    assert card["recipe"]["number"] == 12
+    assert card["stages"][-1]["started_from"]["sha256"] == card_before["weights"]["sha256"]
+    with pytest.raises(
+        UserError, match="as wide, or from a narrower one. Channels .* Received: 16 for .*, which has 8"
+    ):
+        train(quick(pairs_folder, tmp_path / "back", model=11, start=str(tmp_path / "wide")), "latest")
 
 
 @pytest.mark.parametrize("changes", [{"model": 10, "start": "10"}, {"model": 11}])

@@ -31,7 +31,8 @@ class Batches(keras.utils.PyDataset):
     """What both generations share: the order of an epoch, and batches as the graphs want them.
 
     A batch is what goes into the graph and what should come out, by name, float32 in [0, 1]; those that `inputs` and
-    `outputs` name. Set `epoch` and `first` (the step to begin with) before each `fit`.
+    `outputs` name. Set `epoch` and `first` (the step to begin with) before each `fit`. A photo that cannot be read ends
+    `fit` with an error of the framework's own; `error` is why.
     """
 
     inputs: Collection[str] = ("photo",)
@@ -41,6 +42,7 @@ class Batches(keras.utils.PyDataset):
         super().__init__(workers=1, max_queue_size=8)
         self.count, self.batch_size, self.seed = count, min(batch_size, count), seed
         self.epoch = self.first = 0
+        self.error: UserError | None = None
 
     @property
     def steps(self) -> int:
@@ -54,7 +56,11 @@ class Batches(keras.utils.PyDataset):
         index += self.first
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
-        inputs, truths = zip(*(self.example(int(i)) for i in chosen), strict=True)
+        try:
+            inputs, truths = zip(*(self.example(int(i)) for i in chosen), strict=True)
+        except UserError as error:
+            self.error = error
+            raise
         truth = {name: _stack(truths, name) for name in self.outputs}
         given = {name: _stack(inputs, name) for name in self.inputs}
         return given, truth["output"] if self.outputs == ("output",) else truth

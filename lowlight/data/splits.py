@@ -1,19 +1,23 @@
 """The pairs that a command works on: what --data, --also and --clean, and the other settings, mean."""
 
+import logging
 from pathlib import Path
 
-from lowlight.data import synthetic
+from lowlight.data import synthetic, validate
 from lowlight.data.pairs import Pair, Split, load_split
 from lowlight.data.samplers import CleanSource, PairSource, Share, clean_photos, listed_pairs
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings
 from lowlight.zoo.recipes import RECIPES, Recipe
 
+LOG = logging.getLogger(__name__)
+
 LICENCES = {
     "sice": "SICE part 1 (Cai et al., TIP 2018): for academic research only",
     "brackets": "exposure sequences of the HDR Photographic Survey (Fairchild 2007) and others, as collected for Liu "
     "(2022, arXiv 2210.09604); no licence stated: research use",
     "bsds": "BSDS500 (Arbelaez et al., PAMI 2011): for non-commercial research",
+    "imagenet": "ImageNet (Russakovsky et al., IJCV 2015), one photo of each class: for non-commercial research",
     "LOL": "LOL v1 (Wei et al., BMVC 2018): its authors state no licence; research data, none of it is shipped",
     "synthetic": "made by lowlight.data.synthetic from photos that scikit-image ships (public domain or CC0)",
     "own": "not known: a folder of the user's own",
@@ -89,18 +93,33 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
     clean = [[pair.high for pair in split.train]]
     for folder in settings.also:
         more, held = listed_pairs(folder)
+        more = _large_enough(folder, more, lambda pair: (pair.low, pair.high), plan.crop)
         share = [part / len(settings.also) for part in shares[1]]
         found.append((share, PairSource(more, RELIT)))
         clean.append(sorted({pair.high for pair in more}))
         about.setdefault("also", []).append(_described(folder, len(more), len(held)))
     for folder in settings.clean:
         photos, held_photos = clean_photos(folder)
+        photos = _large_enough(folder, photos, lambda photo: (photo,), plan.crop)
         clean.append(photos)
         about.setdefault("clean", []).append(_described(folder, len(photos), len(held_photos)))
     if any(shares[2]):
         found.append((shares[2], CleanSource(clean)))
     crops, exposures = ([(share[i], source) for share, source in found] for i in range(2))
     return crops, exposures, about
+
+
+def _large_enough(folder, items, photos_of, crop):
+    """Those whose photos can be read and hold a crop; what is left out is said."""
+    kept, problems = validate.large_enough(items, photos_of, crop)
+    what = "; ".join(validate.listing(problems, most=3))
+    if not kept:
+        raise UserError(
+            f"No photo can be learnt from. Received: {folder} with {what}. Give others, or a smaller --crop."
+        )
+    if problems:
+        LOG.warning("%s: %s of %s are left out: %s", folder.name, len(problems), len(items), what)
+    return kept
 
 
 def _refuse_what_would_be_ignored(settings):
@@ -120,7 +139,6 @@ def _refuse_what_would_be_ignored(settings):
 
 
 def _described(folder, used, held) -> dict:
-    licence = next(
-        (LICENCES[key] for key in ("sice", "brackets", "bsds") if key in folder.name.lower()), LICENCES["own"]
-    )
+    known = ("sice", "brackets", "bsds", "imagenet")
+    licence = next((LICENCES[key] for key in known if key in folder.name.lower()), LICENCES["own"])
     return {"name": folder.name, "licence": licence, "train": used, "held_out": held}

@@ -1,14 +1,15 @@
 """Is a pair a pair? What is looked at in each before anything is learnt from it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lowlight.data import scenes
-from lowlight.io.photo import ImageError, read_rgb
+from lowlight.io.photo import ImageError, image_size, read_rgb
 
 if TYPE_CHECKING:
     from lowlight.data.matching import Pair
@@ -68,6 +69,29 @@ def check(pairs: "Sequence[Pair]") -> tuple["dict[Pair, Look]", list[Problem]]:
     return looks, problems
 
 
+def large_enough(items: Sequence, photos_of: Callable[[Any], Sequence[Path]], side: int) -> tuple[list, list[Problem]]:
+    """By the headers of their photos alone: items whose photos are `side` pixels wide and high, and what of the others.
+
+    Parameters
+    ----------
+    items : sequence
+        Photos, pairs, or whatever has photos.
+    photos_of : callable
+        From an item to its photos.
+    side : int
+        Pixels.
+    """
+    kept, problems = [], []
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        found = threads.map(lambda item: _too_small(photos_of(item), side), items)
+        for item, problem in zip(items, found, strict=True):
+            if problem:
+                problems.append(problem)
+            else:
+                kept.append(item)
+    return kept, problems
+
+
 def listing(problems: Sequence[Problem], most: int | None = None) -> list[str]:
     """A line for each reason, with all names, or `most` of them."""
     by_reason: dict[str, list[str]] = {}
@@ -80,6 +104,17 @@ def few(items: Sequence[str], most: int = 3) -> str:
     """The first items, and how many more there are."""
     rest = len(items) - most
     return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _too_small(photos, side) -> Problem | None:
+    for photo in photos:
+        try:
+            height, width = image_size(photo)
+        except ImageError as error:
+            return Problem(photo.name, "unreadable", str(error).rstrip("."))
+        if min(height, width) < side:
+            return Problem(photo.name, f"smaller than crops of {side} pixels", f"{photo.name} ({width}x{height})")
+    return None
 
 
 def _look(pair) -> Look | Problem:

@@ -32,7 +32,7 @@ def write(trainer: "Trainer") -> None:
         "weights": {"file": weights.name, "sha256": registry.sha256(weights), "bytes": weights.stat().st_size},
         "versions": registry.versions(),
     }
-    if trainer.settings.part:  # the rest is as it was, and so is what its card tells
+    if trainer.settings.part and earlier["name"] == plan.name:  # the rest is as it was, as is what its card tells
         card["recipe"] = earlier["recipe"]
         card["training"] = earlier["training"] | {"val_psnr": _val_psnr(trainer)}
     if trainer.settings.all_pairs:

@@ -17,6 +17,7 @@ from lowlight.data.pairs import Split, write_split
 from lowlight.errors import UserError
 from lowlight.inference.enhancer import Enhancer
 from lowlight.networks import architectures
+from lowlight.networks.widening import widen
 from lowlight.settings import TrainingSettings
 from lowlight.training import card, checkpoint, stages
 from lowlight.training.callbacks import Averages, Clock, Ending, Finite, LearningRate, Saving, stop_on_signal
@@ -133,7 +134,7 @@ class Trainer:
             callbacks = self._callbacks(ending)
             while self.done < 1 or not self.state.history:
                 self.batches.epoch, self.batches.first = self.state.epoch, self.state.step
-                history = self.model.fit(self.batches, verbose=0, shuffle=False, callbacks=callbacks).history
+                history = self._fit(callbacks)
                 gc.collect()  # else the thread that reads ahead, after a stop in an epoch, has the process never end
                 if ending.signal and self.state.step < self.batches.steps:
                     self._validate_and_keep()
@@ -146,6 +147,14 @@ class Trainer:
         if not self.last:
             self.state.next_stage(card.facts(self), self.measured.get_weights())
             checkpoint.save(self.state, self.folder)
+
+    def _fit(self, callbacks) -> dict:
+        try:
+            return self.model.fit(self.batches, verbose=0, shuffle=False, callbacks=callbacks).history
+        except Exception:
+            if self.batches.error:
+                raise self.batches.error from None
+            raise
 
     @property
     def done(self) -> float:
@@ -208,13 +217,18 @@ class Trainer:
     def _start(self, name) -> dict:
         """Take the weights of a trained model; what its card calls them."""
         earlier, its_card = registry.load_network(name)
-        if its_card.get("architecture") != {"name": self.plan.architecture, "settings": self.plan.settings}:
+        if _but_for_widths(its_card.get("architecture")) != _but_for_widths(
+            {"name": self.plan.architecture, "settings": self.plan.settings}
+        ):
             raise UserError(
                 f"The weights to start from are of another graph. Received: --start {name} for model "
                 f"{self.plan.number}, a {self.plan.architecture}. Name a model of that graph."
             )
-        for model in (self.whole, self.measured):
-            model.set_weights(earlier.get_weights())
+        try:
+            for model in (self.whole, self.measured):
+                widen(earlier, model, self.settings.seed)
+        except ValueError as error:
+            raise UserError(f"A model starts from one that is as wide, or from a narrower one. {error}") from error
         if self.settings.all_pairs and not card.validated(its_card):
             raise UserError(
                 f"Weights that go on with the validation pairs must have been measured on them. Received: --start "
@@ -269,6 +283,12 @@ class Trainer:
             registry.save_weights(self.measured, self.folder / f"{self.plan.name}.weights.h5")
             card.write(self)
         return scores
+
+
+def _but_for_widths(architecture) -> dict:
+    """What a card calls a graph, however many channels it has."""
+    settings = {name: value for name, value in architecture["settings"].items() if name != "widths"}
+    return architecture | {"settings": settings}
 
 
 def _last(history, name) -> float:
