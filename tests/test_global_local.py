@@ -209,3 +209,24 @@ def test_in_half_precision_it_gives_nearly_the_same(trained):
     np.testing.assert_array_equal(full["base"], fast["base"])
     assert fast["output"].dtype == np.float32
     assert np.abs(full["output"] - fast["output"]).mean() < 0.005
+
+
+def test_what_lifts_the_black_of_a_dark_photo_is_taken_off_and_nothing_of_one_that_is_right():
+    model, plain = (architectures.build("global_local", **SMALL, black_point=black) for black in (True, False))
+    model.get_layer("black_share").set_weights([np.zeros((64, 1)), np.array([10.0])])  # all of it
+    black = np.tile(np.arange(96) % 12 < 6, (128, 1)).T & np.tile(np.arange(128) % 16 < 8, (96, 1))
+    lifted = np.where(black, 0.0, 0.1)[..., None].repeat(3, -1).astype("f4") * 0.97 + 0.03
+    bases = [run(each, lifted, np.full((8, 8, 1), np.log(0.42), "f4"))["base"] for each in (model, plain)]
+    assert bases[0][black].mean() < 0.08
+    assert bases[1][black].mean() > 0.15
+    own = exposure_map(thumbnail(lifted))
+    np.testing.assert_allclose(run(model, lifted, own)["base"], run(plain, lifted, own)["base"], atol=1e-5)
+
+
+def test_a_dark_photo_without_any_contrast_stays_finite(fresh):
+    model = architectures.build("global_local", **SMALL, black_point=True)
+    for value in (0.0, 0.02, 0.2, 1.0):
+        found = run(model, np.full((32, 32, 3), value, "f4"), np.full((8, 8, 1), np.log(0.42), "f4"))
+        assert all(np.isfinite(array).all() for array in found.values())
+        if 0 < value < 1:
+            np.testing.assert_allclose(found["base"], 0.4, atol=0.02)

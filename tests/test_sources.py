@@ -62,13 +62,32 @@ def test_a_crop_lies_where_its_box_says_within_the_frame(height, width, seed):
     assert part[1].stop <= width
 
 
-def test_a_crop_sample_describes_the_whole_that_its_crop_lies_in(pair):
+def test_a_crop_sample_describes_the_whole_that_its_crop_lies_in(pair, monkeypatch):
+    monkeypatch.setattr(camera, "draw_black", lambda rng: np.zeros(3))
     for seed in range(20):
         sample = PairSource([pair]).draw_crop(np.random.default_rng(seed), 32)
         np.testing.assert_array_equal(sample.high, sample.low + 100)
         reds = sample.thumbnail[:, 0, 0] * 255
         height = np.interp((sample.box[0] * 64, sample.box[2] * 64), np.arange(64) + 0.5, reds)
         assert height == pytest.approx((sample.low[0, 0, 0] - 0.5, sample.low[-1, 0, 0] + 0.5), abs=1)
+
+
+def test_the_black_of_a_crop_and_of_its_whole_is_lifted_alike(tmp_path, monkeypatch):
+    dark, light = np.full((32, 32, 3), 5, np.uint8), np.full((32, 32, 3), 200, np.uint8)
+    source = PairSource([make_pair(tmp_path, "a", dark, light)])
+    monkeypatch.setattr(camera, "draw_black", lambda rng: np.array([0.02, 0.01, 0.0]))
+    sample = source.draw_crop(np.random.default_rng(0), 16)
+    np.testing.assert_array_equal(sample.low[0, 0], [10, 8, 5])
+    np.testing.assert_allclose(sample.thumbnail[0, 0] * 255, [10.0, 7.5, 5.0], atol=0.01)
+    np.testing.assert_array_equal(sample.high, 200)
+
+
+def test_black_is_lifted_in_one_crop_of_four_and_by_eight_levels_or_so_at_most():
+    drawn = np.array([camera.draw_black(np.random.default_rng(seed)) for seed in range(800)])
+    lifted = drawn.any(axis=1)
+    assert lifted.mean() == pytest.approx(0.25, abs=0.04)
+    assert 0.01 < drawn[lifted].mean() < 0.02
+    assert drawn.max() < 0.06
 
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES)

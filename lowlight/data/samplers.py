@@ -90,9 +90,9 @@ class PairSource:
         low, high, small_low, small_high = self.photos[rng.integers(len(self.photos))]
         frame = framing(low.shape, crop, rng)
         part, box = window(low.shape, crop, frame, rng)
-        return CropSample(
-            low[part], high[part], thumbnail(small_low, frame), exposure_map(thumbnail(small_high, frame)), box
-        )
+        black = camera.draw_black(rng)
+        dark, whole = camera.lifted(low[part], black), camera.lifted(thumbnail(small_low, frame), black)
+        return CropSample(dark, high[part], whole, exposure_map(thumbnail(small_high, frame)), box)
 
     def draw_exposure(self, rng):
         low, high, _, _ = self.photos[rng.integers(len(self.photos))]

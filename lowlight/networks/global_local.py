@@ -28,7 +28,7 @@ FEATURES = 64
 """Width of the features of the whole photo, per cell and in all."""
 
 
-def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
+def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2), black_point=False) -> keras.Model:
     """Exposure from a thumbnail, denoising by a U-Net of residual blocks.
 
     Built for half precision, the U-Net alone computes so.
@@ -37,6 +37,8 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
     ----------
     widths, blocks : sequences of int
         Channels and residual blocks at 1/2, 1/4, 1/8 and 1/16 of the resolution.
+    black_point : bool
+        Take off the base what lifts the black of a dark photo: a wrong black level, flare, or noise that was clipped.
 
     Returns
     -------
@@ -60,7 +62,8 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2)) -> keras.Model:
         own = _exposure_map(thumbnail)
         seen = _cell_features(_with_normalised(thumbnail, "look_at"), (16, 32, FEATURES), "look")
         known, whole = _conditioning(seen, own, level)
-        base = _base(photo, box, own, level, white_balance, known, whole)
+        clear = _less_black(photo, thumbnail, level, own, whole) if black_point else (photo, own)
+        base = _base(*clear, box, level, white_balance, known, whole)
         photos = layers.Concatenate(name="photos")([photo, base])
     correction, mask = _denoising(photos, whole, widths, blocks)
     with computing("float32"):
@@ -136,7 +139,30 @@ def _conditioning(seen, own, level):
     return x, layers.Dense(FEATURES, activation="relu", name="whole")(_pooled(x, "known"))
 
 
-def _base(photo, box, own, level, white_balance, known, whole):
+def _less_black(photo, thumbnail, level, own, whole):
+    """The photo without what lifts its black, and its exposure map.
+
+    Of the darkest of each colour (Chavez 1988, dark-object subtraction) a share is taken off that the network predicts,
+    and nothing where the photo is not to become brighter: it is right as it is.
+    """
+    usual = keras.initializers.Constant(-1.0)  # a quarter
+    share = layers.Dense(1, "sigmoid", kernel_initializer="zeros", bias_initializer=usual, name="black_share")(whole)
+    brightened = 1 - ops.exp(-ops.relu(ops.mean(level - own, axis=(1, 2, 3))))
+    black = _darkest(thumbnail) * ops.reshape(share, (-1, 1, 1, 1)) * ops.reshape(brightened, (-1, 1, 1, 1))
+    return _without(photo, black), _exposure_map(_without(thumbnail, black))
+
+
+def _darkest(thumbnail):
+    """(B, 1, 1, 3): of each colour the least of 16 x 16 means, which noise hardly reaches; something is always left."""
+    darkest = ops.min(ops.average_pool(thumbnail, 4), axis=(1, 2), keepdims=True)
+    return ops.minimum(darkest, 0.75 * ops.mean(thumbnail, axis=(1, 2, 3), keepdims=True))
+
+
+def _without(image, black):
+    return ops.relu(image - black) / (1 - black)
+
+
+def _base(photo, own, box, level, white_balance, known, whole):
     """(s x / (1 + (s - 1) x)) ^ gamma, with x the photo times a colour matrix: black stays black, white stays white."""
     matrix = layers.Reshape((3, 3), name="matrix")(_from_zero(9, "matrix_change")(whole)) + ops.eye(3)
     tone = layers.Reshape((2, 1, 3), name="tone")(_from_zero(6, "tone_change")(whole))

@@ -25,7 +25,8 @@ def widen(narrow: keras.Model, wide: keras.Model, seed: int = 0) -> None:
         If a layer of `wide` is no multiple of that of `narrow`.
     """
     rng = np.random.default_rng(seed)
-    for old, new in zip(narrow.layers, wide.layers, strict=True):
+    for old in (layer for layer in narrow.layers if layer.weights):
+        new = wide.get_layer(old.name)
         kernel_axes = (3, 2) if isinstance(new, layers.Conv2DTranspose) else (-2, -1)
         weights = []
         for value, variable in zip(old.get_weights(), new.weights, strict=True):

@@ -31,6 +31,9 @@ from lowlight.zoo.recipes import Recipe, recipe
 
 LOG = logging.getLogger(__name__)
 
+MORE = {"widths", "black_point"}
+"""Settings of a graph with which it can start from the weights of one that has fewer channels, or no black point."""
+
 
 def train(
     settings: TrainingSettings,
@@ -217,7 +220,7 @@ class Trainer:
     def _start(self, name) -> dict:
         """Take the weights of a trained model; what its card calls them."""
         earlier, its_card = registry.load_network(name)
-        if _but_for_widths(its_card.get("architecture")) != _but_for_widths(
+        if _but_for_more(its_card.get("architecture")) != _but_for_more(
             {"name": self.plan.architecture, "settings": self.plan.settings}
         ):
             raise UserError(
@@ -285,9 +288,9 @@ class Trainer:
         return scores
 
 
-def _but_for_widths(architecture) -> dict:
-    """What a card calls a graph, however many channels it has."""
-    settings = {name: value for name, value in architecture["settings"].items() if name != "widths"}
+def _but_for_more(architecture) -> dict:
+    """What a card calls a graph, but for the settings with which it goes on from one without them."""
+    settings = {name: value for name, value in architecture["settings"].items() if name not in MORE}
     return architecture | {"settings": settings}
 
 
