@@ -17,6 +17,7 @@ import pytest
 
 from lowlight.data.pairs import load_split
 from lowlight.errors import UserError
+from lowlight.networks import architectures
 from lowlight.settings import TrainingSettings
 from lowlight.training import callbacks, checkpoint, trainer
 from lowlight.training.trainer import Trainer, train
@@ -55,6 +56,32 @@ def narrow(monkeypatch):
         settings = RECIPES[number].settings | {"widths": [8, 8], "blocks": [1, 1]}
         plan = dataclasses.replace(RECIPES[number], settings=settings, crops_per_photo=crops)
         monkeypatch.setitem(RECIPES, number, plan)
+
+
+@pytest.fixture
+def shallow(monkeypatch):
+    """Model 10 with the graph of model 1, where no graph matters: it is traced in a second."""
+    plan = dataclasses.replace(RECIPES[10], architecture="plain", settings={})
+    monkeypatch.setitem(RECIPES, 10, plan)
+
+
+def as_trained(number, folder):
+    """A folder as a training leaves it, but with fresh weights: to train takes seconds."""
+    plan = RECIPES[number]
+    weights = folder / f"{plan.name}.weights.h5"
+    folder.mkdir()
+    registry.save_weights(architectures.build(plan.architecture, **plan.settings), weights)
+    card = {
+        "name": plan.name,
+        "generation": plan.generation,
+        "architecture": {"name": plan.architecture, "settings": plan.settings},
+        "parameters": plan.parameters,
+        "recipe": dataclasses.asdict(plan),
+        "training": {"steps": 3, "val_psnr": None},
+        "weights": {"file": weights.name, "sha256": registry.sha256(weights), "bytes": weights.stat().st_size},
+    }
+    registry.write_card(folder / f"{plan.name}.json", card)
+    return folder
 
 
 def quick(pairs_folder, output, **changes):
@@ -158,7 +185,7 @@ def test_a_run_in_two_sessions_ends_with_the_weights_of_a_run_in_one(pairs_folde
             np.testing.assert_allclose(left, right, atol=1e-4)
 
 
-@pytest.mark.usefixtures("narrow")
+@pytest.mark.usefixtures("shallow")
 def test_a_minute_budget_ends_the_run_and_lets_the_rate_decay(pairs_folder, tmp_path, monkeypatch):
     """By a clock that goes on by 0.1 s whenever it is looked at: a machine may be busy."""
     clock = SimpleNamespace(monotonic=partial(next, itertools.count(step=0.1)))
@@ -170,7 +197,7 @@ def test_a_minute_budget_ends_the_run_and_lets_the_rate_decay(pairs_folder, tmp_
     assert checkpoint.load(tmp_path / "run").finished
 
 
-@pytest.mark.usefixtures("narrow")
+@pytest.mark.usefixtures("shallow")
 def test_a_finished_run_is_not_overwritten_unasked_and_goes_on_with_resume(pairs_folder, tmp_path):
     settings = quick(pairs_folder, tmp_path / "run")
     train(settings, "latest")
@@ -202,7 +229,7 @@ def test_mixed_precision_trains_and_saves_float32_weights(pairs_folder, tmp_path
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
 
 
-@pytest.mark.usefixtures("narrow")
+@pytest.mark.usefixtures("shallow")
 def test_threads_that_make_batches_change_nothing_of_what_is_learnt(pairs_folder, tmp_path):
     for workers in (1, 3):
         train(quick(pairs_folder, tmp_path / str(workers), workers=workers), "latest")
@@ -242,7 +269,7 @@ def test_two_devices_that_share_batches_learn_as_one_and_one_goes_on_from_there(
     assert [float(row["epoch"]) for row in history(settings.output)] == [1, 2]
 
 
-@pytest.mark.usefixtures("narrow")
+@pytest.mark.usefixtures("shallow")
 def test_a_photo_that_vanishes_while_a_model_trains_is_named_in_one_line(pairs_folder, tmp_path, monkeypatch):
     lost = pairs_folder / "high" / "photo2.png"
     monkeypatch.setattr("lowlight.training.trainer.write_split", lambda split, path: lost.unlink())
@@ -250,7 +277,7 @@ def test_a_photo_that_vanishes_while_a_model_trains_is_named_in_one_line(pairs_f
         train(quick(pairs_folder, tmp_path / "run"), "latest")
 
 
-@pytest.mark.usefixtures("narrow")
+@pytest.mark.usefixtures("shallow")
 def test_training_that_diverges_stops_with_a_clear_line(pairs_folder, tmp_path):
     with pytest.raises(UserError, match="--learning-rate"):
         train(quick(pairs_folder, tmp_path / "run", learning_rate=1e9), "latest")
@@ -305,7 +332,7 @@ def _state(folder):
 
 @pytest.mark.usefixtures("narrow")
 def test_exposure_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tmp_path):
-    whole = train(quick(pairs_folder, tmp_path / "whole", model=11), "latest")
+    whole = as_trained(11, tmp_path / "whole")
     changes = {
         "model": 11,
         "start": str(whole),
@@ -360,12 +387,12 @@ def test_a_recipe_goes_through_its_stages_and_a_run_stopped_between_them_goes_on
 
 @pytest.mark.usefixtures("narrow")
 def test_a_wider_model_starts_from_a_narrower_one_and_its_card_tells_which(pairs_folder, tmp_path, monkeypatch):
-    first = train(quick(pairs_folder, tmp_path / "first", model=11), "latest")
+    first = as_trained(11, tmp_path / "first")
     narrow, card_before = registry.load_network(first)
     settings = RECIPES[11].settings | {"widths": [16, 8]}
     plan = dataclasses.replace(RECIPES[12], settings=settings, crops_per_photo=4)
     monkeypatch.setitem(RECIPES, 12, plan)
-    run = quick(pairs_folder, tmp_path / "wide", model=12, start=str(first), part="restoration")
+    run = quick(pairs_folder, tmp_path / "wide", model=12, start=str(first), part="exposure", crop=None)
     wide, card = registry.load_network(train(run, "latest"))
     assert (narrow.get_layer("stem").filters, wide.get_layer("stem").filters) == (8, 16)
     assert card["recipe"]["number"] == 12
@@ -382,7 +409,7 @@ def test_a_part_that_cannot_be_trained_is_refused(pairs_folder, tmp_path, change
         train(quick(pairs_folder, tmp_path / "run", part="exposure", **changes), "latest")
 
 
-@pytest.mark.usefixtures("narrow")
+@pytest.mark.usefixtures("shallow")
 def test_all_pairs_are_gone_on_with_once_the_scores_without_them_are_known(pairs_folder, tmp_path, news):
     first = train(quick(pairs_folder, tmp_path / "first"), "latest")
     more = quick(pairs_folder, tmp_path / "all", start=str(first), all_pairs=True)
