@@ -56,6 +56,8 @@ def narrow(monkeypatch):
         settings = RECIPES[number].settings | {"widths": [8, 8], "blocks": [1, 1]}
         plan = dataclasses.replace(RECIPES[number], settings=settings, crops_per_photo=crops)
         monkeypatch.setitem(RECIPES, number, plan)
+    few = Stage("exposure", 1.0, {"crops_per_photo": 64})
+    monkeypatch.setattr("lowlight.training.stages.EXPOSURE_STAGE", few)
 
 
 @pytest.fixture
@@ -390,9 +392,10 @@ def test_a_wider_model_starts_from_a_narrower_one_and_its_card_tells_which(pairs
     first = as_trained(11, tmp_path / "first")
     narrow, card_before = registry.load_network(first)
     settings = RECIPES[11].settings | {"widths": [16, 8]}
-    plan = dataclasses.replace(RECIPES[12], settings=settings, crops_per_photo=4)
+    plan = dataclasses.replace(RECIPES[12], settings=settings, stages=(Stage(),))
     monkeypatch.setitem(RECIPES, 12, plan)
-    run = quick(pairs_folder, tmp_path / "wide", model=12, start=str(first), part="exposure", crop=None)
+    exposure = {"part": "exposure", "crop": None, "batch_size": 64}
+    run = quick(pairs_folder, tmp_path / "wide", model=12, start=str(first), **exposure)
     wide, card = registry.load_network(train(run, "latest"))
     assert (narrow.get_layer("stem").filters, wide.get_layer("stem").filters) == (8, 16)
     assert card["recipe"]["number"] == 12
