@@ -206,15 +206,25 @@ _MODEL_12 = dataclasses.replace(
     number=12,
     idea="Model 11 for real photos: several cameras, and clean photos degraded by camera simulation.",
     why="What is well lit stays, what is against the light is lifted, and noise of every kind has been seen.",
+    settings={"black_point": True},
+    parameters=1_282_705,
     mixture=(0.24, 0.18, 0.58),
     exposure_mixture=(0.14, 0.28, 0.58),
     keep_last=True,
     stages=(Stage("restoration", 0.75), EXPOSURE_STAGE),
 )
+_MODEL_13 = dataclasses.replace(
+    _MODEL_12,
+    number=13,
+    idea="Twice the channels: capacity, for those who have a GPU or patience.",
+    why="It starts from model 12, widened, and goes on where that is at its limit.",
+    settings={"widths": [64, 96, 128, 192], "black_point": True},
+    parameters=3_908_017,
+)
 
 _LADDER = (
     (_MODEL_1, _MODEL_2, _MODEL_3)
     + (_MODEL_4, _MODEL_5, _MODEL_6, _MODEL_7, _MODEL_8, _MODEL_9, _MODEL_10)
-    + (_MODEL_11, _MODEL_12)
+    + (_MODEL_11, _MODEL_12, _MODEL_13)
 )
 RECIPES = {plan.number: plan for plan in _LADDER}
