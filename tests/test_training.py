@@ -341,7 +341,7 @@ def test_exposure_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tm
         "part": "exposure",
         "learning_rate": 0.1,
         "crop": None,
-        "batch_size": 64,
+        "batch_size": 16,
     }
     alone = quick(pairs_folder, tmp_path / "exposure", **changes)
     (before, card_before), (after, card) = (registry.load_network(folder) for folder in (whole, train(alone, "latest")))
