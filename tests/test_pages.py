@@ -1,6 +1,7 @@
 """What pages say can be done, can be done: commands are run, or parsed if they would train, serve or wait for long."""
 
 import ast
+import dataclasses
 import re
 import shlex
 import shutil
@@ -16,8 +17,8 @@ from lowlight import commands
 from lowlight.benchmark.run import refuse_what_would_be_ignored
 from lowlight.cli.parse import parse
 from lowlight.settings import PerformanceSettings, TrainingSettings
-from lowlight.training import stages
-from lowlight.zoo import recipes
+from lowlight.training import stages, trainer
+from lowlight.zoo import recipes, registry
 from tests.conftest import ROOT, scene, write_pair
 from tests.test_video import write_clip
 
@@ -137,6 +138,67 @@ def test_commands_that_train_are_understood(line):
         plan = recipes.recipe(settings.model, generation and generation[0])
         if not getattr(settings, "evaluate_only", False):
             assert stages.adapted(plan, settings).number == settings.model
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory):
+    """A folder with the datasets that pages speak of, each with few small photos."""
+    folder = tmp_path_factory.mktemp("datasets")
+    for name in ("PAIRS", "LOL/our485", "LOL/eval15", "SICE/images", "BRACKETS/images", "OTHER_CAMERA"):
+        for seed in range(2 if "15" in name else 8):
+            write_pair(folder / name, f"{name[:2]}{seed}", scene(seed + 10 * len(name)))
+    for name in ("SICE", "BRACKETS"):
+        rows = [f"low/{name[:2]}{seed}.png,high/{name[:2]}{seed}.png" for seed in range(8)]
+        (folder / name / "pairs.csv").write_text("\n".join(["low,high", *rows]))
+    (folder / "BSDS").mkdir()
+    for seed in range(5):
+        Image.fromarray(scene(seed + 90)).save(folder / "BSDS" / f"{seed}.png")
+    return folder
+
+
+@pytest.fixture
+def hardly_trained(monkeypatch, blank_plots):
+    """A training ends after its first batch, of which nothing is learnt; two models are measured, on no clock."""
+
+    def look_at_a_batch(trainer, callbacks):
+        assert trainer.batches[0]
+        trainer.state.step += 1
+        trainer.state.total_steps += 1
+        return {}
+
+    monkeypatch.setattr(trainer.Trainer, "_fit", look_at_a_batch)
+    monkeypatch.setattr(trainer.Trainer, "done", 1.0)
+    monkeypatch.setattr(trainer, "validate", lambda *facts, **more: {"val_loss": 1.0, "val_psnr": 10.0})
+    available = [entry for entry in registry.available() if entry["name"] in ("model_08", "model_10")]
+    monkeypatch.setattr(registry, "available", lambda: available)
+    monkeypatch.setattr("lowlight.benchmark.cost.seconds_per_megapixel", lambda methods: dict.fromkeys(methods, 0.5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", sorted({line.command for line in ALL if is_run(line) and is_training(line)}))
+def test_commands_of_pages_that_train_and_measure_work(
+    command, datasets, place, run, tmp_path, hardly_trained, monkeypatch
+):
+    for folder in datasets.iterdir():
+        (tmp_path / folder.name).symlink_to(folder)
+    shutil.copy(place / "my model(colab).keras", tmp_path)
+    for name in ("model_11", "exposure_11"):
+        shutil.copytree(place / "runs" / "model_11", tmp_path / "runs" / name)
+    words = shlex.split(command)
+    if "--start" not in words:
+        for number in (11, 12):
+            settings = recipes.RECIPES[number].settings | {"widths": [8], "blocks": [1]}
+            plan = dataclasses.replace(recipes.RECIPES[number], settings=settings)
+            monkeypatch.setitem(recipes.RECIPES, number, plan)
+    if "--resume" in words:
+        assert run([word for word in words if word != "--resume"], tmp_path) == 0
+    assert run(words, tmp_path) == 0
+    measures = "performance" in words[1] or words[1] == "measure"
+    settings = parse(PerformanceSettings if measures else TrainingSettings, None, words[2:])
+    if measures:
+        assert list((tmp_path / settings.statistics).glob("*/summary.json"))
+    if "--evaluate-only" not in words:
+        assert (tmp_path / settings.run_folder / "history.csv").is_file()
 
 
 PROGRAMS = ("python -m lowlight", "python -m tests.", "python benchmarks/")

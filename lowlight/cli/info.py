@@ -59,7 +59,7 @@ def inform() -> int:
     print(f"system: {platform.platform()}, {psutil.cpu_count()} cores")
     print(f"devices: {', '.join(devices()) if 'tensorflow' in engines else 'cpu'}")
     halved = fastest_precision() != "float32"
-    print(f"precision: {'bfloat16 for models 10 to 12, float32 for the others' if halved else 'float32'}")
+    print(f"precision: {'bfloat16 for models 10 and up, float32 for the others' if halved else 'float32'}")
     print(f"memory: {memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it free")
     print(f"models: {registry.MODELS}: {sum(map(registry.is_here, names))} of {len(names)}")
     return 0
