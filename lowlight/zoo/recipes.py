@@ -217,7 +217,7 @@ _MODEL_13 = dataclasses.replace(
     _MODEL_12,
     number=13,
     idea="Twice the channels: capacity, for those who have a GPU or patience.",
-    why="It starts from model 12, widened, and goes on where that is at its limit.",
+    why="It starts from model 12, widened; the 84 minutes that it has gone on since have not paid yet.",
     settings={"widths": [64, 96, 128, 192], "black_point": True},
     parameters=3_908_017,
 )
