@@ -62,8 +62,8 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2), black_point=False
         own = _exposure_map(thumbnail)
         seen = _cell_features(_with_normalised(thumbnail, "look_at"), (16, 32, FEATURES), "look")
         known, whole = _conditioning(seen, own, level)
-        clear = _less_black(photo, thumbnail, level, own, whole) if black_point else (photo, own)
-        base = _base(*clear, box, level, white_balance, known, whole)
+        clear, clear_own = _less_black(photo, thumbnail, level, own, whole) if black_point else (photo, own)
+        base = _base(clear, clear_own, box, level, white_balance, known, whole)
         photos = layers.Concatenate(name="photos")([photo, base])
     correction, mask = _denoising(photos, whole, widths, blocks)
     with computing("float32"):
