@@ -1,5 +1,6 @@
 """Fixtures: small folders of pairs, made anew for each test that wants one."""
 
+import dataclasses
 import logging
 import os
 import runpy
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from lowlight.data.pairs import Pair
+from lowlight.zoo.recipes import RECIPES, Stage
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,6 +24,12 @@ def pytest_configure(config):
     if hasattr(config, "workerinput"):
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ.setdefault(name, "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are cores: some tests wait for others' processes, as for a node of a cluster that died."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else None
 
 
 def scene(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -149,6 +157,24 @@ def pairs_folder(tmp_path) -> Path:
     for seed in range(8):
         write_pair(folder, f"photo{seed}", scene(seed))
     return folder
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Models 10 and 11 with few and narrow layers: what takes seconds of a short training is to trace its graph."""
+    for number, crops in ((10, 16), (11, 4)):
+        settings = RECIPES[number].settings | {"widths": [8, 8], "blocks": [1, 1]}
+        plan = dataclasses.replace(RECIPES[number], settings=settings, crops_per_photo=crops)
+        monkeypatch.setitem(RECIPES, number, plan)
+    few = Stage("exposure", 1.0, {"crops_per_photo": 64})
+    monkeypatch.setattr("lowlight.training.stages.EXPOSURE_STAGE", few)
+
+
+@pytest.fixture
+def shallow(monkeypatch):
+    """Model 10 with the graph of model 1, where no graph matters: it is traced in a second."""
+    plan = dataclasses.replace(RECIPES[10], architecture="plain", settings={})
+    monkeypatch.setitem(RECIPES, 10, plan)
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def relit(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     gains = 2.0**stops * np.array(_balance(rng) if rng.random() < 0.7 else (1.0, 1.0, 1.0))
     black = rng.uniform(0, 0.03) if rng.random() < 0.35 else 0.0
     curves = to_srgb(to_linear(np.arange(256))[:, None] * gains, rounded=False) ** gamma * (1 - black) + black
-    lit = np.stack([curves[photo[..., colour], colour] for colour in range(3)], axis=-1)
+    lit = _through(curves, photo)
     if rng.random() < 0.5:
         lit += rng.normal(0, log_uniform(rng, 0.5, 12) / 255, lit.shape)
     return np.rint(np.clip(lit, 0, 1) * 255).astype(np.uint8)
@@ -158,8 +158,7 @@ def lifted(photo: np.ndarray, black: np.ndarray) -> np.ndarray:
         return photo
     if photo.dtype != np.uint8:
         return photo * (1 - black) + black
-    curves = np.rint(np.arange(256)[:, None] * (1 - black) + 255 * black).astype(np.uint8)
-    return np.stack([curves[photo[..., colour], colour] for colour in range(3)], axis=-1)
+    return _through(np.rint(np.arange(256)[:, None] * (1 - black) + 255 * black).astype(np.uint8), photo)
 
 
 def styled(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -177,8 +176,7 @@ def styled(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     gamma = rng.uniform(0.75, 1.35) if rng.random() < 0.5 else 1.0
     curves = (np.arange(256)[:, None] / 255) ** gamma * np.exp(rng.normal(0, 0.06, 3))
-    curves = np.rint(np.clip(curves, 0, 1) * 255).astype(np.uint8)
-    return np.stack([curves[photo[..., colour], colour] for colour in range(3)], axis=-1)
+    return _through(np.rint(np.clip(curves, 0, 1) * 255).astype(np.uint8), photo)
 
 
 def is_backlit(photo: np.ndarray, share: float) -> bool:
@@ -258,6 +256,11 @@ def pixels_of(photo: np.ndarray, frame: Sequence[float] | np.ndarray) -> np.ndar
     spans = ((frame[0], frame[2], photo.shape[0]), (frame[1], frame[3], photo.shape[1]))
     rows, columns = (((start + (stop - start) * middles) * side).astype(int) for start, stop, side in spans)
     return photo[np.ix_(rows, columns)]
+
+
+def _through(curves, photo):
+    """A (H, W, 3) uint8 photo, each colour through its own of the (256, 3) curves."""
+    return np.stack([curves[photo[..., colour], colour] for colour in range(3)], axis=-1)
 
 
 def _lights(clean, small, box, camera, rng, dtype):

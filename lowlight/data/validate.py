@@ -70,7 +70,7 @@ def check(pairs: "Sequence[Pair]") -> tuple["dict[Pair, Look]", list[Problem]]:
 
 
 def large_enough(items: Sequence, photos_of: Callable[[Any], Sequence[Path]], side: int) -> tuple[list, list[Problem]]:
-    """By the headers of their photos alone: items whose photos are `side` pixels wide and high, and what of the others.
+    """By their headers alone: items whose photos have `side` pixels or more each way, and what is wrong with the rest.
 
     Parameters
     ----------
@@ -80,6 +80,11 @@ def large_enough(items: Sequence, photos_of: Callable[[Any], Sequence[Path]], si
         From an item to its photos.
     side : int
         Pixels.
+
+    Returns
+    -------
+    kept, problems : lists
+        The items, in their order, and a problem for each of the others.
     """
     kept, problems = [], []
     with ThreadPoolExecutor(os.cpu_count()) as threads:

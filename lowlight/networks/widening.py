@@ -9,13 +9,14 @@ def widen(narrow: keras.Model, wide: keras.Model, seed: int = 0) -> None:
     """Give `wide` the function of `narrow`: each channel is repeated, and what reads it divides its weights.
 
     After Chen et al. 2016 (Net2Net). The weights that read the copies of a channel differ by noise that adds up to
-    zero, of the size that halves the variance of the weights when the width is doubled, as random weights have it; so
-    the copies are told apart from the first step on.
+    zero, of the size that halves the variance of the weights when the width is doubled, as random weights have it, so
+    that the copies are told apart from the first step on.
 
     Parameters
     ----------
     narrow, wide : keras.Model
-        Of the same graph: layers in the same order, each as many channels or a multiple.
+        Of graphs with layers of the same names, those of `wide` with as many channels or a multiple; what it has beside
+        them stays as it is.
     seed : int
         Of the noise.
 
@@ -52,8 +53,8 @@ def _divided(kernel, factor, axis, rng):
     """Repeated along an axis, so that the copies add up to the kernel."""
     if factor == 1:
         return kernel
-    copies = np.repeat(np.expand_dims(kernel, -1) / factor, factor, axis=-1)
-    noise = rng.normal(0, kernel.std() * np.sqrt(factor - 1) / factor, copies.shape)
-    noise = (noise - noise.mean(-1, keepdims=True)) * np.sqrt(factor / (factor - 1))
-    copies = np.moveaxis(copies + noise, -1, axis % kernel.ndim + 1)
-    return copies.reshape(*[size * (factor if i == axis % kernel.ndim else 1) for i, size in enumerate(kernel.shape)])
+    noise = rng.normal(0, kernel.std() / np.sqrt(factor), (factor, *kernel.shape))
+    copies = kernel / factor + noise - noise.mean(axis=0)
+    axis %= kernel.ndim
+    shape = [size * factor if index == axis else size for index, size in enumerate(kernel.shape)]
+    return np.stack(copies, axis + 1).reshape(shape)

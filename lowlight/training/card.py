@@ -22,7 +22,7 @@ def write(trainer: "Trainer") -> None:
         "name": plan.name,
         "generation": plan.generation,
         "idea": plan.idea,
-        "architecture": {"name": plan.architecture, "settings": plan.settings},
+        "architecture": plan.graph,
         "parameters": trainer.measured.count_params(),
         "recipe": dataclasses.asdict(trainer.recipe)
         | {"seed": trainer.settings.seed, "mixed_precision": trainer.settings.mixed_precision},

@@ -220,9 +220,7 @@ class Trainer:
     def _start(self, name) -> dict:
         """Take the weights of a trained model; what its card calls them."""
         earlier, its_card = registry.load_network(name)
-        if _but_for_more(its_card.get("architecture")) != _but_for_more(
-            {"name": self.plan.architecture, "settings": self.plan.settings}
-        ):
+        if _but_for_more(its_card["architecture"]) != _but_for_more(self.plan.graph):
             raise UserError(
                 f"The weights to start from are of another graph. Received: --start {name} for model "
                 f"{self.plan.number}, a {self.plan.architecture}. Name a model of that graph."
@@ -288,10 +286,10 @@ class Trainer:
         return scores
 
 
-def _but_for_more(architecture) -> dict:
+def _but_for_more(graph) -> dict:
     """What a card calls a graph, but for the settings with which it goes on from one without them."""
-    settings = {name: value for name, value in architecture["settings"].items() if name not in MORE}
-    return architecture | {"settings": settings}
+    settings = {name: value for name, value in graph["settings"].items() if name not in MORE}
+    return graph | {"settings": settings}
 
 
 def _last(history, name) -> float:

@@ -67,6 +67,11 @@ class Recipe:
         """What the model's files are called."""
         return f"model_{self.number:02}"
 
+    @property
+    def graph(self) -> dict[str, Any]:
+        """The architecture and its settings, as a card holds them."""
+        return {"name": self.architecture, "settings": self.settings}
+
 
 def recipe(number: int | None, generation: str | None = None) -> Recipe:
     """Recipe of a model by its number.
@@ -217,7 +222,7 @@ _MODEL_13 = dataclasses.replace(
     _MODEL_12,
     number=13,
     idea="Twice the channels: capacity, for those who have a GPU or patience.",
-    why="It starts from model 12, widened; the 84 minutes that it has gone on since have not paid yet.",
+    why="It starts from model 12, widened, and has only begun to learn more: so far it is no better.",
     settings={"widths": [64, 96, 128, 192], "black_point": True},
     parameters=3_908_017,
 )

@@ -1,0 +1,134 @@
+"""What a training starts from, and which part of a model it trains: exposure, restoration, a wider graph, all pairs."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lowlight.data.pairs import load_split
+from lowlight.errors import UserError
+from lowlight.networks import architectures
+from lowlight.training.trainer import Trainer, train
+from lowlight.zoo import registry
+from lowlight.zoo.recipes import RECIPES, Stage
+from tests.test_training import history, quick
+
+
+def as_trained(number, folder):
+    """A folder as a training leaves it, but with fresh weights: to train takes seconds."""
+    plan = RECIPES[number]
+    weights = folder / f"{plan.name}.weights.h5"
+    folder.mkdir()
+    registry.save_weights(architectures.build(plan.architecture, **plan.settings), weights)
+    card = {
+        "name": plan.name,
+        "generation": plan.generation,
+        "architecture": plan.graph,
+        "parameters": plan.parameters,
+        "recipe": dataclasses.asdict(plan),
+        "training": {"steps": 3, "val_psnr": None},
+        "weights": {"file": weights.name, "sha256": registry.sha256(weights), "bytes": weights.stat().st_size},
+    }
+    registry.write_card(folder / f"{plan.name}.json", card)
+    return folder
+
+
+@pytest.mark.usefixtures("narrow")
+def test_exposure_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tmp_path):
+    whole = as_trained(11, tmp_path / "whole")
+    changes = {
+        "model": 11,
+        "start": str(whole),
+        "part": "exposure",
+        "learning_rate": 0.1,
+        "crop": None,
+        "batch_size": 16,
+    }
+    alone = quick(pairs_folder, tmp_path / "exposure", **changes)
+    (before, card_before), (after, card) = (registry.load_network(folder) for folder in (whole, train(alone, "latest")))
+    changed = {
+        layer.name
+        for layer, earlier in zip(after.layers, before.layers, strict=True)
+        if any(not np.array_equal(*pair) for pair in zip(layer.get_weights(), earlier.get_weights(), strict=True))
+    }
+    assert changed
+    assert all(name.startswith("guess") for name in changed)
+    assert card["stages"][-1]["started_from"]["sha256"] == card_before["weights"]["sha256"]
+    assert card["training"]["steps"] == card_before["training"]["steps"]
+    assert card["recipe"] == card_before["recipe"]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_recipe_goes_through_its_stages_and_a_run_stopped_between_them_goes_on_to_the_same_weights(
+    pairs_folder, tmp_path, monkeypatch
+):
+    small = {"batch_size": 2, "crops_per_photo": 2, "warm_up": 0}
+    parts = ("restoration", "exposure")
+    plan = dataclasses.replace(RECIPES[11], keep_last=True, stages=tuple(Stage(part, 0.5, small) for part in parts))
+    monkeypatch.setitem(RECIPES, 11, plan)
+    settings = dataclasses.replace(quick(pairs_folder, tmp_path / "one", model=11, epochs=2), batch_size=None)
+    unbroken, card = registry.load_network(train(settings, "latest"))
+    assert [stage["part"] for stage in card["stages"]] == list(parts)
+    assert [row["stage"] for row in history(tmp_path / "one")] == ["1", "2"]
+
+    begin = Trainer.__init__
+
+    def fail_at_the_second(self, plan, number, *rest):
+        if number:
+            raise ZeroDivisionError
+        begin(self, plan, number, *rest)
+
+    monkeypatch.setattr(Trainer, "__init__", fail_at_the_second)
+    settings = dataclasses.replace(settings, output=tmp_path / "two")
+    with pytest.raises(ZeroDivisionError):
+        train(settings, "latest")
+    monkeypatch.setattr(Trainer, "__init__", begin)
+    broken, _ = registry.load_network(train(settings, "latest"))
+    for one, two in zip(unbroken.get_weights(), broken.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_wider_model_starts_from_a_narrower_one_and_its_card_tells_which(pairs_folder, tmp_path, monkeypatch):
+    first = as_trained(11, tmp_path / "first")
+    narrow, card_before = registry.load_network(first)
+    settings = RECIPES[11].settings | {"widths": [16, 8]}
+    plan = dataclasses.replace(RECIPES[12], settings=settings, stages=(Stage(),))
+    monkeypatch.setitem(RECIPES, 12, plan)
+    exposure = {"part": "exposure", "crop": None, "batch_size": 64}
+    run = quick(pairs_folder, tmp_path / "wide", model=12, start=str(first), **exposure)
+    wide, card = registry.load_network(train(run, "latest"))
+    assert (narrow.get_layer("stem").filters, wide.get_layer("stem").filters) == (8, 16)
+    assert card["recipe"]["number"] == 12
+    assert card["stages"][-1]["started_from"]["sha256"] == card_before["weights"]["sha256"]
+    with pytest.raises(
+        UserError, match="as wide, or from a narrower one. Channels .* Received: 16 for .*, which has 8"
+    ):
+        train(quick(pairs_folder, tmp_path / "back", model=11, start=str(tmp_path / "wide")), "latest")
+
+
+@pytest.mark.parametrize("changes", [{"model": 10, "start": "10"}, {"model": 11}])
+def test_a_part_that_cannot_be_trained_is_refused(pairs_folder, tmp_path, changes):
+    with pytest.raises(UserError, match="Received: --part exposure"):
+        train(quick(pairs_folder, tmp_path / "run", part="exposure", **changes), "latest")
+
+
+@pytest.mark.usefixtures("shallow")
+def test_all_pairs_are_gone_on_with_once_the_scores_without_them_are_known(pairs_folder, tmp_path, news):
+    first = train(quick(pairs_folder, tmp_path / "first"), "latest")
+    more = quick(pairs_folder, tmp_path / "all", start=str(first), all_pairs=True)
+    with pytest.raises(UserError, match="without scores in its card"):
+        train(more, "latest")
+    card = registry.load_network(first)[1]
+    registry.write_card(first / "model_10.json", card | {"metrics": {"val": {"psnr": 12.34}}})
+    _, card = registry.load_network(train(more, "latest"))
+    assert card["data"]["train"] == len(load_split(pairs_folder).train) + len(load_split(pairs_folder).val)
+    assert card["data"]["val"] == 0
+    assert card["validation"] == {"psnr": 12.34}
+    assert "nothing to validate on" in news.text
+    further = quick(pairs_folder, tmp_path / "further", start=str(tmp_path / "all"), all_pairs=True)
+    assert registry.load_network(train(further, "latest"))[1]["validation"] == {"psnr": 12.34}
+    later = quick(pairs_folder, tmp_path / "later", start=str(tmp_path / "all"))
+    assert registry.load_network(train(later, "latest"))[1]["has_seen_validation"]
+    with pytest.raises(UserError, match="Received: --all-pairs without --start"):
+        train(quick(pairs_folder, tmp_path / "none", all_pairs=True), "latest")
