@@ -26,12 +26,6 @@ def pytest_configure(config):
             os.environ.setdefault(name, "1")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config):
-    """One more than there are cores: some tests wait for others' processes, as for a node of a cluster that died."""
-    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else None
-
-
 def scene(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
     """A well-lit picture of soft shapes, (H, W, 3) uint8; another seed is another scene."""
     rng = np.random.default_rng(seed)
