@@ -54,7 +54,10 @@ def _kinds(folder) -> dict[str, Batches]:
     pairs = [_pair(folder, seed) for seed in range(PHOTOS)]
     lol = PairSource(pairs)
     shares = recipe(12).mixture
-    mixed = [(shares[0] + shares[1], lol), (shares[2], CleanSource([[pair.high for pair in pairs]]))]
+    mixed = [
+        (shares[0] + shares[1], PairSource(pairs, lifted=True)),
+        (shares[2], CleanSource([[pair.high for pair in pairs]])),
+    ]
     count, crop, size = 100_000, recipe(12).crop, recipe(12).batch_size
     kinds: dict[str, Batches] = {"crops for model 8": Crops(pairs, crop, count // PHOTOS, size, 0, True)}
     for name, sources in (("model 11", [(1.0, lol)]), ("model 12", mixed)):

@@ -62,8 +62,7 @@ def test_a_crop_lies_where_its_box_says_within_the_frame(height, width, seed):
     assert part[1].stop <= width
 
 
-def test_a_crop_sample_describes_the_whole_that_its_crop_lies_in(pair, monkeypatch):
-    monkeypatch.setattr(camera, "draw_black", lambda rng: np.zeros(3))
+def test_a_crop_sample_describes_the_whole_that_its_crop_lies_in(pair):
     for seed in range(20):
         sample = PairSource([pair]).draw_crop(np.random.default_rng(seed), 32)
         np.testing.assert_array_equal(sample.high, sample.low + 100)
@@ -74,7 +73,7 @@ def test_a_crop_sample_describes_the_whole_that_its_crop_lies_in(pair, monkeypat
 
 def test_the_black_of_a_crop_and_of_its_whole_is_lifted_alike(tmp_path, monkeypatch):
     dark, light = np.full((32, 32, 3), 5, np.uint8), np.full((32, 32, 3), 200, np.uint8)
-    source = PairSource([make_pair(tmp_path, "a", dark, light)])
+    source = PairSource([make_pair(tmp_path, "a", dark, light)], lifted=True)
     monkeypatch.setattr(camera, "draw_black", lambda rng: np.array([0.02, 0.01, 0.0]))
     sample = source.draw_crop(np.random.default_rng(0), 16)
     np.testing.assert_array_equal(sample.low[0, 0], [10, 8, 5])
@@ -309,6 +308,10 @@ def test_each_set_has_its_own_share_and_what_is_held_out_is_in_none(sets):
     assert (about["also"][0]["train"], about["also"][0]["held_out"]) == (10, 2)
     assert (about["clean"][0]["train"], about["clean"][0]["held_out"]) == (10, 2)
     assert (data.relit, also.relit) == (0.5, splits.RELIT)
+    assert data.lifted
+    assert also.lifted
+    without, _, _ = splits.sources(sets, dataclasses.replace(plan, settings={}), split)
+    assert not any(source.lifted for _, source in without[:2])
 
 
 def test_photos_that_no_crop_fits_into_or_that_cannot_be_read_are_left_out_with_a_word(sets, news):

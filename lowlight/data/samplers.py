@@ -81,17 +81,21 @@ class PairSource:
     relit : float
         Share of the exposure samples whose dark photo is shown as another exposure would have been
         (`lowlight.data.camera.relit`), so that none is known by its brightness.
+    lifted : bool
+        Whether the black of some crops is lifted (`lowlight.data.camera.draw_black`): for a graph that can take it off.
     """
 
-    def __init__(self, pairs: Sequence[Pair], relit: float = 0.5):
-        self.photos, self.relit = Memory(pairs, _pair_in_memory), relit
+    def __init__(self, pairs: Sequence[Pair], relit: float = 0.5, lifted: bool = False):
+        self.photos, self.relit, self.lifted = Memory(pairs, _pair_in_memory), relit, lifted
 
     def draw_crop(self, rng, crop):
         low, high, small_low, small_high = self.photos[rng.integers(len(self.photos))]
         frame = framing(low.shape, crop, rng)
         part, box = window(low.shape, crop, frame, rng)
-        black = camera.draw_black(rng)
-        dark, whole = camera.lifted(low[part], black), camera.lifted(thumbnail(small_low, frame), black)
+        dark, whole = low[part], thumbnail(small_low, frame)
+        if self.lifted:
+            black = camera.draw_black(rng)
+            dark, whole = camera.lifted(dark, black), camera.lifted(whole, black)
         return CropSample(dark, high[part], whole, exposure_map(thumbnail(small_high, frame)), box)
 
     def draw_exposure(self, rng):

@@ -88,14 +88,15 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
         If a folder is not as it must be.
     """
     shares = list(zip(plan.mixture, plan.exposure_mixture, strict=True))
-    found: list = [(shares[0], PairSource(split.train))]
+    lifted = plan.settings.get("black_point", False)
+    found: list = [(shares[0], PairSource(split.train, lifted=lifted))]
     about: dict = {}
     clean = [[pair.high for pair in split.train]]
     for folder in settings.also:
         more, held = listed_pairs(folder)
         more = _large_enough(folder, more, lambda pair: (pair.low, pair.high), plan.crop)
         share = [part / len(settings.also) for part in shares[1]]
-        found.append((share, PairSource(more, RELIT)))
+        found.append((share, PairSource(more, RELIT, lifted)))
         clean.append(sorted({pair.high for pair in more}))
         about.setdefault("also", []).append(_described(folder, len(more), len(held)))
     for folder in settings.clean:
