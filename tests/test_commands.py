@@ -40,6 +40,12 @@ def test_a_preset_is_overruled_by_the_file_and_both_by_the_words(folder):
     assert parse(TrainingSettings, None, ["--model", "8"], command="train").minutes == 60
 
 
+def test_a_file_may_hold_any_number_however_it_is_written(folder):
+    (folder / "lowlight.toml").write_text("exposure = -1e-5\nshadows = -0.5\n")
+    read = parse(EnhanceSettings, None, ["a.jpg"])
+    assert (read.controls.exposure, read.controls.shadows) == (-1e-5, -0.5)
+
+
 def test_a_preset_for_a_gpu_sets_what_trains_on_it_and_is_overruled_by_the_words(folder):
     read = parse(TrainingSettings, None, ["--model", "12", "--preset", "colab-t4", "--minutes", "5"], command="train")
     assert (read.batch_scale, read.mixed_precision, read.minutes) == (4, True, 5)

@@ -1,6 +1,5 @@
 """Settings from the words of the command line, over those of a file and of a preset."""
 
-import itertools
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -97,5 +96,5 @@ def _as_words(told) -> list[str]:
         elif isinstance(value, bool):
             words.append(arguments.option(name if value else f"no_{name}"))
         else:
-            words += itertools.chain.from_iterable((arguments.option(name), str(one)) for one in values)
+            words += [f"{arguments.option(name)}={one}" for one in values]  # one word: -1e-05 alone is an option
     return words
