@@ -132,6 +132,19 @@ def interrupted_after():
     return interrupted_after
 
 
+@contextmanager
+def files_of_at_most(size):
+    """The system (POSIX) refuses to write further, as it does on a full disk."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c_as_at_a_terminal():
     """Also where these tests run in the background, which ignores it."""

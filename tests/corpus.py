@@ -32,6 +32,7 @@ SUFFIXES = {
     "J2K": ".j2k",
     "JP2": ".jp2",
     "JPEG": ".jfif",
+    "TIFF": ".tif",
     "PP": ".ppm",
     "PG": ".pgm",
     "PB": ".pbm",
@@ -324,9 +325,18 @@ def _bad(folder) -> Iterator[Entry]:
         (folder / name).touch()
         yield Entry(folder / name, "bad", message="empty")
     program = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n0 0 moveto\n%%EOF\n"
-    for name, text in (("diary.jpg", "Dear diary, today"), ("diary.webp", "Dear"), ("program.jpg", program)):
+    texts = {
+        "diary.jpg": ("Dear diary, today", "not a photo"),
+        "diary.webp": ("Dear", "not a photo"),
+        "program.jpg": (program, r"of that kind \(PostScript\)"),
+        "drawing.png": (
+            '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>',
+            r"of that kind \(SVG, or other",
+        ),
+    }
+    for name, (text, message) in texts.items():
         (folder / name).write_text(text)
-        yield Entry(folder / name, "bad", message=r"of that kind \(PostScript\)" if text is program else "not a photo")
+        yield Entry(folder / name, "bad", message=message)
     file = io.BytesIO()
     Image.new("1", (1, 1)).save(file, "PNG")
     header = b"IHDR" + struct.pack(">2I5B", 30000, 30000, 8, 2, 0, 0, 0)

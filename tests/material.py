@@ -139,6 +139,11 @@ def samples() -> Iterator[tuple[str, bytes, np.ndarray, int]]:
         yield name, imagecodecs.jpeg2k_encode(picture, codecformat=name, reversible=True), picture, 8
         yield f"{name}, 16 bits", imagecodecs.jpeg2k_encode(deep, codecformat=name, reversible=True), picture, 16
         yield f"{name}, grey", imagecodecs.jpeg2k_encode(grey, codecformat=name, reversible=True), grey, 8
+    in_ycbcr = np.asarray(Image.fromarray(picture).convert("YCbCr"))
+    sycc = imagecodecs.jpeg2k_encode(in_ycbcr, codecformat="JP2", reversible=True, mct=False)
+    yield "JP2 in YCbCr", sycc.replace(b"colr\1\0\0\0\0\0\x10", b"colr\1\0\0\0\0\0\x12"), picture, 8
+    signed = (grey.astype(np.int16) - 128).astype(np.int8)
+    yield "J2K, signed", imagecodecs.jpeg2k_encode(signed, codecformat="J2K", reversible=True), grey, 8
     yield "JPEG, 12 bits", imagecodecs.jpeg8_encode(twelve, level=95, bitspersample=12), picture, 16
     yield "JPEG without loss", imagecodecs.jpeg8_encode(picture, lossless=True), picture, 8
     yield "JPEG without loss, 16 bits", imagecodecs.jpeg8_encode(deep, lossless=True, bitspersample=16), picture, 16
@@ -147,7 +152,21 @@ def samples() -> Iterator[tuple[str, bytes, np.ndarray, int]]:
     yield "PPM", encoded(picture, format="PPM"), picture, 8
     yield "PGM", encoded(grey, format="PPM"), grey, 8
     yield "PPM, 16 bits", b"P6\n# a comment\n60 40\n65535\n" + deep.astype(">u2").tobytes(), picture, 16
+    fine = b"P6 60 40 65535\n" + deep_picture().astype(">u2").tobytes()
+    yield "PPM, 16 bits, with a line break behind it", fine + b"\n", picture, 16
+    yield "PPM, 16 bits, with another behind it", fine + fine[:-6] + bytes(6), picture, 16
     yield "PGM, 12 bits", b"P5 60 40 4095\n" + twelve[..., 1].astype(">u2").tobytes(), grey, 16
     yield "PBM", encoded(grey > 99, format="PPM"), np.where(grey > 99, 255, 0), 8
+    few = Image.fromarray(picture).quantize(256)
+    yield "TIFF, palette up to 255", _narrow_palette(few), np.asarray(few.convert("RGB")), 8
     yield "BMP", encoded(picture, format="BMP"), picture, 8
     yield "GIF", encoded(picture, format="GIF"), picture, 8
+
+
+def _narrow_palette(image) -> bytes:
+    """A TIFF with levels of 8 bits in its palette, where TIFF 6.0 has 16."""
+    colours = np.array(image.getpalette(), np.uint16).reshape(-1, 3)
+    file = io.BytesIO()
+    palette = np.pad(colours, ((0, 256 - len(colours)), (0, 0))).T
+    tifffile.imwrite(file, np.asarray(image), photometric="palette", colormap=palette, metadata=None)
+    return file.getvalue()

@@ -256,6 +256,12 @@ def test_transparency_that_is_left_out_is_told(tmp_path, capsys):
     assert capsys.readouterr().err == f"note: {source}: its transparency is left out\n"
 
 
+def test_an_interlaced_clip_is_told(tmp_path):
+    planes = planes_of(smooth(), 8, "420")
+    path = write_planes(tmp_path / "tape.mpg", planes, "yuv420p", "mpeg2video", flags="+ildct+ilme")
+    assert read_head(path).notes == ("it is interlaced, and its result does not say so",)
+
+
 def test_frames_that_are_too_large_are_refused_before_one_is_decoded(tmp_path):
     path = write_planes(tmp_path / "a.avi", planes_of(smooth(), 8, "420"), "yuv420p", "rawvideo")
     data = bytearray(path.read_bytes())

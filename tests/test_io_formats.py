@@ -58,6 +58,13 @@ def test_a_file_cut_short_is_refused_or_read(data):
             read_photo(io.BytesIO(data[: int(len(data) * share)]))
 
 
+def test_an_animation_in_jpeg_xl_is_told():
+    frames = np.stack([PICTURE, 255 - PICTURE])
+    photo = read_photo(io.BytesIO(imagecodecs.jpegxl_encode(frames, photometric="rgb", lossless=True)))
+    assert (np.rint(photo.pixels * 255) == PICTURE).all()
+    assert photo.notes == ("it is an animation, of which the first picture is read",)
+
+
 def test_a_jpeg_ls_without_its_end_is_refused_before_its_decoder_looks_for_it_for_seconds():
     (data,) = (row[1] for row in SAMPLES if row[0] == "JPEG-LS")
     with pytest.raises(ImageError, match="it is cut short"):

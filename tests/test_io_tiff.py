@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 import tracemalloc
 
 import imagecodecs
@@ -138,6 +139,20 @@ def test_the_largest_value_that_a_tiff_names_is_white(bits, tag, picture):
     kind = "H"
     file = tiff((levels, {"extratags": [(tag, kind, 3, (white,) * 3, True)]}))
     assert difference(file, picture) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("levels", "word"),
+    [
+        (lambda p: p.astype(np.uint16), "of its 3 channels the first is read, as grey"),
+        (lambda p: np.float32(p[..., 0]) * 4.01, "its numbers go up to 10[0-9][0-9], and 65535 is taken for white"),
+        (lambda p: p[..., 0].astype(np.int16) - 99, "its numbers below 0 are taken for black"),
+    ],
+    ids=["channels", "floats up to 1023", "below 0"],
+)
+def test_what_a_tiff_leaves_open_is_told(levels, word, picture):
+    file = tiff((levels(picture), {"photometric": "minisblack", "planarconfig": "contig"}))
+    assert re.match(word, read_photo(file).notes[0])
 
 
 def test_12_bits_packed_into_a_tiff_are_read(picture):

@@ -4,11 +4,9 @@ Ctrl-C is in test_training.
 """
 
 import os
-import resource
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -18,7 +16,7 @@ from lowlight.system import STOPPING, run
 from lowlight.training import checkpoint
 from lowlight.training.callbacks import Clock
 from lowlight.training.trainer import train
-from tests.conftest import ROOT
+from tests.conftest import ROOT, files_of_at_most
 
 STEPS = 5
 
@@ -87,17 +85,6 @@ def test_the_lock_of_a_process_that_was_killed_holds_nobody_up(settings):
     assert (settings.run_folder / checkpoint.LOCK).exists()
     with checkpoint.claimed(settings.run_folder):
         pass
-
-
-@contextmanager
-def files_of_at_most(size):
-    """The system refuses to write further, as it does on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="by POSIX' limits on files")

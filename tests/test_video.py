@@ -1,6 +1,7 @@
 """Clips that the tests make: what comes out of them, what an interruption leaves, what brightness does."""
 
 import json
+import os
 import struct
 import sys
 from fractions import Fraction
@@ -22,7 +23,7 @@ from lowlight.io.clip import read_head
 from lowlight.io.photo import ImageError
 from lowlight.io.worker import Worker
 from lowlight.settings import EnhanceSettings
-from tests.conftest import Here, scene
+from tests.conftest import Here, files_of_at_most, scene
 from tests.test_enhancer import local_model
 from tests.test_zoo import save_model
 
@@ -221,10 +222,38 @@ def test_a_clip_that_is_cut_short_is_refused_before_work_starts(tmp_path, ending
             Clip(path, tmp_path / "out.mp4", "", Here())
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_a_clip_that_does_not_begin_at_0_is_not_cut_short(tmp_path, ending):
+    source = write_clip(tmp_path / f"late{ending}", [scene(0)] * 4, 450000 + 3000 * np.arange(4), sound=False)
+    assert Clip(source, tmp_path / f"out{ending}", "", Here()).frames == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="by POSIX' limits on files")
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_a_disk_that_becomes_full_is_told_in_true_words(tmp_path, share):
+    """While segments are written, as they are closed, and while they are joined."""
+    frames = list(np.random.default_rng(0).integers(0, 255, (12, 48, 64, 3), np.uint8))
+    source, target = write_clip(tmp_path / "noise.mp4", frames), tmp_path / "out.mp4"
+    size = enhance(source, tmp_path / "whole.mp4").target.stat().st_size
+    with (
+        files_of_at_most(int(share * size)),
+        pytest.raises(ImageError, match=r"out.mp4 cannot be written: File too large\.$"),
+    ):
+        enhance(source, target)
+    assert not target.exists()
+
+
 def test_what_is_no_clip_or_cannot_become_one_is_told(clip, tmp_path):
     (tmp_path / "diary.mp4").write_text("Dear diary")
     with pytest.raises(ImageError, match=r"diary.mp4 cannot be read: Invalid data"):
         Clip(tmp_path / "diary.mp4", tmp_path / "out.mp4", "", Here())
+    (tmp_path / "empty.mp4").touch()
+    with pytest.raises(ImageError, match=r"empty.mp4 cannot be read: it is empty\.$"):
+        Clip(tmp_path / "empty.mp4", tmp_path / "out.mp4", "", Here())
+    whole = clip.read_bytes()
+    (tmp_path / "flat battery.mp4").write_bytes(whole[: whole.index(b"moov") - 4])
+    with pytest.raises(ImageError, match=r"battery.mp4 cannot be read: its index is missing"):
+        Clip(tmp_path / "flat battery.mp4", tmp_path / "out.mp4", "", Here())
     with pytest.raises(ImageError, match=r"gone.mp4 cannot be read: No such file"):
         Clip(tmp_path / "gone.mp4", tmp_path / "out.mp4", "", Here())
     with pytest.raises(ImageError, match=r"Received: out.jpg. Known: .m4v, .mkv"):

@@ -1,7 +1,8 @@
 """Clips in and out: what a file says of its pictures, its frames upright as RGB, and frames as H.264 or HEVC."""
 
+import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lowlight.imaging.transfer import HLG, PQ, hlg_to_scene, nits_to_pq, pq_to_nits, scene_to_hlg
+from lowlight.io import bmff
 from lowlight.io.atomic import replacing
 from lowlight.io.photo import LARGEST_MEGAPIXELS, ImageError
 
@@ -34,6 +36,9 @@ RGB, BT709 = 0, 1
 
 LIMITED, FULL = 1, 2
 """The range of video levels, 16 to 235, and that of all levels, as FFmpeg numbers them."""
+
+PROGRESSIVE = 1
+"""Of AVFieldOrder; 0 says nothing, what is above is interlaced."""
 
 HLG_PEAK = 1000.0
 """Nits that full HLG stands for here (ITU-R BT.2408): brighter light of a PQ clip is cut off there."""
@@ -176,7 +181,8 @@ class Encoder:
 
     def __exit__(self, kind, error, traceback):
         if error is not None:
-            self.stack.__exit__(kind, error, traceback)
+            with suppress(RuntimeError, OSError):  # what could not be written cannot be closed, either
+                self.stack.__exit__(kind, error, traceback)
             return
         with writing(self.target), self.stack:
             self.file.mux(self.stream.encode(None))
@@ -247,7 +253,7 @@ def reading(path: Path) -> Iterator[Any]:
                 raise ImageError(f"{path} is not a clip, whatever its name says: there is no picture in it.")
             yield container
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise ImageError(f"{path} cannot be read: {_reason(error)}.") from error
+        raise ImageError(f"{path} cannot be read: {_why_broken(path) or _reason(error)}.") from error
 
 
 @contextmanager
@@ -261,7 +267,22 @@ def writing(path: Path) -> Iterator[None]:
         raise ImageError(f"{path} cannot be written: {_reason(error)}.") from error
 
 
+def _why_broken(path) -> str | None:
+    """What FFmpeg only calls invalid data, of the kinds that people have."""
+    with suppress(OSError), path.open("rb") as file:
+        kinds = [kind for kind, _ in bmff.boxes(file)]
+        if not file.seek(0, os.SEEK_END):
+            return "it is empty"
+        if kinds[:1] == [b"ftyp"] and b"moov" not in kinds:
+            return "its index is missing: the recording was broken off, or the file is cut short"
+    return None
+
+
 def _reason(error) -> str:
+    import av
+
+    while isinstance(error, av.error.PyAVCallbackError) and error.__context__:
+        error = error.__context__  # what went wrong first; to close the file fails once more, and says less
     return getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
 
 
@@ -310,6 +331,8 @@ def _notes(container, stream, form) -> tuple[str, ...]:
         notes.append("its transparency is left out")
     if container.streams.subtitles:
         notes.append("its subtitles are left out")
+    if stream.codec_context.field_order > PROGRESSIVE:
+        notes.append("it is interlaced, and its result does not say so")
     return tuple(notes)
 
 
@@ -368,7 +391,9 @@ def _count(container, stream, path) -> int:
             frames += packet.stream is stream and not packet.is_discard
             end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             whole = not packet.is_corrupt
-    told = ((container.start_time or 0) + (container.duration or 0)) / 1e6
+    # Matroska tells when the last frame ends; others how long all of them take.
+    start = 0 if "matroska" in container.format.name else container.start_time or 0
+    told = (start + (container.duration or 0)) / 1e6
     if not whole or end < told - MISSING:
         raise ImageError(f"{path} is cut short: its header tells of {told:.1f} s, and {end:.1f} s are there.")
     return frames

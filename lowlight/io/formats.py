@@ -103,6 +103,7 @@ TABLE = (
         alpha=True,
         package="pillow-heif",
         result=".png",
+        notes="colour is written at half the resolution, as by cameras",
     ),
     Format(
         "BMP",

@@ -21,6 +21,11 @@ JPEG_2000_HEADS = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")
 
 PNM_HEAD = re.compile(rb"P([1-6])\s")
 
+SPACE = rb"(?:\s|#[^\n]*\n)+"
+"""Between numbers of a PNM, which may be comments."""
+
+PNM_HEADER = re.compile(rb"P([1-6])" + SPACE + rb"(\d{1,9})" + SPACE + rb"(\d{1,9})(?:" + SPACE + rb"(\d{1,5}))?\s")
+
 ENUMERATED_GREY, ENUMERATED_SYCC = 17, 18
 """ISO/IEC 15444-1, table I.10."""
 
@@ -45,6 +50,8 @@ def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
     block = exif.bare(about.get(b"Exif", b"")[4:])
     means = meaning(cicp=header.cicp)
     notes = ["its colour profile is not read: taken for sRGB"] if header.has_profile else []
+    if header.animated and not frame:
+        notes.append("it is an animation, of which the first picture is read")
 
     def read() -> Levels:
         import imagecodecs
@@ -93,6 +100,7 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
                 break
     right, bottom, left, top = struct.unpack(">4I", codestream[8:24])
     (channels,), depth = struct.unpack(">H", codestream[40:42]), (codestream[42] & 127) + 1
+    signed = codestream[42] > 127
     width, height = right - left, bottom - top
     packed = file.seek(0, os.SEEK_END)
     needed = width * height * channels * (1 if depth <= 8 else 2)
@@ -104,13 +112,18 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
         import imagecodecs
 
         file.seek(0)
+        if space == ENUMERATED_SYCC and depth <= 8:
+            return decode(Image.open(file, formats=["JPEG2000"]), means, notes)
         try:
             values = imagecodecs.jpeg2k_decode(file.read())
         except imagecodecs.Jpeg2kError as error:
             raise ValueError(error) from error
-        values = scaled(values.reshape(*values.shape[:2], -1), 2**depth - 1)
+        values = values.reshape(*values.shape[:2], -1)
+        if signed:  # around the middle grey, which is 0
+            values = (values.astype(np.int32) + 2 ** (depth - 1)).astype(np.uint16)
+        values = scaled(values, 2**depth - 1)
         if space == ENUMERATED_SYCC and values.shape[2] >= 3:
-            raise ValueError("a JPEG 2000 in YCbCr is not known")
+            raise ValueError(f"a JPEG 2000 in YCbCr of {depth} bits is not known")
         return levels_of(values, 1 if values.shape[2] < 3 else 3, means, True, notes)
 
     return Contents(
@@ -121,8 +134,7 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
 def open_pnm(file: BinaryIO) -> Contents:
     """The header of a PBM, PGM or PPM; Pillow reads those of 8 bits."""
     file.seek(0)
-    head = re.sub(rb"#[^\n]*", b"", file.read(LONGEST_HEADER))
-    match = re.match(rb"P([1-6])\s+(\d{1,9})\s+(\d{1,9})(?:\s+(\d{1,5}))?\s", head)
+    match = PNM_HEADER.match(file.read(LONGEST_HEADER))
     if not match:
         raise ValueError("a PNM without a size")
     kind, width, height = (int(match[number]) for number in (1, 2, 3))
@@ -140,9 +152,9 @@ def open_pnm(file: BinaryIO) -> Contents:
                     return decode(image, meaning(), [])
                 values = np.asarray(image)[..., None].astype(np.uint16)
                 return levels_of(values, 1, meaning(), False, [])
-        values = np.frombuffer(data[-width * height * channels * 2 :], ">u2")
-        if values.size < width * height * channels:
+        if len(data) < match.end() + width * height * channels * 2:
             raise ValueError("it is cut short")
+        values = np.frombuffer(data, ">u2", width * height * channels, match.end())
         values = scaled(values.reshape(height, width, channels).astype(np.uint16), white)
         return levels_of(values, channels, meaning(), False, [])
 

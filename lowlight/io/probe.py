@@ -42,6 +42,8 @@ OTHERS = (
     (b"%PDF", "PDF"),
     (b"%!PS", "PostScript"),
     (b"<svg", "SVG"),
+    (b"<?xml", "SVG, or other XML"),
+    (b"icns", "of icons"),
     (b"BPG\xfb", "BPG"),
     (b"FLIF", "FLIF"),
 )

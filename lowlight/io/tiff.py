@@ -221,7 +221,7 @@ def _refuse_larger_inside(page, file, tall, wide):
 def _read(file, page, index, values, turned, means: Meaning, notes) -> Levels:
     kind = _kind(page)
     simple = page.bitspersample <= 8 and page.sampleformat == 1 and page.compression in BY_PILLOW
-    if index is not None and simple and not (kind == "YCBCR" and page.compression in RAW):
+    if index is not None and simple and not (kind == "YCBCR" and page.compression in RAW) and not _is_narrow(page):
         try:
             return _by_pillow(file, index, means, notes)
         except (OSError, ValueError, KeyError, SyntaxError, TypeError, IndexError):
@@ -264,7 +264,7 @@ def _by_tifffile(page, kind, values, means, notes) -> Levels:
     except (RuntimeError, NotImplementedError, TypeError, KeyError, IndexError, AttributeError, struct.error) as error:
         raise ValueError(f"its pixels are broken, or packed in a way that is not known ({error})") from error
     if kind == "PALETTE":
-        decoded, white = np.moveaxis(page.colormap, 0, -1)[decoded[..., 0]], 65535.0
+        decoded, white = np.moveaxis(page.colormap, 0, -1)[decoded[..., 0]], 255.0 if _is_narrow(page) else 65535.0
     else:
         white = white_of(page, decoded, notes)
     stacked = kind == "MINISBLACK" and decoded.shape[2] == 3 and page.samplesperpixel == 1
@@ -273,12 +273,19 @@ def _by_tifffile(page, kind, values, means, notes) -> Levels:
         raise ValueError(f"{kind} in {decoded.shape[2]} channels")
     levels = scaled(decoded, white)
     extra = page.extrasamples[:1]
+    if colours == 1 and decoded.shape[2] > 2:
+        notes.append(f"of its {decoded.shape[2]} channels the first is read, as grey: no other is said to be colour")
     if kind == "MINISWHITE":
         levels = levels.copy()
         levels[..., 0] = np.iinfo(levels.dtype).max - levels[..., 0]
     if extra == (ASSOCIATED_ALPHA,):
         levels = _divided(levels, colours)
     return levels_of(levels, colours, means, extra > (0,), notes)
+
+
+def _is_narrow(page) -> bool:
+    """Whether its palette goes up to 255, as some programs write it, and not to 65535, as TIFF 6.0 has it."""
+    return page.colormap is not None and page.colormap.max(initial=0) < 256
 
 
 def _divided(levels, colours) -> np.ndarray:

@@ -10,7 +10,7 @@ BULK = 99.9
 LOOKED_AT = 2**22
 """Numbers that are looked at, about."""
 
-KNOWN_WHITES = (1, 255, 65535)
+TWELVE_BITS = 4095
 
 
 def white_of(page, values: np.ndarray, notes: list[str]) -> float:
@@ -31,11 +31,13 @@ def white_of(page, values: np.ndarray, notes: list[str]) -> float:
     if values.dtype == np.uint8 and page.bitspersample < 8:
         return full
     highest = int(values.max(initial=0))
+    if values.dtype.kind == "i" and values.min(initial=0) < 0:
+        notes.append("its numbers below 0 are taken for black")
     if said and said < full and np.log2(said + 1).is_integer() and highest <= said:
         return max(255, said)
     if page.bitspersample == 32 and highest <= 65535:
         return 65535
-    if page.bitspersample == 16 and 255 < highest <= 4095:
+    if page.bitspersample == 16 and 255 < highest <= TWELVE_BITS:
         notes.append(f"no level of its 16 bits is above {highest}: were there 12 in them, MaxSampleValue should say so")
     return full
 
@@ -57,6 +59,8 @@ def _of_floats(values, notes) -> float:
         return 1
     whole = bool((numbers == np.rint(numbers)).all())
     if whole or bulk > 16:
+        if 383 < bulk <= TWELVE_BITS:
+            notes.append(f"its numbers go up to {bulk:.4g}, and 65535 is taken for white")
         return 255 if bulk <= 383 else 65535 if bulk <= 98303 else bulk
     notes.append(f"its numbers go up to {bulk:.4g}, which is taken for white")
     return bulk
