@@ -13,6 +13,9 @@ from lowlight.errors import UserError
 ADDRESS_SPACE = 2816 * 2**20
 """Bytes of addresses that TensorFlow needs to start."""
 
+CLUSTER = "TF_CONFIG"
+"""The environment variable by which TensorFlow is told of the other processes of a cluster, and which this one is."""
+
 
 @contextmanager
 def _quiet() -> Iterator[None]:
@@ -51,7 +54,8 @@ else:
     with _quiet():
         import keras
 
-        keras.ops.zeros(1)  # the first computation has the devices looked for, which prints again
+        if CLUSTER not in os.environ:  # other processes are to be joined before the first computation
+            keras.ops.zeros(1)  # which has the devices looked for, and that prints again
 
 _process = os.getpid()
 
@@ -85,4 +89,4 @@ def computing(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-__all__ = ["computing", "keras", "layers", "ops"]
+__all__ = ["CLUSTER", "computing", "keras", "layers", "ops"]

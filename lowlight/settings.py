@@ -97,7 +97,8 @@ class TrainingSettings:
     workers: int = 1
     """Threads that make batches; the crops are the same however many there are."""
     devices: Literal["one", "all"] = "one"
-    """Train on one device or, sharing each batch out, on all GPUs of this machine (TensorFlow alone)."""
+    """Train on one device or, sharing each batch out, on all GPUs of this machine; or, if TF_CONFIG names processes on
+    several, on one GPU of each (TensorFlow alone)."""
     mixed_precision: bool = False
     """Compute in half precision where that is safe (float16 on a GPU, bfloat16 elsewhere)."""
     start: str | None = None

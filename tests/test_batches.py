@@ -47,6 +47,18 @@ def test_threads_do_not_mix_up_each_others_random_numbers(pairs, monkeypatch):
     np.testing.assert_array_equal(together, alone)
 
 
+def test_the_shares_of_two_processes_are_each_batch_once(pairs):
+    whole, *shares = crops(pairs), crops(pairs), crops(pairs)
+    for number, batches in enumerate(shares):
+        batches.share = slice(number, None, 2)
+    for epoch, index in ((0, 0), (0, 3), (1, 5)):
+        for batches in (whole, *shares):
+            batches.epoch = epoch
+        (all_of_it, _), *parts = (batches[index] for batches in (whole, *shares))
+        for number, (inputs, _) in enumerate(parts):
+            np.testing.assert_array_equal(inputs["photo"], all_of_it["photo"][number::2])
+
+
 def contains(photo, crop):
     windows = np.lib.stride_tricks.sliding_window_view(photo, crop.shape)
     return bool((windows == crop).all(axis=(-1, -2, -3)).any())

@@ -4,10 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.ndimage import convolve
+from scipy.stats import kstest, norm
 
-from lowlight.data.camera import EXPOSURES, SMALL, Camera, degrade_crop, draw, is_backlit, pixels_of
-from lowlight.data.noise import Residue
-from lowlight.imaging.srgb import to_linear
+from lowlight.data import noise
+from lowlight.data.camera import EXPOSURES, SMALL, Camera, degrade, degrade_crop, draw, is_backlit, pixels_of
+from lowlight.data.noise import MANY, Residue, add_noise, mosaic_noise
+from lowlight.imaging.srgb import encoded, to_linear, to_srgb
 from tests.conftest import scene
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -183,3 +186,54 @@ def test_noise_of_each_kind_comes_with_every_light():
         noisy = [camera for camera in cameras if kind(camera)]
         assert min(camera.stops for camera in noisy) < 0.5
         assert max(camera.stops for camera in noisy) > 4
+
+
+def test_photons_are_counted_one_by_one_where_they_are_few_also_in_float32():
+    """Without read noise each value is a whole number of photons, of variance as of mean (Poisson)."""
+    light = np.full(100_000, 0.3 * MANY * 1e-3, np.float32)
+    counts = add_noise(light, np.random.default_rng(0), 1e-3, 0.0) / 1e-3
+    np.testing.assert_allclose(counts, np.rint(counts), atol=1e-3)
+    assert counts.mean() == pytest.approx(0.3 * MANY, rel=0.01)
+    assert counts.var() == pytest.approx(0.3 * MANY, rel=0.02)
+
+
+@pytest.mark.parametrize("photons", [0.9 * MANY, 1.1 * MANY, 50 * MANY])
+def test_noise_has_one_mean_and_variance_in_float32_and_float64(photons):
+    light = np.full(200_000, photons * 1e-4, np.float32)
+    for kind in (np.float32, np.float64):
+        noisy = add_noise(light.astype(kind), np.random.default_rng(1), 1e-4, 2e-4)
+        assert noisy.dtype == kind
+        assert noisy.mean() == pytest.approx(photons * 1e-4, rel=0.005)
+        assert noisy.var() == pytest.approx(photons * 1e-8 + 4e-8, rel=0.02)
+    assert photons < MANY or kstest(noisy, norm(light[0], noisy.std()).cdf).statistic < 0.05
+
+
+@pytest.mark.parametrize("shape", [(6, 8), (7, 9)])
+def test_demosaicking_is_bilinear_with_mirrored_rims(shape, monkeypatch):
+    """As by SciPy's convolution of each colour's samples."""
+    samples = np.random.default_rng(0).normal(size=shape)
+    monkeypatch.setattr(noise, "add_noise", lambda signal, rng, shot, read: signal + samples)
+    found = mosaic_noise(np.full((*shape, 3), 0.5), np.random.default_rng(0), 1e-3, 0.0, (2.0, 1.0, 3.0))
+    rows, columns = np.indices(shape) % 2
+    full = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
+    cross = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4
+    sites = (rows + columns == 0, rows + columns == 1, rows + columns == 2)
+    for colour, (at, gain, fill) in enumerate(zip(sites, (2, 1, 3), (full, cross, full), strict=True)):
+        expected = convolve(np.where(at, gain * samples, 0), fill, mode="mirror")
+        np.testing.assert_allclose(found[..., colour], expected, atol=1e-12)
+
+
+def test_a_table_encodes_light_as_the_curve_does():
+    light = np.random.default_rng(0).random((500, 500, 3), np.float32) ** 4
+    error = to_srgb(light, rounded=False) - encoded(light.astype(np.float64))
+    assert np.abs(error).max() < 1 / 30 / 255
+
+
+@pytest.mark.parametrize(
+    "camera", [Camera(stops=2, dim_only=0.5, balance=(1.1, 1, 0.9), black=0.01), Camera(night=0.6)]
+)
+def test_a_crop_without_noise_is_as_the_same_photo_degraded_in_full_precision(camera, photo):
+    """But for rounding."""
+    rng = np.random.default_rng(0)
+    for quick, exact in zip(shot(photo, camera), degrade(photo, camera, rng), strict=True):
+        assert np.abs(quick.astype(int) - exact).max() <= 1

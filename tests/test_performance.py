@@ -236,6 +236,12 @@ def test_settings_that_do_not_go_together_are_refused(zoo):
         perform(PerformanceSettings(model=2, evaluate_only=True), "latest")
 
 
+def test_measuring_is_for_one_process(zoo, monkeypatch, pairs_folder):
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    with pytest.raises(UserError, match="Several processes train, one measures"):
+        perform(PerformanceSettings(model=10, data=str(pairs_folder), devices="all"), "latest")
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [

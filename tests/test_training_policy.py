@@ -20,6 +20,7 @@ from lowlight.settings import TrainingSettings
 from lowlight.training import callbacks, checkpoint, stages, validation
 from lowlight.training import trainer as training
 from lowlight.training.checkpoint import State
+from lowlight.training.devices import Processes
 from lowlight.training.losses import mae
 from lowlight.training.objectives import compiled
 from lowlight.training.trainer import Trainer, train
@@ -98,7 +99,9 @@ def begun(pairs, tmp_path):
     def begin(plan, number=0, state=None, **settings):
         folder = tmp_path / "run"
         folder.mkdir(exist_ok=True)
-        return Trainer(plan, number, TrainingSettings(99, output=folder, **settings), pairs, {}, state or State({}))
+        return Trainer(
+            plan, number, TrainingSettings(99, output=folder, **settings), pairs, {}, state or State({}), Processes()
+        )
 
     return begin
 

@@ -76,8 +76,14 @@ def perform(settings: PerformanceSettings, generation: str) -> list[dict]:
     recipe(settings.model, generation)  # refused before the pairs are checked
     pairs = splits.load_pairs(settings)
     with spinner("loading TensorFlow"):
+        from lowlight.training.devices import shared
         from lowlight.training.trainer import train
 
+    if shared(settings.devices):
+        raise UserError(
+            "Several processes train, one measures. Received: --devices all with TF_CONFIG. Train by lowlight train; "
+            "then measure the run in one process: --evaluate-only --weights FOLDER."
+        )
     return measure_models([train(settings, generation, pairs=pairs)], pairs[0], settings.statistics)
 
 

@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 from lowlight.data.noise import Residue, draw_noise, log_uniform, mosaic_noise, pixel_noise, residue_noise
 from lowlight.data.synthetic import through_jpeg
 from lowlight.imaging.exposure import WHOLE, smoothstep
-from lowlight.imaging.pixels import mean_of_colours
+from lowlight.imaging.pixels import mean_of_colours, row_of
 from lowlight.imaging.srgb import to_linear, to_srgb
 
 SMALL = 128
@@ -218,7 +218,10 @@ def degrade_crop(
     low = _file(dark, camera, rng)
     exposures = EXPOSURES if camera.shot or camera.sigma or camera.residue else 1
     taken = [_file(dark_whole, camera, rng, sparse=True) for _ in range(exposures)]
-    return low, to_srgb(light), np.rint(np.mean(taken, axis=0)).astype(np.uint8), to_srgb(whole)
+    low_whole = np.rint(np.mean(taken, axis=0)).astype(np.uint8)
+    if not _changes_truth(camera):
+        return low, clean, low_whole, small
+    return low, to_srgb(light), low_whole, to_srgb(whole)
 
 
 def degrade(clean: np.ndarray, camera: Camera, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -236,7 +239,7 @@ def degrade(clean: np.ndarray, camera: Camera, rng: np.random.Generator) -> tupl
     low, high : (H, W, 3) uint8 arrays
     """
     dark, light, _, _ = _lights(clean, pixels_of(clean, WHOLE), WHOLE, camera, rng, np.float64)
-    return _file(dark, camera, rng), to_srgb(light)
+    return _file(dark, camera, rng), to_srgb(light) if _changes_truth(camera) else clean
 
 
 def pixels_of(photo: np.ndarray, frame: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -255,12 +258,17 @@ def pixels_of(photo: np.ndarray, frame: Sequence[float] | np.ndarray) -> np.ndar
     middles = (np.arange(SMALL) + 0.5) / SMALL
     spans = ((frame[0], frame[2], photo.shape[0]), (frame[1], frame[3], photo.shape[1]))
     rows, columns = (((start + (stop - start) * middles) * side).astype(int) for start, stop, side in spans)
-    return photo[np.ix_(rows, columns)]
+    return photo.take(rows, axis=0).take(columns, axis=1)
 
 
 def _through(curves, photo):
     """A (H, W, 3) uint8 photo, each colour through its own of the (256, 3) curves."""
     return np.stack([curves[photo[..., colour], colour] for colour in range(3)], axis=-1)
+
+
+def _changes_truth(camera) -> bool:
+    """Else linear light of the truth comes back as the photo that it was."""
+    return camera.night is not None or camera.low_key is not None
 
 
 def _lights(clean, small, box, camera, rng, dtype):
@@ -308,14 +316,14 @@ def _bright_shares(lights, box, share):
     guides = [np.sqrt(mean_of_colours(light)) for light in lights]
     guide = guides[0]
     soft = gaussian_filter(guide, 2)
-    threshold = np.quantile(soft, share)
+    threshold = float(np.quantile(soft, share))  # as a NumPy scalar it would make all of it float64
     target = np.clip((soft - threshold) / 0.1 + 0.5, 0, 1)
     mean, goal = uniform_filter(guide, 9), uniform_filter(target, 9)
     slope = (uniform_filter(guide * target, 9) - mean * goal) / (uniform_filter(guide**2, 9) - mean**2 + 1e-3)
     lines = [uniform_filter(line, 9) for line in (slope, goal - slope * mean)]
     shares = []
-    for brightness, place in zip(guides, (WHOLE, box), strict=True):
-        slope, offset = (_part(line, place, brightness.shape) for line in lines)
+    for brightness, place in zip(guides, (None, box), strict=True):
+        slope, offset = lines if place is None else (_part(line, place, brightness.shape) for line in lines)
         shares.append(smoothstep(slope * brightness + offset)[..., None])
     return shares
 
@@ -325,19 +333,22 @@ def _part(small, box, shape):
     axes = []
     for start, stop, side in ((box[0], box[2], shape[0]), (box[1], box[3], shape[1])):
         place = np.clip((start + (stop - start) * (np.arange(side) + 0.5) / side) * SMALL - 0.5, 0, SMALL - 1)
-        axes.append(np.maximum(0, 1 - np.abs(place[:, None] - np.arange(SMALL))))
+        axes.append(np.maximum(0, 1 - np.abs(place[:, None] - np.arange(SMALL))).astype(small.dtype))
     return axes[0] @ small @ axes[1].T
 
 
 def _file(light, camera, rng, sparse=False) -> np.ndarray:
     """The file, uint8, of the light on the sensor; pixels of a `sparse` picture are too far apart to share noise."""
-    light = light * np.asarray(camera.balance, light.dtype)
+    if camera.balance != Camera.balance:
+        light = light * row_of(camera.balance, light)
     if camera.shot:
         sensor = camera.shot, camera.read, camera.sensor
         light = light + (
             mosaic_noise(light, rng, *sensor, camera.smear) if camera.mosaic else pixel_noise(light, rng, *sensor)
         )
-    photo = to_srgb(light, rounded=False) * (1 - camera.black) + camera.black
+    photo = to_srgb(light, rounded=False)
+    if camera.black:
+        photo = photo * (1 - camera.black) + camera.black
     if camera.sigma:
         photo = photo + camera.sigma / 255 * rng.standard_normal(photo.shape, photo.dtype)
     if camera.residue and not camera.residue.early:

@@ -6,6 +6,7 @@ That makes a run resumable at any step: the only random state is (seed, epoch, i
 import logging
 import math
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from threading import Lock
 
 import numpy as np
@@ -37,6 +38,8 @@ class Batches(keras.utils.PyDataset):
 
     inputs: Collection[str] = ("photo",)
     outputs: Collection[str] = ("output",)
+    share: slice = slice(None)
+    """Of each batch; other processes make the rest."""
 
     def __init__(self, count: int, batch_size: int, seed: int):
         super().__init__(workers=1, max_queue_size=8)
@@ -53,9 +56,8 @@ class Batches(keras.utils.PyDataset):
         return self.steps - self.first
 
     def __getitem__(self, index):
-        index += self.first
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
-        chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
+        start = (index + self.first) * self.batch_size
+        chosen = _order(self.seed, self.epoch, self.count)[start : start + self.batch_size][self.share]
         try:
             inputs, truths = zip(*(self.example(int(i)) for i in chosen), strict=True)
         except UserError as error:
@@ -173,6 +175,12 @@ def fitting_crop(pairs: Sequence[Pair], crop: int, multiple: int) -> int:
             "Take it out of both folders."
         )
     return min(crop, side // multiple * multiple)
+
+
+@lru_cache(maxsize=1)
+def _order(seed, epoch, count) -> np.ndarray:
+    """Of the examples of an epoch."""
+    return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 def _with_gain(pair):

@@ -6,13 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import convolve, gaussian_filter
+from scipy.ndimage import gaussian_filter
 
-from lowlight.imaging.pixels import mean_of_colours
+from lowlight.imaging.pixels import mean_of_colours, row_of
 
-_FILL = np.array([[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]])
-_FILL_GREEN = np.array([[0, 0.25, 0], [0.25, 1, 0.25], [0, 0.25, 0]])
-"""Bilinear demosaicking: what a sample gives to its neighbours of another colour."""
+RED, GREEN, BLUE = range(3)
+
+_SITES = (
+    (RED, np.s_[::2, ::2]),
+    (GREEN, np.s_[::2, 1::2]),
+    (GREEN, np.s_[1::2, ::2]),
+    (BLUE, np.s_[1::2, 1::2]),
+)
+"""Of which colour the samples of the Bayer pattern are, and where."""
+
+MANY = 20
+"""From so many photons on, a float32 count of them is Gaussian: its skewness would be less than a quarter."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +77,17 @@ def read_noise(rng: np.random.Generator, shot: float) -> float:
 
 
 def add_noise(light: np.ndarray, rng: np.random.Generator, shot: float, read: float) -> np.ndarray:
-    """Poisson-Gaussian noise of variance ``shot * light + read**2`` on linear light (float array, any shape)."""
-    noisy = shot * rng.poisson(light / shot) + read * rng.standard_normal(light.shape, light.dtype)
-    return noisy.astype(light.dtype, copy=False)
+    """Poisson-Gaussian noise of variance ``shot * light + read**2`` on linear light (float array, any shape).
+
+    Of float32 it is Gaussian alone where there are `MANY` photons, in a fraction of the time.
+    """
+    if light.dtype != np.float32:
+        return shot * rng.poisson(light / shot) + read * rng.standard_normal(light.shape)
+    noisy = light + np.sqrt(shot * light + read**2) * rng.standard_normal(light.shape, np.float32)
+    few = light < shot * MANY
+    dim = light[few]
+    noisy[few] = shot * rng.poisson(dim / shot) + read * rng.standard_normal(dim.shape, np.float32)
+    return noisy
 
 
 def pixel_noise(
@@ -93,7 +110,7 @@ def pixel_noise(
     (H, W, 3) float array
         To add to the light.
     """
-    gains = np.asarray(sensor, light.dtype)
+    gains = row_of(sensor, light)
     signal = np.clip(light, 0, 1) / gains
     return gains * (add_noise(signal, rng, shot, read) - signal)
 
@@ -110,17 +127,17 @@ def mosaic_noise(
 
     Parameters and result as of `pixel_noise`, and the sigma in pixels of the blur that denoising gives to it.
     """
-    height, width = light.shape[:2]
-    colour = np.array([[0, 1], [1, 2]])[np.ix_(np.arange(height) % 2, np.arange(width) % 2)]
-    gains = np.asarray(sensor, light.dtype)[colour]
-    signal = np.take_along_axis(np.clip(light, 0, 1), colour[..., None], axis=2)[..., 0] / gains
-    noise = gains * (add_noise(signal, rng, shot, read) - signal)
-    planes = [
-        convolve(np.where(colour == i, noise, 0), fill, mode="mirror")
-        for i, fill in enumerate((_FILL, _FILL_GREEN, _FILL))
-    ]
-    spread = np.stack(planes, axis=2)
-    return gaussian_filter(spread, (smear, smear, 0)) if smear else spread
+    gains, lit = np.asarray(sensor, light.dtype), np.clip(light, 0, 1)
+    signal, scale = np.empty_like(light[..., 0]), np.empty_like(light[..., 0])
+    for colour, sites in _SITES:
+        signal[sites], scale[sites] = lit[(*sites, colour)] / gains[colour], gains[colour]
+    noise = scale * (add_noise(signal, rng, shot, read) - signal)
+    planes = np.zeros((3, *noise.shape), noise.dtype)
+    for colour, sites in _SITES:
+        planes[(colour, *sites)] = noise[sites]
+    spread = [_between_rows(_between_rows(planes[RED]).T).T, _between_both(planes[GREEN])]
+    spread.append(_between_rows(_between_rows(planes[BLUE]).T).T)
+    return np.stack([gaussian_filter(plane, smear) if smear else plane for plane in spread], axis=-1)
 
 
 def residue_noise(photo: np.ndarray, rng: np.random.Generator, residue: Residue, sparse: bool = False) -> np.ndarray:
@@ -139,13 +156,25 @@ def residue_noise(photo: np.ndarray, rng: np.random.Generator, residue: Residue,
     -------
     (H, W, 3) float array
     """
-    luma = residue.luma * _field(photo.shape[:2], 0 if sparse else residue.luma_blur, rng)
-    chroma = [residue.chroma * _field(photo.shape[:2], 0 if sparse else residue.chroma_blur, rng) for _ in range(3)]
-    noise = luma[..., None] + np.stack(chroma, axis=-1)
+    shape = photo.shape[:2]
+    luma = residue.luma * _field(shape, 0 if sparse else residue.luma_blur, rng)
+    planes = [luma + residue.chroma * _field(shape, 0 if sparse else residue.chroma_blur, rng) for _ in range(3)]
     if residue.sharpening and not sparse:
-        noise = noise + residue.sharpening * (noise - gaussian_filter(noise, (1, 1, 0)))
+        planes = [plane + residue.sharpening * (plane - gaussian_filter(plane, 1)) for plane in planes]
     strength = 1 + residue.slope * (2 * mean_of_colours(photo) - 1)
-    return (noise * strength[..., None] / 255).astype(photo.dtype, copy=False)
+    return np.stack([plane * strength / 255 for plane in planes], axis=-1)
+
+
+def _between_rows(plane) -> np.ndarray:
+    """Bilinear demosaicking: every other row is there; those between them, zeros, get the mean of both neighbours."""
+    padded = np.pad(plane, ((1, 1), (0, 0)), "reflect")
+    return plane + (padded[:-2] + padded[2:]) / 2
+
+
+def _between_both(plane) -> np.ndarray:
+    """Of a chessboard: the zeros get the mean of their four neighbours."""
+    padded = np.pad(plane, 1, "reflect")
+    return plane + (padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]) / 4
 
 
 def _residue(rng, most) -> Residue:

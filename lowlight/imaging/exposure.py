@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -176,6 +177,7 @@ def _features(pixels, height) -> np.ndarray:
     return np.concatenate([pixels, brightest**8, noise], axis=2)
 
 
+@lru_cache(maxsize=8)  # of a large photo they take megabytes
 def _cell_weights(length, start, stop, cells) -> np.ndarray:
     """(cells, length): the share that each pixel of a side has in the mean of each cell from `start` to `stop`."""
     edges = np.linspace(start * length, stop * length, cells + 1)

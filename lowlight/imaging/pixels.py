@@ -1,6 +1,6 @@
 """Pixels as the levels that files hold (uint8 or uint16) and as floats, a band of rows at a time to save memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -97,6 +97,21 @@ def mean_of_colours(pixels: np.ndarray) -> np.ndarray:
     (H, W) array of the same type
     """
     return pixels @ np.full(3, 1 / 3, pixels.dtype)
+
+
+def row_of(colours: Sequence[float], pixels: np.ndarray) -> np.ndarray:
+    """A row of pixels of one colour, to compute with pixels: NumPy is slow to broadcast over so short an axis.
+
+    Parameters
+    ----------
+    colours : three floats
+    pixels : (H, W, 3) float array
+
+    Returns
+    -------
+    (W, 3) array of the same type
+    """
+    return np.tile(np.asarray(colours, pixels.dtype), (pixels.shape[1], 1))
 
 
 def box_mean(pixels: np.ndarray, side: int) -> np.ndarray:

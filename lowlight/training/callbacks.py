@@ -11,6 +11,7 @@ from lowlight.backend import keras
 from lowlight.errors import UserError
 from lowlight.system import heeded_signals
 from lowlight.training.checkpoint import State
+from lowlight.training.devices import Processes
 
 LOOK_EVERY = 8
 """Steps between two looks at the loss, the averages and the learning rate."""
@@ -113,15 +114,30 @@ class Saving(keras.callbacks.Callback):
 
 
 class Ending(keras.callbacks.Callback):
-    """Stops once `is_over()`, or when a signal asked to."""
+    """Stops once `is_over()`, or when a signal asked to; of several processes all at one step.
 
-    def __init__(self, is_over: Callable[[], bool]):
+    Parameters
+    ----------
+    state : State
+    is_over : callable
+        Whether the budget is used up.
+    processes : Processes
+    """
+
+    def __init__(self, state: State, is_over: Callable[[], bool], processes: Processes):
         super().__init__()
-        self.is_over = is_over
+        self.state, self.is_over, self.processes = state, is_over, processes
+        self.asked = 0
+        """The number of the signal that asked this process to stop, if one did."""
         self.signal = 0
-        """The number of the signal that asked to stop, if one did."""
+        """That of the signal which all processes stop for."""
+
+    def agree(self) -> None:
+        """Have all processes know how long the chief has trained, and whether one was asked to stop."""
+        self.state.seconds, self.signal = self.processes.agreed(self.state.seconds, self.asked)
 
     def on_train_batch_end(self, batch, logs=None):
+        self.agree()
         if self.signal or self.is_over():
             _sync(self.model)
             self.model.stop_training = True
@@ -137,7 +153,7 @@ def stop_on_signal(ending: Ending) -> Iterator[None]:
     """The first Ctrl-C, or other signal to end, asks `ending` to stop after the step; a second one ends at once."""
 
     def stop(signum, frame):
-        ending.signal = signum
+        ending.asked = signum
         restore()
 
     def restore():

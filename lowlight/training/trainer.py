@@ -21,7 +21,7 @@ from lowlight.networks.widening import widen
 from lowlight.settings import TrainingSettings
 from lowlight.training import card, checkpoint, stages
 from lowlight.training.callbacks import Averages, Clock, Ending, Finite, LearningRate, Saving, stop_on_signal
-from lowlight.training.devices import distributed
+from lowlight.training.devices import Processes, distributed, joined
 from lowlight.training.losses import LOSSES
 from lowlight.training.objectives import EXPOSURE, compiled, part_of, precision
 from lowlight.training.progress import TrainingProgress
@@ -68,14 +68,17 @@ def train(
     split, about = pairs or splits.load_pairs(settings)
     plan = dataclasses.replace(plan, crop=fitting_crop(split.train, plan.crop, architectures.STRIDE))
     made_by = _unchangeable(plan, settings, split)
-    with checkpoint.claimed(settings.run_folder):
-        _train(plan, settings, split, about, made_by)
+    processes = joined(settings.devices)
+    with processes.writing(settings) as own, checkpoint.claimed(own.run_folder):
+        _train(plan, own, split, about, made_by, processes)
     return settings.run_folder
 
 
-def _train(plan, settings, split, about, made_by):
+def _train(plan, settings, split, about, made_by, processes):
     folder = settings.run_folder
-    state = checkpoint.open_run(folder, made_by, settings.resume, settings.overwrite)
+    state = processes.of_chief(checkpoint.open_run(folder, made_by, settings.resume, settings.overwrite))
+    if processes.number:
+        state.best_loss = None  # the best weights are the chief's; here are none yet
     write_split(split, folder / "split.json")
     if settings.all_pairs:
         split = dataclasses.replace(split, train=split.train + split.val, val=())
@@ -85,7 +88,7 @@ def _train(plan, settings, split, about, made_by):
     # Else NumPy's threads, where batches are made, fight the framework's inside small matrix products.
     with threadpool_limits(1, user_api="blas"):
         for number in range(min(state.stage, len(plan.stages) - 1), len(plan.stages)):
-            Trainer(plan, number, settings, split, about, state).run()
+            Trainer(plan, number, settings, split, about, state, processes).run()
     why = "the last" if plan.keep_last else "of the lowest validation loss"
     scored = f": validation PSNR {state.best_psnr:.2f} dB" if split.val else ""
     LOG.info("kept the weights of epoch %.4g, %s%s; weights and card in %s", state.best_epoch, why, scored, folder)
@@ -103,6 +106,7 @@ class Trainer:
         split: Split,
         about: dict,
         state: checkpoint.State,
+        processes: Processes,
     ):
         self.recipe, self.stage = recipe, recipe.stages[number]
         self.last = number + 1 == len(recipe.stages)
@@ -116,6 +120,8 @@ class Trainer:
         with distributed(settings.devices):
             self.whole = architectures.build(plan.architecture, precision(settings.mixed_precision), **plan.settings)
             self.model = compiled(plan, part_of(self.whole, self.part), self.part)
+        self.processes = processes
+        processes.average(self.model.optimizer)
         self.measured = architectures.build(plan.architecture, **plan.settings)
         self.learnt = part_of(self.measured, self.part)
         self.enhancer = Enhancer(self.measured)
@@ -127,12 +133,13 @@ class Trainer:
         self.batches = self._batches()
         self.batches.inputs = tuple(self.model.input)
         self.batches.workers = settings.workers
+        self.batches.share = processes.share(self.batches.batch_size)
         self.batches.outputs = tuple(self.model.output) if isinstance(self.model.output, dict) else ("output",)
         self.schedule = keras.optimizers.schedules.ExponentialDecay(plan.learning_rate, 1, plan.final_rate)
 
     def run(self) -> None:
         """Train to the end of the stage's budget, or to Ctrl-C."""
-        ending = Ending(lambda: self.done >= 1)
+        ending = Ending(self.state, lambda: self.done >= 1, self.processes)
         with TrainingProgress() as self.progress, stop_on_signal(ending):
             callbacks = self._callbacks(ending)
             while self.done < 1 or not self.state.history:
@@ -144,6 +151,7 @@ class Trainer:
                     self.save_state()
                 else:
                     self._end_epoch({name: _last(history, name) for name in ("loss", "psnr", "mae", "mse")})
+                    ending.agree()
                 if ending.signal:
                     LOG.info("stopped and saved after step %s; the same command goes on", self.state.total_steps)
                     raise KeyboardInterrupt(ending.signal)
