@@ -4,13 +4,14 @@
 #     docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/photos" lowlight night.jpg -o enhanced
 FROM python:3.12-slim AS build
 COPY . /source
-RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /source
+RUN pip install --no-cache-dir --prefix=/installed /source
 
 FROM python:3.12-slim
-COPY --from=build /wheels /wheels
-RUN pip install --no-cache-dir /wheels/*.whl && rm -r /wheels && useradd --create-home photographer
+COPY --from=build /installed /usr/local
+RUN useradd --create-home photographer
 USER photographer
 # Whoever --user names has no home: models that are downloaded are kept here, as long as the container is.
 ENV XDG_CACHE_HOME=/tmp/cache
 WORKDIR /photos
 ENTRYPOINT ["lowlight"]
+CMD ["--help"]

@@ -1,4 +1,4 @@
-"""Model 12 in LiteRT, without this project: python litert_photo.py model_12.tflite night.png bright.png"""
+"""A model in LiteRT, without this project: python litert_photo.py model_12.tflite night.png bright.png"""
 
 import sys
 
@@ -19,7 +19,10 @@ down, across = padded.shape[1] - 16, padded.shape[2] - 16
 box = np.array([[-16 / height, -16 / width, down / height, across / width]], np.float32)
 inputs = {"thumbnail": overview[..., :3], "photo": padded, "box": box}
 inputs["white_balance"] = np.ones((1, 1), np.float32)
-inputs["level"] = model.get_signature_runner("guess")(overview=overview)["guess"]
-output = model.get_signature_runner("serving_default")(**inputs)["output"]
+inputs["gain"] = np.full((1, 1, 1, 1), 0.4 / max(photo.mean(), 0.016), np.float32)
+if "guess" in model.get_signature_list():
+    inputs["level"] = model.get_signature_runner("guess")(overview=overview)["guess"]
+run = model.get_signature_runner("serving_default")
+output = run(**{name: inputs[name] for name in run.get_input_details()})["output"]
 result = output[0, 16 : 16 + height, 16 : 16 + width].clip(0, 1)
 Image.fromarray(np.rint(result * 255).astype(np.uint8)).save(sys.argv[3])

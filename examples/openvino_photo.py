@@ -1,4 +1,4 @@
-"""Model 12 in OpenVINO, without this project: python openvino_photo.py model_12.xml night.png bright.png"""
+"""A model in OpenVINO, without this project: python openvino_photo.py model_12.xml night.png bright.png"""
 
 import sys
 
@@ -19,7 +19,10 @@ down, across = padded.shape[1] - 16, padded.shape[2] - 16
 box = np.array([[-16 / height, -16 / width, down / height, across / width]], np.float32)
 inputs = {"overview": overview, "thumbnail": overview[..., :3], "photo": padded, "box": box}
 inputs |= {"level": np.zeros((1, 8, 8, 1), np.float32), "white_balance": np.ones((1, 1), np.float32)}
-inputs["level"] = model(inputs | {"photo": padded[:, :16, :16]})["guess"].copy()
+inputs["gain"] = np.full((1, 1, 1, 1), 0.4 / max(photo.mean(), 0.016), np.float32)
+inputs = {put.any_name: inputs[put.any_name] for put in model.inputs}  # those that this model has
+if "level" in inputs:
+    inputs["level"] = model(inputs | {"photo": padded[:, :16, :16]})["guess"].copy()
 output = model(inputs)["output"]
 result = output[0, 16 : 16 + height, 16 : 16 + width].clip(0, 1)
 Image.fromarray(np.rint(result * 255).astype(np.uint8)).save(sys.argv[3])

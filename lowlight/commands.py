@@ -12,7 +12,7 @@ from lowlight.settings import (
     PerformanceSettings,
     TrainingSettings,
 )
-from lowlight.system import spinner
+from lowlight.system import EXIT_USAGE, spinner
 
 # What a command runs is imported by it, so that its --help and its errors do not wait for TensorFlow.
 
@@ -87,12 +87,8 @@ def models(settings: ModelsSettings) -> int:
 
 def cluster(settings: Any) -> int:
     """Enhance a folder or a bucket on a Ray cluster; gives the exit status."""
-    try:
-        from lowlight.cluster.run import enhance_all
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"Ray is not installed. Received: no module {error.name}. Install it: pip install 'lowlight[cluster]'."
-        ) from None
+    from lowlight.cluster.run import enhance_all
+
     return enhance_all(settings)
 
 
@@ -159,7 +155,7 @@ def dispatch(words: Sequence[str], overview: str) -> int:
     words : sequence of str
         Of the command line, without the program's name.
     overview : str
-        The answer to --help without a command.
+        The answer to --help without a command, and to no words where there are no samples to enhance.
 
     Raises
     ------
@@ -176,7 +172,11 @@ def dispatch(words: Sequence[str], overview: str) -> int:
     if name == DEFAULT and (without := _without_ray(rest)) != rest:
         name, rest = "cluster", without
     command = COMMANDS[name]
-    return command.run(parse(command.kind(), command.purpose, rest, f"lowlight {name}", name))
+    settings: Any = parse(command.kind(), command.purpose, rest, f"lowlight {name}", name)
+    if settings == EnhanceSettings() and not settings.inputs[0].exists():  # nothing is asked for, nor are there samples
+        print(overview.strip())
+        return EXIT_USAGE
+    return command.run(settings)
 
 
 def _without_ray(words) -> list[str]:

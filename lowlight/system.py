@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from lowlight.errors import UserError
+from lowlight.settings import ROOT
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -36,10 +37,13 @@ STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 
 EXTRAS = {
     "fastapi_offline": "web",
+    "fsspec": "cluster",
     "gradio": "web",
     "h5py": "tensorflow",
+    "huggingface_hub": "web",
     "keras": "tensorflow",
     "matplotlib": "train",
+    "ray": "cluster",
     "scipy": "train",
     "skimage": "train",
     "tensorflow": "tensorflow",
@@ -147,6 +151,12 @@ def spinner(line: str) -> Iterator[None]:
         yield
 
 
+def how_to_install(extra: str) -> str:
+    """A sentence that says by which command an extra is installed: that of the clone that runs, or of the package."""
+    place = ROOT if ROOT.is_absolute() else "lowlight"
+    return f"Install it by: pip install '{place}[{extra}]'"
+
+
 def give_up(stream: TextIO) -> None:
     """Let what cannot be written go nowhere, so that the end of the process does not try again."""
     with contextlib.suppress(OSError, ValueError):
@@ -176,10 +186,7 @@ def _status(main) -> int:
         if package not in EXTRAS:
             tell(traceback.format_exc().rstrip())
             return EXIT_FAILED
-        tell(
-            f"error: That needs what is not installed. Received: no {package}. Install it by: "
-            f"pip install 'lowlight[{EXTRAS[package]}]'"
-        )
+        tell(f"error: That needs what is not installed. Received: no {package}. {how_to_install(EXTRAS[package])}")
         return EXIT_USAGE
     except BrokenPipeError:  # who reads the output, such as head, has heard enough
         give_up(sys.stdout)

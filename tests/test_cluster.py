@@ -217,5 +217,5 @@ def test_without_ray_the_command_names_what_to_install():
     code += "from lowlight.__main__ import main\nsys.exit(main())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.strip().endswith("pip install 'lowlight[cluster]'.")
+    assert done.stderr.strip().endswith(f"no ray. Install it by: pip install '{ROOT}[cluster]'")
     assert done.stderr.count("\n") == 1

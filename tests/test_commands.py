@@ -210,7 +210,7 @@ def test_what_is_not_installed_is_told_with_what_installs_it(capsys):
         raise ModuleNotFoundError(f"No module named {package!r}", name=f"{package}.part")
 
     assert run(lambda: needs("gradio")) == 2
-    assert "no gradio. Install it by: pip install 'lowlight[web]'" in capsys.readouterr().err
+    assert f"no gradio. Install it by: pip install '{ROOT}[web]'" in capsys.readouterr().err
     assert run(lambda: needs("other")) == 1
     assert "Traceback" in capsys.readouterr().err
 

@@ -78,6 +78,18 @@ def test_a_model_of_the_ladder_is_exported_with_its_gain_and_no_other_inputs(mod
     assert sorted(file.name for file in path.parent.iterdir()) == ["model_10.float16.onnx", "model_10.float16.onnx.md"]
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_example_runs_a_model_that_takes_but_a_gain(form, models, tmp_path):
+    needed(form)
+    path = run.export(ExportSettings(model="10", format=form, output=tmp_path / "out"))
+    photo = as_levels(check.dark_photo(70, 45), 8)
+    Image.fromarray(photo).save(tmp_path / "night.png")
+    words = [sys.executable, ROOT / "examples" / f"{form}_photo.py", path, "night.png", "bright.png"]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, timeout=200)
+    expected = Enhancer(registry.build(*registry.files_of(10))[0])(photo).astype(int)
+    assert np.abs(read_rgb(tmp_path / "bright.png") - expected).max() <= 1
+
+
 def test_a_file_beside_the_weights_is_in_card_and_manifest_until_the_weights_change(models):
     needed("onnx")
     path = run.export(ExportSettings(model="10", beside=True))
@@ -100,7 +112,9 @@ def test_a_file_that_gives_something_else_is_not_kept(models, tmp_path, monkeypa
 
 def test_what_a_format_needs_is_named_before_anything_is_loaded(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"tensorflow and tf2onnx and onnx and onnxruntime must be.*lowlight\[export\]"):
+    with pytest.raises(
+        UserError, match=r"tensorflow and tf2onnx and onnx and onnxruntime must.*pip install '/.*\[export\]'"
+    ):
         run.export(ExportSettings())
 
 

@@ -164,6 +164,14 @@ def test_a_photo_is_compared_adjusted_and_saved_at_full_size_and_nothing_is_aske
     assert b"Box" in result.exif
     assert abs(255 * result.pixels.mean() - brighter.mean()) < 4
 
+    choice = find(browser, "#preset input")
+    choice.send_keys(Keys.CONTROL, "a")
+    choice.send_keys("Night", Keys.ENTER)
+    until(lambda: find(browser, "#exposure input[type=number]").get_attribute("value") == "-1.5")
+    assert not find(browser, "#white_balance input").is_selected()
+    until(lambda: not browser.find_elements("css selector", "#download"))  # it is not what is shown any more
+    assert find(browser, "#report").text == ""
+
     outside = {url for url in requested(browser) if not url.startswith((address, "data:", "blob:", "chrome:"))}
     assert not outside
 
@@ -208,4 +216,5 @@ def test_a_model_that_does_not_know_a_control_has_it_switched_off(browser, addre
     choice.send_keys("Model 8", Keys.ENTER)
     until(lambda: not find(browser, "#exposure input[type=number]").is_enabled())
     assert find(browser, "#strength input[type=number]").is_enabled()
+    assert not find(browser, "#preset input").is_enabled()
     until(lambda: shown(browser)[1] != old)

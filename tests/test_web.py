@@ -92,6 +92,9 @@ def test_controls_are_form_fields(client):
         ("heavy.jpg", bytes(4_000_000), {}, 413, "too large: 4 MB"),
         ("night.jpg", jpeg(), {"exposure": 9}, 400, "exposure: Input should be less than or equal to 3. Received: 9"),
         ("night.jpg", jpeg(), {"exposure": 1}, 400, "does not have that control. Received: exposure"),
+        ("night.jpg", jpeg(), {"exposur": 1}, 400, "no such field. Received: exposur. Known: photo, model, exposure"),
+        ("night.jpg", jpeg(), {"strength": [1, 0]}, 400, "A field is given once. Received: strength 2 times."),
+        ("night.jpg", jpeg(), {"strength": "x" * 9999}, 400, f"Received: {'x' * 100}. See"),
         ("night.jpg", jpeg(), {"model": "/etc/passwd"}, 400, "no such model here. Received: /etc/passwd"),
     ],
 )
@@ -102,6 +105,20 @@ def test_what_is_wrong_is_told_in_a_line_without_paths_of_the_server(client, nam
     assert "\n" not in answer.json()["error"]
     assert "/tmp" not in answer.json()["error"]
     assert "--max-megapixels" not in answer.json()["error"]
+
+
+def test_a_photo_that_is_sent_as_text_or_not_at_all_is_asked_for(client):
+    for form in ({"photo": "night.jpg"}, {"exposure": "1"}):
+        answer = client.post("/enhance", data=form)
+        assert answer.status_code == 400
+        assert answer.json()["error"].startswith("photo: ")
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/enhance", 405), ("GET", "/nothing", 404)])
+def test_a_wrong_address_or_method_is_told_as_all_else(client, method, path, status):
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert f"Received: {method} {path}" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("name", ["../../night.jpg", "n" * 300 + ".jpg", "Nacht über 東京.jpg", "..", "night"])

@@ -99,11 +99,13 @@ def test_what_the_environment_lacks_is_told_and_what_it_has_is_shown(installed, 
     Image.fromarray(as_levels(dark_photo(40, 60), 8)).save(tmp_path / "night.png")
     models = lowlight_(installed, "models", folder=tmp_path)
     assert "model_12 *" in models.stdout
+    usage = lowlight_(installed, folder=tmp_path)
+    assert (usage.returncode, usage.stdout.split("\n")[0]) == (2, "Turn dark, noisy photos into bright, clean ones.")
     assert "engines: ONNX Runtime" in lowlight_(installed, "--info", folder=tmp_path).stdout
     for words, said in (
         (("train", "--model", "8", "--data", "synthetic"), "lowlight[t"),
         (("export",), "lowlight[export]"),
-        (("serve", "--port", "0"), "pip install gradio"),
+        (("serve", "--port", "0"), "lowlight[web]"),
         (("night.png", "--engine", "tensorflow"), "lowlight[tensorflow]"),
         (("night.png", "--model", "7"), "--models-url"),
     ):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lowlight.errors import UserError
 from lowlight.settings import ExportSettings
-from lowlight.system import spinner
+from lowlight.system import how_to_install, spinner
 from lowlight.zoo import cards, registry
 
 LOG = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def _refuse_missing(form):
     if missing:
         raise UserError(
             f"To write that format, {' and '.join(missing)} must be installed. Received: --format {form}. "
-            "Install all of it by: pip install 'lowlight[export]'"
+            f"{how_to_install('export,openvino' if form == 'openvino' else 'export')}"
         )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lowlight.errors import UserError
-from lowlight.system import has_matrix_units
+from lowlight.system import has_matrix_units, how_to_install
 
 if TYPE_CHECKING:
     import keras
@@ -238,7 +238,7 @@ def choose(engine: str, exported: bool, device: str = "auto", megapixels: float 
         if engine not in here:
             raise UserError(
                 f"That engine is not installed. Received: --engine {engine}. Installed: {', '.join(here) or 'none'}. "
-                f"Install it by: pip install {_package(engine)}"
+                f"{how_to_install(engine) if engine != 'onnx' else 'Install it by: pip install onnxruntime'}"
             )
         if engine != "tensorflow" and not exported:
             raise UserError(
@@ -250,17 +250,13 @@ def choose(engine: str, exported: bool, device: str = "auto", megapixels: float 
         if not exported:
             raise UserError(
                 "The model has no ONNX file, and TensorFlow is not installed. Received: --engine auto. Choose another "
-                f"model, or: pip install {_package('tensorflow')}"
+                f"model. {how_to_install('tensorflow')}"
             )
         return choose("onnx" if "onnx" in here or "openvino" not in here else "openvino", exported)
     if "onnx" not in here or not exported or device == "gpu" or _is_loaded():
         return "tensorflow"
     faster = _has_gpu() or has_matrix_units()
     return "tensorflow" if megapixels > MANY_MEGAPIXELS and faster else "onnx"
-
-
-def _package(engine) -> str:
-    return {"tensorflow": "'lowlight[tensorflow]'", "onnx": "onnxruntime", "openvino": "'lowlight[openvino]'"}[engine]
 
 
 def _is_loaded() -> bool:

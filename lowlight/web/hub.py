@@ -89,15 +89,12 @@ def publish(settings: HubSettings) -> list[Path]:
     Raises
     ------
     UserError
-        If the folder is not empty, a model's files are missing or wrong, or huggingface_hub is not installed.
+        If the folder is not empty, or a model's files are missing or wrong.
+    ModuleNotFoundError
+        If the extra `web` is not installed.
     """
-    try:
-        import huggingface_hub  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "The cards need a package that is not installed. Received: no huggingface_hub. Install it: pip install "
-            "gradio fastapi-offline"
-        ) from error
+    import huggingface_hub  # noqa: F401  # before anything is made
+
     if settings.folder.exists() and (not settings.folder.is_dir() or any(settings.folder.iterdir())):
         raise UserError(f"The folder must be empty. Received: {settings.folder}. Name another one.")
     settings.folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from PIL import Image
 
+from lowlight.cli.presets import PHOTOS
 from lowlight.controls import RANGES, Controls
 from lowlight.errors import UserError
 from lowlight.io.photo import IMAGE_SUFFIXES
@@ -86,6 +87,7 @@ class Parts(NamedTuple):
     facts: gr.HTML
     other: gr.Button
     model: gr.Dropdown
+    preset: gr.Dropdown
     controls: list[Any]
     """By the order of `FIELDS`."""
     reset: gr.Button
@@ -138,6 +140,8 @@ def _laid_out(studio) -> Parts:
                 other = gr.Button("Other photos", size="sm", scale=0, min_width=130, visible=False, elem_id="other")
         with gr.Column(scale=1, min_width=300):
             model = gr.Dropdown(_choices(studio), value=studio.default, label="Model", elem_id="model")
+            presets = [("None", ""), *((name.capitalize(), name) for name in PHOTOS)]
+            preset = gr.Dropdown(presets, value="", label="Preset", elem_id="preset")
             controls: list[Any] = [_slider(name, *text) for name, text in SLIDERS.items()]
             label = "Correct the colour of the light"
             controls.append(gr.Checkbox(Controls.white_balance, label=label, elem_id="white_balance"))
@@ -146,7 +150,7 @@ def _laid_out(studio) -> Parts:
             download = gr.DownloadButton("Download", visible=False, elem_id="download")
             report = gr.HTML(elem_id="report", padding=False)
     return Parts(
-        problems, drop, compared, strip, facts, other, model, controls, reset, enhance, download, report
+        problems, drop, compared, strip, facts, other, model, preset, controls, reset, enhance, download, report
     )  # fmt: skip
 
 
@@ -169,8 +173,11 @@ def _wire(parts, answers, blocks):
     parts.other.click(answers.restart, None, opened, api_visibility="private")
     parts.strip.select(answers.choose, None, chosen, api_visibility="private").then(**look)
     gr.on([control.input for control in parts.controls], **look)
-    parts.reset.click(answers.reset, None, parts.controls, api_visibility="private").then(**look)
-    allowed = [*parts.controls, parts.problems]
+    parts.preset.input(answers.preset, parts.preset, parts.controls, api_visibility="private").then(**look)
+    parts.reset.click(answers.reset, None, [parts.preset, *parts.controls], api_visibility="private").then(**look)
+    changes = [one.input for one in (parts.model, parts.preset, *parts.controls)] + [parts.reset.click]
+    gr.on(changes, answers.outdate, None, [parts.download, parts.report], api_visibility="private")
+    allowed = [parts.preset, *parts.controls, parts.problems]
     blocks.load(answers.allow, parts.model, allowed, show_progress="hidden", **ONE_AT_A_TIME)
     parts.model.input(answers.allow, parts.model, allowed, show_progress="minimal", **ONE_AT_A_TIME).then(**look)
     done = [parts.download, parts.report, parts.problems]
@@ -242,18 +249,28 @@ class Answers:
         """A photo of several was chosen."""
         return event.index
 
+    def preset(self, name):
+        """The controls for a kind of photo were chosen."""
+        return [PHOTOS.get(name, {}).get(field, getattr(Controls, field)) for field in FIELDS]
+
     def reset(self):
-        """All controls as they were."""
-        return [getattr(Controls, field) for field in FIELDS]
+        """All controls as they were, without a preset."""
+        return ["", *self.preset("")]
+
+    def outdate(self):
+        """What can be downloaded is not what is shown any more."""
+        return [gr.DownloadButton(visible=False), ""]
 
     def allow(self, model):
         """A model was chosen, which may not have all controls."""
         try:
             known = self.studio.controls_of(model)
         except UserError as error:
-            return [gr.skip()] * len(FIELDS) + [_alerts([str(error)])]
+            return [*[gr.skip()] * (1 + len(FIELDS)), _alerts([str(error)])]
+        preset = gr.update(interactive=True) if known.issuperset(FIELDS) else gr.update(interactive=False, value="")
         off = {field: {"value": getattr(Controls, field)} for field in FIELDS if field not in known}
-        return [*(gr.update(interactive=field in known, **off.get(field, {})) for field in FIELDS), gr.skip()]
+        controls = (gr.update(interactive=field in known, **off.get(field, {})) for field in FIELDS)
+        return [preset, *controls, gr.skip()]
 
     def enhance(self, photos, model, *values, progress=PROGRESS):
         """Enhance all photos at full size; tell of each, then offer the file, or all in one."""

@@ -5,12 +5,13 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, File, Form, Request, UploadFile
+from fastapi import Depends, FastAPI, File, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lowlight import __version__
@@ -22,6 +23,12 @@ from lowlight.zoo import registry
 
 AROUND = 100_000
 """Bytes that a request may have besides the photo."""
+
+FIELDS = ("photo", "model", *Controls.__dataclass_fields__)
+"""Of the form."""
+
+LONGEST_ECHO = 100
+"""Characters of a wrong value that its message repeats."""
 
 STATUS: dict[type[UserError], int] = {BusyError: 503, ImageError: 415}
 
@@ -90,6 +97,7 @@ def interface(studio: Studio, address: str) -> FastAPI:
     @app.post(
         "/enhance",
         response_class=FileResponse,
+        dependencies=[Depends(_refuse_unknown)],
         responses={status: {"model": Problem, "description": text} for status, text in problems.items()}
         | {200: {"description": "The result.", "content": {"image/*": {"schema": {"type": "string"}}}}},
     )
@@ -130,7 +138,13 @@ def interface(studio: Studio, address: str) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     def tell_of_values(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        return _problem(400, f"{first['loc'][-1]}: {first['msg']}. Received: {first['input']}. See /api/docs.")
+        received = str(first["input"])[:LONGEST_ECHO]
+        return _problem(400, f"{first['loc'][-1]}: {first['msg']}. Received: {received}. See /api/docs.")
+
+    @app.exception_handler(HTTPException)
+    def tell_of_requests(request: Request, error: HTTPException) -> JSONResponse:
+        message = f"{error.detail}. Received: {request.method} {request.url.path}. See /api/docs."
+        return _problem(error.status_code, message, error.headers)
 
     return app
 
@@ -161,5 +175,16 @@ def _of(control, description) -> Any:
     return Form(description=description, ge=least, le=most)
 
 
-def _problem(status, message) -> JSONResponse:
-    return JSONResponse(Problem(error=message).model_dump(), status)
+async def _refuse_unknown(request: Request):
+    """Else a control that is misspelt would change nothing, and nobody would know."""
+    sent = [name for name, _ in (await request.form()).multi_items()]
+    unknown = [name for name in sent if name not in FIELDS]
+    if unknown:
+        raise UserError(f"There is no such field. Received: {unknown[0][:LONGEST_ECHO]}. Known: {', '.join(FIELDS)}.")
+    twice = [name for name in FIELDS if sent.count(name) > 1]
+    if twice:
+        raise UserError(f"A field is given once. Received: {twice[0]} {sent.count(twice[0])} times.")
+
+
+def _problem(status, message, headers=None) -> JSONResponse:
+    return JSONResponse(Problem(error=message).model_dump(), status, headers)

@@ -28,8 +28,9 @@ def serve(settings: ServeSettings) -> int:
     Raises
     ------
     UserError
-        If Gradio is not installed, there is no such model, the address cannot be listened at, or there is no public
-        link to be had.
+        If there is no such model, the address cannot be listened at, or there is no public link to be had.
+    ModuleNotFoundError
+        If the extra `web` is not installed.
     """
     os.environ.update(QUIET)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as after Ctrl-C, what was uploaded is to be deleted
@@ -38,14 +39,8 @@ def serve(settings: ServeSettings) -> int:
         port = listener.getsockname()[1]
         address = f"http://{settings.host}:{port}"
         studio = Studio(settings)
-        try:
-            with spinner("loading the page"):
-                app = application(studio, address)
-        except ModuleNotFoundError as error:
-            raise UserError(
-                f"The page needs a package that is not installed. Received: no {error.name}. Install it: pip install "
-                "gradio fastapi-offline"
-            ) from error
+        with spinner("loading the page"):
+            app = application(studio, address)
         print(f"{address}  (for programs: {address}/api/docs; Ctrl-C stops it)", flush=True)
         if settings.share:
             print(_public(settings.host, port), flush=True)
