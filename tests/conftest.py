@@ -1,6 +1,7 @@
 """Fixtures: small folders of pairs, made anew for each test that wants one."""
 
 import dataclasses
+import gc
 import logging
 import os
 import runpy
@@ -24,6 +25,12 @@ def pytest_configure(config):
     if hasattr(config, "workerinput"):
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ.setdefault(name, "1")
+
+
+def pytest_collection_finish():
+    """What the tests have loaded stays: each training ends with a search for garbage, which takes long in all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 def scene(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -182,6 +189,22 @@ def shallow(monkeypatch):
     """Model 10 with the graph of model 1, where no graph matters: it is traced in a second."""
     plan = dataclasses.replace(RECIPES[10], architecture="plain", settings={})
     monkeypatch.setitem(RECIPES, 10, plan)
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Trainings of two crops a photo, step by step: to trace a graph takes longer, and is not the point."""
+    from lowlight.training import trainer
+
+    def eager(*facts):
+        model = compiled(*facts)
+        model.run_eagerly = True
+        return model
+
+    compiled = trainer.compiled
+    monkeypatch.setattr(trainer, "compiled", eager)
+    for number, plan in RECIPES.items():
+        monkeypatch.setitem(RECIPES, number, dataclasses.replace(plan, crops_per_photo=2))
 
 
 @pytest.fixture

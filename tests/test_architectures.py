@@ -1,5 +1,7 @@
 """The ladder's graphs: sizes, names, exact parameter counts."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,9 @@ from lowlight.networks import architectures
 from lowlight.zoo.recipes import RECIPES, recipe
 
 
+@cache
 def build(number):
+    """A model's graph, made once: no test changes it."""
     plan = recipe(number)
     return architectures.build(plan.architecture, **plan.settings)
 

@@ -22,9 +22,9 @@ STEPS = 5
 
 
 @pytest.fixture
-def settings(pairs_folder, tmp_path):
-    """Of a run of a second."""
-    return TrainingSettings(8, str(pairs_folder), batch_size=2, crop=16, epochs=1, output=tmp_path / "run")
+def settings(pairs_folder, tmp_path, shallow, brief):
+    """Of a run of seven steps."""
+    return TrainingSettings(10, str(pairs_folder), batch_size=2, crop=16, epochs=1, output=tmp_path / "run")
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_signal_to_end_saves_what_was_learnt_says_so_and_is_the_exit_status(
     assert errors == "stopped\n"
     assert f"saved after step {STEPS + 1}; the same command goes on" in output
     assert checkpoint.load(settings.run_folder).total_steps == STEPS + 1
-    assert (settings.run_folder / "model_08.weights.h5").exists()
+    assert (settings.run_folder / "model_10.weights.h5").exists()
     assert not list(settings.run_folder.glob(".*"))
 
 
@@ -96,7 +96,7 @@ def test_a_disk_that_becomes_full_loses_neither_state_nor_weights_and_the_same_c
         train(settings, "latest")
     folder = settings.run_folder
     before = {path.name: path.read_bytes() for path in folder.glob("*.[hn]*")}
-    assert {"model_08.weights.h5", "state.npz"} <= set(before)
+    assert {"model_10.weights.h5", "state.npz"} <= set(before)
     with files_of_at_most(50_000):
         assert run(lambda: bool(train(settings, "latest"))) == 1
     assert capsys.readouterr().err == (

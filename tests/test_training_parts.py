@@ -58,7 +58,7 @@ def test_exposure_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tm
     assert card["recipe"] == card_before["recipe"]
 
 
-@pytest.mark.usefixtures("narrow")
+@pytest.mark.usefixtures("narrow", "brief")
 def test_a_recipe_goes_through_its_stages_and_a_run_stopped_between_them_goes_on_to_the_same_weights(
     pairs_folder, tmp_path, monkeypatch
 ):
@@ -88,7 +88,7 @@ def test_a_recipe_goes_through_its_stages_and_a_run_stopped_between_them_goes_on
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.usefixtures("narrow")
+@pytest.mark.usefixtures("narrow", "brief")
 def test_a_wider_model_starts_from_a_narrower_one_and_its_card_tells_which(pairs_folder, tmp_path, monkeypatch):
     first = as_trained(11, tmp_path / "first")
     narrow, card_before = registry.load_network(first)
@@ -113,7 +113,7 @@ def test_a_part_that_cannot_be_trained_is_refused(pairs_folder, tmp_path, change
         train(quick(pairs_folder, tmp_path / "run", part="exposure", **changes), "latest")
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("shallow", "brief")
 def test_all_pairs_are_gone_on_with_once_the_scores_without_them_are_known(pairs_folder, tmp_path, news):
     first = train(quick(pairs_folder, tmp_path / "first"), "latest")
     more = quick(pairs_folder, tmp_path / "all", start=str(first), all_pairs=True)
