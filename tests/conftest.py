@@ -1,7 +1,6 @@
 """Fixtures: small folders of pairs, made anew for each test that wants one."""
 
 import dataclasses
-import gc
 import logging
 import os
 import runpy
@@ -25,12 +24,6 @@ def pytest_configure(config):
     if hasattr(config, "workerinput"):
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ.setdefault(name, "1")
-
-
-def pytest_collection_finish():
-    """What the tests have loaded stays: each training ends with a search for garbage, which takes long in all of it."""
-    gc.collect()
-    gc.freeze()
 
 
 def scene(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
