@@ -53,12 +53,11 @@ def quick(pairs_folder, output, **changes):
     return dataclasses.replace(settings, **changes)
 
 
-@pytest.mark.parametrize(("script", "model"), [("train_old.py", 2), ("train_latest.py", 8)])
-def test_a_script_trains_and_leaves_weights_card_history_and_split(script, model, pairs_folder, tmp_path):
-    status, output, errors = finish(
-        start(script, "--model", model, "--data", pairs_folder, "--epochs", 2, *TINY, "--output", tmp_path / "run")
-    )
-    assert status == 0, errors
+@pytest.mark.parametrize(("name", "model"), [("train_old.py", 2), ("train_latest.py", 8)])
+def test_a_script_trains_and_leaves_weights_card_history_and_split(name, model, pairs_folder, tmp_path, script, capsys):
+    command = (name, "--model", model, "--data", pairs_folder, "--epochs", 2, *TINY, "--output", tmp_path / "run")
+    assert script(*command) == 0
+    output, errors = capsys.readouterr()
     assert "val PSNR" in output
     assert "Traceback" not in errors
     rows = history(tmp_path / "run")
@@ -75,7 +74,7 @@ def test_a_script_trains_and_leaves_weights_card_history_and_split(script, model
 
 def test_killed_midway_the_same_command_goes_on_where_the_state_was_saved(pairs_folder, tmp_path, script, capsys):
     folder = tmp_path / "run"
-    command = ("train_latest.py", "--model", 10, "--data", pairs_folder, *TINY, "--output", folder)
+    command = ("train_latest.py", "--model", 8, "--data", pairs_folder, *TINY, "--output", folder)
     process = start(*command, "--epochs", 100)
     deadline = time.monotonic() + PATIENCE
     while not (state := _state(folder)) or not state.total_steps:
@@ -160,7 +159,7 @@ def test_a_minute_budget_ends_the_run_and_lets_the_rate_decay(pairs_folder, tmp_
     assert checkpoint.load(tmp_path / "run").finished
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("shallow", "brief")
 def test_a_finished_run_is_not_overwritten_unasked_and_goes_on_with_resume(pairs_folder, tmp_path):
     settings = quick(pairs_folder, tmp_path / "run")
     train(settings, "latest")
