@@ -43,6 +43,7 @@ EXTRAS = {
     "huggingface_hub": "web",
     "keras": "tensorflow",
     "matplotlib": "train",
+    "pyarrow": "cluster",
     "ray": "cluster",
     "scipy": "train",
     "skimage": "train",

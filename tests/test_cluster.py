@@ -212,10 +212,11 @@ def test_engine_ray_means_the_cluster_and_its_options(words, monkeypatch):
     assert told[0] == told[1] == ClusterSettings("s3://a/b", "gs://c", address="auto", controls=Controls(denoise=0.5))
 
 
-def test_without_ray_the_command_names_what_to_install():
-    code = "import sys; sys.modules['ray'] = None; sys.argv = ['lowlight', 'a', '-o', 'b', '--engine', 'ray']\n"
+@pytest.mark.parametrize("package", ["ray", "pyarrow", "fsspec"])
+def test_without_its_packages_the_command_names_what_to_install(package):
+    code = f"import sys; sys.modules['{package}'] = None; sys.argv = ['lowlight', 'a', '-o', 'b', '--engine', 'ray']\n"
     code += "from lowlight.__main__ import main\nsys.exit(main())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.strip().endswith(f"no ray. Install it by: pip install '{ROOT}[cluster]'")
+    assert done.stderr.strip().endswith(f"no {package}. Install it by: pip install '{ROOT}[cluster]'")
     assert done.stderr.count("\n") == 1

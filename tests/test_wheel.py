@@ -107,6 +107,7 @@ def test_what_the_environment_lacks_is_told_and_what_it_has_is_shown(installed, 
         (("export",), "lowlight[export]"),
         (("serve", "--port", "0"), "lowlight[web]"),
         (("night.png", "--engine", "tensorflow"), "lowlight[tensorflow]"),
+        (("night.png", "-o", "bright", "--engine", "ray"), "lowlight[cluster]"),
         (("night.png", "--model", "7"), "--models-url"),
     ):
         done = lowlight_(installed, *words, folder=tmp_path)
