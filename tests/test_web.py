@@ -108,10 +108,16 @@ def test_what_is_wrong_is_told_in_a_line_without_paths_of_the_server(client, nam
 
 
 def test_a_photo_that_is_sent_as_text_or_not_at_all_is_asked_for(client):
-    for form in ({"photo": "night.jpg"}, {"exposure": "1"}):
-        answer = client.post("/enhance", data=form)
+    for form, received in (
+        ({"files": {"photo": (None, "night.jpg")}}, "multipart/form-data, text."),
+        ({"data": {"exposure": "1"}}, "application/x-www-form-urlencoded, no file."),
+        ({"content": jpeg(), "headers": {"content-type": "image/jpeg"}}, "image/jpeg, no file."),
+    ):
+        answer = client.post("/enhance", **form)
         assert answer.status_code == 400
-        assert answer.json()["error"].startswith("photo: ")
+        assert answer.json()["error"].endswith(f"curl -F photo=@night.jpg. Received: {received}")
+    answer = client.post("/enhance", files={"exposure": (None, "1")})
+    assert (answer.status_code, answer.json()["error"].split(".")[0]) == (400, "photo: Field required")
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/enhance", 405), ("GET", "/nothing", 404)])

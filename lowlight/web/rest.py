@@ -97,7 +97,7 @@ def interface(studio: Studio, address: str) -> FastAPI:
     @app.post(
         "/enhance",
         response_class=FileResponse,
-        dependencies=[Depends(_refuse_unknown)],
+        dependencies=[Depends(_check_form)],
         responses={status: {"model": Problem, "description": text} for status, text in problems.items()}
         | {200: {"description": "The result.", "content": {"image/*": {"schema": {"type": "string"}}}}},
     )
@@ -143,7 +143,7 @@ def interface(studio: Studio, address: str) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     def tell_of_requests(request: Request, error: HTTPException) -> JSONResponse:
-        message = f"{error.detail}. Received: {request.method} {request.url.path}. See /api/docs."
+        message = f"{error.detail.rstrip('.')}. Received: {request.method} {request.url.path}. See /api/docs."
         return _problem(error.status_code, message, error.headers)
 
     return app
@@ -175,9 +175,16 @@ def _of(control, description) -> Any:
     return Form(description=description, ge=least, le=most)
 
 
-async def _refuse_unknown(request: Request):
-    """Else a control that is misspelt would change nothing, and nobody would know."""
-    sent = [name for name, _ in (await request.form()).multi_items()]
+async def _check_form(request: Request):
+    """Refuse other forms, and fields that are not known: a misspelt control would change nothing, and nobody notice."""
+    form = await request.form()
+    kind = request.headers.get("content-type", "none").partition(";")[0]
+    if kind != "multipart/form-data" or isinstance(form.get("photo"), str):
+        raise UserError(
+            f"The photo must be sent as a file in a form, as by: curl -F photo=@night.jpg. Received: {kind}, "
+            f"{'text' if 'photo' in form else 'no file'}."
+        )
+    sent = [name for name, _ in form.multi_items()]
     unknown = [name for name in sent if name not in FIELDS]
     if unknown:
         raise UserError(f"There is no such field. Received: {unknown[0][:LONGEST_ECHO]}. Known: {', '.join(FIELDS)}.")
