@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import platform
+import re
 import signal
 import sys
 import threading
@@ -31,6 +32,9 @@ BY_SIGNAL = 128
 
 GRACE = 30.0
 """Seconds that libraries have to clear up at the end of the process."""
+
+COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal obeys and does not show: control characters, and those that turn the direction of writing."""
 
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that ask to end: Ctrl-C, another process or the system, a terminal that is closed."""
@@ -128,6 +132,11 @@ def say(line: str) -> None:
         _unsaid.append(error)
 
 
+def one_line(text: object) -> str:
+    """A text on one line, with nothing in it that commands a terminal: names of files may hold anything."""
+    return COMMANDS.sub("?", " ".join(str(text).split()))
+
+
 def tell(line: str) -> None:
     """Write a line to standard error, if that can be written."""
     try:
@@ -180,7 +189,7 @@ def _status(main) -> int:
     except SystemExit as end:  # after --help
         return int(end.code or 0)
     except UserError as error:
-        tell(f"error: {' '.join(str(error).split())}")
+        tell(f"error: {one_line(error)}")
         return EXIT_USAGE
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

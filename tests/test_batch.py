@@ -114,7 +114,7 @@ def test_what_cannot_be_read_or_written_is_told_in_a_line_each_and_the_rest_goes
     write = batch.write_photo
     monkeypatch.setattr(batch, "write_photo", full)
     (photos / "gone.png").symlink_to("nowhere")
-    (photos / "line\nbreak.png").write_text("no photo")
+    (photos / "line\nbreak\x1b[31m\u202e.png").write_text("no photo")
     (tmp_path / "out" / "night 2.png").mkdir(parents=True)
     assert enhance(photos, photos / "gone.png") == 1
     said = capsys.readouterr()
@@ -122,7 +122,7 @@ def test_what_cannot_be_read_or_written_is_told_in_a_line_each_and_the_rest_goes
     lines = said.err.splitlines()
     assert len(lines) == 4
     assert all(line.startswith("failed: ") for line in lines)
-    for words in ("gone.png is not there", "line break.png", "No space left on device", "night 2.png"):
+    for words in ("gone.png is not there", "line break?[31m?.png", "No space left on device", "night 2.png"):
         assert sum(words in line for line in lines) == 1
     assert files(tmp_path / "out") == ["night 0.png"]
 

@@ -89,6 +89,8 @@ def test_links_that_lead_in_circles_are_not_followed_and_a_folder_may_be_named_a
     expected = {"in/a.jpg/b.jpg": "out/a.jpg/b.jpg", "in/sub/c.jpg": "out/sub/c.jpg"}
     assert places(tmp_path, tmp_path / "in", recursive=True) == expected
     assert places(tmp_path, tmp_path / "in" / "**" / "c.jpg") == {"in/sub/c.jpg": "out/c.jpg"}
+    (tmp_path / "in" / "ring.jpg").symlink_to("ring.jpg")  # if it is named, reading tells
+    assert places(tmp_path, tmp_path / "in" / "ring.jpg") == {"in/ring.jpg": "out/ring.jpg"}
 
 
 def test_results_inside_the_searched_tree_are_not_taken_for_photos(tmp_path):

@@ -246,7 +246,7 @@ def result_name(path: PurePath, ending: str | None, suffix: str) -> str:
 
 
 def _in_place(photo) -> Job:
-    path = photo.path.resolve()  # a link stays one
+    path = _real(photo.path)  # a link stays one
     if photo.problem is None and path.suffix != _own_suffix(path):
         return Job(
             path, path, f"{path} cannot be written in its own format, so not in its place: give --output a folder."
@@ -284,13 +284,21 @@ def _apart(jobs: Sequence[Job], settings) -> list[Job]:
 
 
 def _refuse_overwriting(jobs: Sequence[Job]):
-    sources = {job.source.resolve() for job in jobs}
+    sources = {_real(job.source) for job in jobs}
     for job in jobs:
-        if job.target.resolve() in sources:
+        if _real(job.target) in sources:
             raise UserError(
                 f"A result would be written over a photo. Received: {job.target}. Give --output another folder, or "
                 "--suffix."
             )
+
+
+def _real(path) -> Path:
+    """Where links lead; for one that leads round in a ring the path itself."""
+    try:
+        return path.resolve()
+    except RuntimeError:  # until Python 3.12
+        return path
 
 
 def _names(suffixes) -> str:

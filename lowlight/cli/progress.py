@@ -17,7 +17,7 @@ from lowlight.cli.pipeline import Skip, Task
 from lowlight.errors import UserError
 from lowlight.io.formats import IMAGE_SUFFIXES
 from lowlight.settings import STANDARD_STREAM, EnhanceSettings
-from lowlight.system import NO_MEMORY, say, spinner, tell
+from lowlight.system import NO_MEMORY, one_line, say, spinner, tell
 
 
 class SpeedColumn(ProgressColumn):
@@ -99,7 +99,7 @@ class Reporter:
     def passed_over(self, kinds: Counter[str]) -> None:
         """Report in a line what kinds of files are no photos that can be read."""
         if kinds:
-            self._say(f"passed over: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}")
+            self._say(one_line(f"passed over: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}"))
 
     def finished(self, task: Task) -> None:
         """Report a photo that was run, or that failed."""
@@ -132,13 +132,13 @@ class Reporter:
                 reason = f"The JSON cannot be written ({error.strerror}). Make room, and run it again"
                 raise OSError(error.errno, reason, self.settings.json) from error
         for note in task.facts.get("notes", ()):
-            tell(_line(f"note: {source}: {note}"))
+            tell(one_line(f"note: {source}: {note}"))
         if status == FAILED:
-            tell(f"failed: {_line(reason)}")
+            tell(f"failed: {one_line(reason)}")
         elif status == PLANNED:
-            self._say(_line(f"{status}: {source} -> {target}"))
+            self._say(one_line(f"{status}: {source} -> {target}"))
         elif self.settings.verbose:
-            self._say(_line(f"{status}: {source} -> {target} ({reason or f'{seconds:.2f} s'})"))
+            self._say(one_line(f"{status}: {source} -> {target} ({reason or f'{seconds:.2f} s'})"))
 
     def _count(self) -> str:
         if self.settings.dry_run:
@@ -192,8 +192,3 @@ def _reason(task) -> str:
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
         return f"{task.job.source}: {NO_MEMORY}"
     return str(error) if isinstance(error, UserError) else f"{task.job.source}: {type(error).__name__}: {error}"
-
-
-def _line(text) -> str:
-    """On one line, whatever the names of files hold."""
-    return " ".join(str(text).split())

@@ -1,6 +1,7 @@
 """PNG: chunk by chunk, so that nothing is decoded before its size is known, and no broken text stops the pixels."""
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -149,15 +150,15 @@ def _chunks(file) -> Iterator[tuple[bytes, bytes | None, int]]:
 
 def _pixels_alone(file) -> bytes:
     """The PNG without what is not pixels, which may be broken, or large."""
-    file.seek(0)
-    data = memoryview(file.read())
-    parts: list[bytes | memoryview] = [data[:8]]
-    place = 8
-    while place + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, place)
+    end = file.seek(0, os.SEEK_END)
+    file.seek(len(SIGNATURE))
+    parts = [SIGNATURE]
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
         if kind in PIXELS:
-            parts.append(data[place : place + length + 12])
-        place += length + 12
+            parts += [head, file.read(min(length + 4, end - file.tell()))]
+        else:
+            file.seek(length + 4, os.SEEK_CUR)
         if kind == b"IEND":
             break
     return b"".join(parts)
