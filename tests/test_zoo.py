@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -36,6 +37,18 @@ def models(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "MODELS", tmp_path)
     monkeypatch.setattr(registry, "MANIFEST", tmp_path / "manifest.json")
     return tmp_path
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_run_whose_folder_is_called_as_a_model_is_not_that_model(relative, models, monkeypatch):
+    save_model(models, val_psnr=20.0)
+    run = models / "runs" / "model_10"
+    run.mkdir(parents=True)
+    save_model(run, val_psnr=15.0)
+    monkeypatch.chdir(models)
+    for named in (Path("runs/model_10"), "runs/model_10") if relative else (run, str(run)):
+        card, weights = registry.files_of(named)
+        assert (card["training"]["val_psnr"], weights.resolve().parent) == (15.0, run.resolve())
 
 
 @pytest.mark.parametrize("how", ["10", 10, "model_10", "folder", "card", "weights"])

@@ -295,9 +295,10 @@ def _copy_halved(item, target, name):
 def _card_path(model, address) -> Path:
     name = f"model_{int(model):02}" if str(model).isdecimal() else str(model)
     path, ours = Path(name), MODELS / f"{name}.json"
-    for folder in _folders():
-        if (folder / ours.name).is_file():
-            return folder / ours.name
+    if path.name == name:  # a run's folder may be called as a model is
+        for folder in _folders():
+            if (folder / ours.name).is_file():
+                return folder / ours.name
     if ours.name in _listed(name):
         _fetch(name, ours.name, address)
         return ours
