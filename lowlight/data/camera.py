@@ -218,7 +218,7 @@ def degrade_crop(
     low = _file(dark, camera, rng)
     exposures = EXPOSURES if camera.shot or camera.sigma or camera.residue else 1
     taken = [_file(dark_whole, camera, rng, sparse=True) for _ in range(exposures)]
-    low_whole = np.rint(np.mean(taken, axis=0)).astype(np.uint8)
+    low_whole = np.rint(np.mean(taken, axis=0, dtype=np.float32)).astype(np.uint8)
     if not _changes_truth(camera):
         return low, clean, low_whole, small
     return low, to_srgb(light), low_whole, to_srgb(whole)
