@@ -1,5 +1,6 @@
 """Which photos are found and where their results go, before anything is run."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,13 @@ def test_links_that_lead_in_circles_are_not_followed_and_a_folder_may_be_named_a
     assert places(tmp_path, tmp_path / "in" / "**" / "c.jpg") == {"in/sub/c.jpg": "out/c.jpg"}
     (tmp_path / "in" / "ring.jpg").symlink_to("ring.jpg")  # if it is named, reading tells
     assert places(tmp_path, tmp_path / "in" / "ring.jpg") == {"in/ring.jpg": "out/ring.jpg"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes of POSIX")
+def test_a_pipe_is_told_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (job,) = plan(EnhanceSettings((tmp_path / "pipe.jpg",), tmp_path / "out"))
+    assert job.problem == f"{tmp_path}/pipe.jpg is a pipe or a device. Give its content by: - < {tmp_path}/pipe.jpg."
 
 
 def test_results_inside_the_searched_tree_are_not_taken_for_photos(tmp_path):

@@ -35,7 +35,7 @@ class Job(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A photo, or a folder that cannot be searched."""
+    """A photo, or what cannot be read or searched."""
 
     path: Path
     below: Path
@@ -159,6 +159,8 @@ def _photos(path, settings) -> Iterator[Found]:
     try:
         if path.is_dir():
             yield from _below(path, path, settings)
+        elif path.exists() and not path.is_file():  # to open one may wait for ever
+            yield Found(path, Path(path.name), f"{path} is a pipe or a device. Give its content by: - < {path}.")
         elif path.exists() or path.is_symlink():
             yield Found(path, Path(path.name))
         else:
