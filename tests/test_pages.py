@@ -186,7 +186,7 @@ def test_commands_of_pages_that_train_and_measure_work(
         shutil.copytree(place / "runs" / "model_11", tmp_path / "runs" / name)
     words = shlex.split(command)
     if "--start" not in words:
-        for number in (11, 12):
+        for number in (10, 11, 12):
             settings = recipes.RECIPES[number].settings | {"widths": [8], "blocks": [1]}
             plan = dataclasses.replace(recipes.RECIPES[number], settings=settings)
             monkeypatch.setitem(recipes.RECIPES, number, plan)
