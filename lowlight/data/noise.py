@@ -135,8 +135,7 @@ def mosaic_noise(
     planes = np.zeros((3, *noise.shape), noise.dtype)
     for colour, sites in _SITES:
         planes[(colour, *sites)] = noise[sites]
-    spread = [_between_rows(_between_rows(planes[RED]).T).T, _between_both(planes[GREEN])]
-    spread.append(_between_rows(_between_rows(planes[BLUE]).T).T)
+    spread = [_filled(planes[RED]), _filled_green(planes[GREEN]), _filled(planes[BLUE])]
     return np.stack([gaussian_filter(plane, smear) if smear else plane for plane in spread], axis=-1)
 
 
@@ -165,14 +164,17 @@ def residue_noise(photo: np.ndarray, rng: np.random.Generator, residue: Residue,
     return np.stack([plane * strength / 255 for plane in planes], axis=-1)
 
 
-def _between_rows(plane) -> np.ndarray:
-    """Bilinear demosaicking: every other row is there; those between them, zeros, get the mean of both neighbours."""
-    padded = np.pad(plane, ((1, 1), (0, 0)), "reflect")
-    return plane + (padded[:-2] + padded[2:]) / 2
+def _filled(plane) -> np.ndarray:
+    """Bilinear demosaicking of red or blue: zeros between samples get the mean of their neighbours, by rows, then by
+    columns."""
+    for _ in range(2):
+        padded = np.pad(plane, ((1, 1), (0, 0)), "reflect")
+        plane = (plane + (padded[:-2] + padded[2:]) / 2).T
+    return plane
 
 
-def _between_both(plane) -> np.ndarray:
-    """Of a chessboard: the zeros get the mean of their four neighbours."""
+def _filled_green(plane) -> np.ndarray:
+    """The same of green, whose samples lie as on a chessboard: each zero has four neighbours."""
     padded = np.pad(plane, 1, "reflect")
     return plane + (padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]) / 4
 
