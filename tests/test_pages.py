@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import json
 import re
 import shlex
 import shutil
@@ -199,6 +200,11 @@ def test_commands_of_pages_that_train_and_measure_work(
         assert list((tmp_path / settings.statistics).glob("*/summary.json"))
     if "--evaluate-only" not in words:
         assert (tmp_path / settings.run_folder / "history.csv").is_file()
+    if measures and "--evaluate-only" not in words:
+        (card,) = (tmp_path / settings.run_folder).glob("model_*.json")
+        summary = tmp_path / settings.statistics / card.stem / "summary.json"
+        trained, measured = (json.loads(path.read_text())["weights"]["sha256"] for path in (card, summary))
+        assert trained == measured  # not those of the published model of that name
 
 
 PROGRAMS = ("python -m lowlight", "python -m tests.", "python benchmarks/")
