@@ -131,7 +131,7 @@ def relit(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     lit = _through(curves, photo)
     if rng.random() < 0.5:
         lit += rng.normal(0, log_uniform(rng, 0.5, 12) / 255, lit.shape)
-    return np.rint(np.clip(lit, 0, 1) * 255).astype(np.uint8)
+    return _rounded(lit)
 
 
 def draw_black(rng: np.random.Generator) -> np.ndarray:
@@ -176,7 +176,7 @@ def styled(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     gamma = rng.uniform(0.75, 1.35) if rng.random() < 0.5 else 1.0
     curves = (np.arange(256)[:, None] / 255) ** gamma * np.exp(rng.normal(0, 0.06, 3))
-    return _through(np.rint(np.clip(curves, 0, 1) * 255).astype(np.uint8), photo)
+    return _through(_rounded(curves), photo)
 
 
 def is_backlit(photo: np.ndarray, share: float) -> bool:
@@ -266,6 +266,13 @@ def _through(curves, photo):
     return np.stack([curves[photo[..., colour], colour] for colour in range(3)], axis=-1)
 
 
+def _rounded(photo) -> np.ndarray:
+    """Levels of a photo of floats, uint8; what lies outside [0, 1] is clipped. The floats are overwritten."""
+    np.clip(photo, 0, 1, out=photo)
+    photo *= 255
+    return np.rint(photo, out=photo).astype(np.uint8)
+
+
 def _changes_truth(camera) -> bool:
     """Else linear light of the truth comes back as the photo that it was."""
     return camera.night is not None or camera.low_key is not None
@@ -299,8 +306,7 @@ def _mean_light(light, weights) -> float:
 def _with_early(light, residue, rng, sparse) -> np.ndarray:
     """Linear light of a scene as a noisy photo shows it."""
     photo = to_srgb(light, rounded=False)
-    noisy = np.clip(photo + residue_noise(photo, rng, residue, sparse), 0, 1)
-    return to_linear(np.rint(noisy * 255).astype(np.uint8), light.dtype)
+    return to_linear(_rounded(photo + residue_noise(photo, rng, residue, sparse)), light.dtype)
 
 
 def _balance(rng) -> tuple[float, float, float]:
@@ -353,5 +359,5 @@ def _file(light, camera, rng, sparse=False) -> np.ndarray:
         photo = photo + camera.sigma / 255 * rng.standard_normal(photo.shape, photo.dtype)
     if camera.residue and not camera.residue.early:
         photo = photo + residue_noise(photo, rng, camera.residue, sparse)
-    photo = np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8)
+    photo = _rounded(photo)
     return through_jpeg(photo, camera.quality, camera.subsampled) if camera.quality and not sparse else photo

@@ -17,6 +17,7 @@ from lowlight.data.pairs import Pair, read_pair
 from lowlight.data.samplers import ExposurePool, Memory, Mixture, Share
 from lowlight.errors import UserError
 from lowlight.imaging.exposure import gain
+from lowlight.imaging.pixels import as_float
 from lowlight.imaging.symmetry import SYMMETRIES, apply_symmetry, apply_symmetry_to_box
 from lowlight.io.photo import image_size
 
@@ -63,8 +64,7 @@ class Batches(keras.utils.PyDataset):
         except UserError as error:
             self.error = error
             raise
-        truth = {name: _stack(truths, name) for name in self.outputs}
-        given = {name: _stack(inputs, name) for name in self.inputs}
+        given, truth = _stacked(inputs, self.inputs), _stacked(truths, self.outputs)
         return given, truth["output"] if self.outputs == ("output",) else truth
 
     def example(self, index: int) -> tuple[dict, dict]:
@@ -193,9 +193,16 @@ def _grid(side, crop):
     return np.linspace(0, side - crop, math.ceil(side / crop)).round().astype(int)
 
 
-def _stack(examples, name):
-    array = np.stack([example[name] for example in examples])
-    return array.astype(np.float32) / 255 if array.dtype == np.uint8 else array.astype(np.float32, copy=False)
+def _stacked(examples, names) -> dict[str, np.ndarray]:
+    """Batches of what examples have by these names, as floats; what goes by two names is stacked once."""
+    batches: dict[int, np.ndarray] = {}
+    stacked = {}
+    for name in names:
+        key = id(examples[0][name])
+        if key not in batches:
+            batches[key] = np.stack([as_float(example[name]) for example in examples])
+        stacked[name] = batches[key]
+    return stacked
 
 
 def _check_memory(need, photos):
