@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import imagecodecs
 import numpy as np
+import pillow_heif
 import tifffile
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
@@ -266,23 +267,14 @@ def _names_and_sizes(folder) -> Iterator[Entry]:
 
 def _extras(folder) -> Iterator[Entry]:
     pixels = picture_of()
-    try:
-        import pillow_heif
-    except ModuleNotFoundError:
-        pass
-    else:
-        heic = pillow_heif.from_pillow(Image.fromarray(pixels))
-        heic.save(folder / "phone.heic", quality=95, chroma="444", exif=exif().tobytes(), xmp=XMP)
-        yield _good(folder / "phone.heic", pixels, tolerance=3, metadata=True)
-        for orientation in range(2, 9):
-            path = folder / f"turned_{orientation}.heic"
-            heic = pillow_heif.from_pillow(Image.fromarray(np.ascontiguousarray(lying(pixels, orientation))))
-            heic.save(path, quality=95, chroma="444", exif=exif(orientation).tobytes())
-            yield _good(path, pixels, tolerance=3)
-    try:
-        import rawpy  # noqa: F401
-    except ModuleNotFoundError:
-        return
+    heic = pillow_heif.from_pillow(Image.fromarray(pixels))
+    heic.save(folder / "phone.heic", quality=95, chroma="444", exif=exif().tobytes(), xmp=XMP)
+    yield _good(folder / "phone.heic", pixels, tolerance=3, metadata=True)
+    for orientation in range(2, 9):
+        path = folder / f"turned_{orientation}.heic"
+        heic = pillow_heif.from_pillow(Image.fromarray(np.ascontiguousarray(lying(pixels, orientation))))
+        heic.save(path, quality=95, chroma="444", exif=exif(orientation).tobytes())
+        yield _good(path, pixels, tolerance=3)
     for name in ("camera.dng", "really_dng.tif"):
         write_dng(folder / name, pixels)
         yield _good(folder / name, pixels, tolerance=4, depth=16, profile=True)

@@ -6,6 +6,7 @@ import zlib
 
 import imagecodecs
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
@@ -163,7 +164,6 @@ def test_a_colour_profile_of_a_grey_photo_counts(picture):
 
 def stills(signal, primaries, transfer, matrix):
     """The signal of a picture in every format that can say what it is."""
-    pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif is an extra")
     deep, ten = np.rint(signal * 65535).astype(np.uint16), np.rint(signal * 1023).astype(np.uint16)
     yield png(deep, (b"cICP", bytes((primaries, transfer, 0, 1))))
     yield png(np.rint(signal * 255).astype(np.uint8), (b"cICP", bytes((primaries, transfer, 0, 1))))
@@ -256,7 +256,6 @@ def srgb_profile():
 
 @pytest.mark.parametrize("bits", [10, 12])
 def test_more_than_8_bits_of_an_avif_and_a_heic_are_read(bits, picture):
-    pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif is an extra")
     ramp = np.linspace(0, 2**bits - 1, 60 * 40).reshape(40, 60)
     levels = np.rint(np.dstack([ramp, ramp[::-1], ramp[:, ::-1]])).astype(np.uint16)
     avif = imagecodecs.avif_encode(levels, level=100, bitspersample=bits)

@@ -28,7 +28,7 @@ class Format(NamedTuple):
     alpha: bool = False
     """Whether a result has transparency, if the photo has."""
     package: str | None = None
-    """What has to be installed for it, besides what always is."""
+    """What reads and writes it in place of Pillow; a system that has no such package does without."""
     result: str | None = None
     """What the name of a result ends in, where it is not written itself."""
     notes: str = ""
@@ -180,7 +180,7 @@ FORMATS = {suffix: form.name.upper() for form in TABLE if _is_here(form) for suf
 """What is written, by the end of the name."""
 
 IMAGE_SUFFIXES = frozenset(suffix for form in TABLE for suffix in form.suffixes)
-"""What is read, by the end of the name; some needs a package more, which the error names if it is missing."""
+"""What is read, by the end of the name; a package that is missing is named in the error."""
 
 WITHOUT_ALPHA = {form.name.upper() for form in TABLE if form.written and not form.alpha}
 
@@ -204,8 +204,7 @@ def markdown() -> str:
 
 
 def _row(form) -> tuple[str, ...]:
-    also = [f"needs {form.package}"] if form.package else []
-    also += [] if form.written else [f"results are {form.result}"]
+    also = [] if form.written else [f"results are {form.result}"]
     also += ["transparency"] if form.alpha else []
     return (
         form.name,

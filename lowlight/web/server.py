@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
 """Of the environment: what keeps Gradio, and what it brings along, from telling others that it runs."""
 
+IDLE = 0.05
+"""Seconds after which Gradio's queue looks for work again; its 0.001, but on Windows, keeps a laptop from resting."""
+
 
 def serve(settings: ServeSettings) -> int:
     """Serve until Ctrl-C, and give the exit status.
@@ -67,9 +70,11 @@ def application(studio: Studio, address: str) -> "FastAPI":
 
     app = FastAPI(openapi_url=None)
     app.mount("/api", interface(studio, address))
+    blocks = page(studio).queue(max_size=studio.settings.queue, api_open=False)
+    blocks._queue.sleep_when_free = IDLE
     return gr.mount_gradio_app(
         app,
-        page(studio).queue(max_size=studio.settings.queue, api_open=False),
+        blocks,
         path="/",
         footer_links=[],
         run_history=False,
