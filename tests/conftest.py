@@ -26,6 +26,11 @@ def pytest_configure(config):
             os.environ.setdefault(name, "1")
 
 
+def pytest_collection_modifyitems(items):
+    """The slow ones first: what is short fills up the rest of the time of several processes."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def scene(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
     """A well-lit picture of soft shapes, (H, W, 3) uint8; another seed is another scene."""
     rng = np.random.default_rng(seed)

@@ -58,7 +58,7 @@ def server(tmp_path):
     folder.mkdir()
     (folder / "file").write_bytes(CONTENT)
     with Server(folder) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
         yield running
         running.shutdown()
 
@@ -182,7 +182,7 @@ def test_a_spoilt_file_is_fetched_again_if_it_is_one_of_ours(zoo_on_server):
 
 
 def test_ones_own_model_is_never_overwritten_by_a_download(zoo_on_server):
-    save_model(registry.MODELS, 3, 30.0)
+    save_model(registry.MODELS, 3, 30.0, seed=1)
     card, weights = registry.files_of(3, zoo_on_server.url)
     assert card["training"]["val_psnr"] == 30.0
     weights.write_bytes(b"spoilt")

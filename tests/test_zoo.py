@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -13,11 +14,17 @@ from lowlight.networks import architectures
 from lowlight.zoo import cards, registry
 
 
-def save_model(folder, number=10, val_psnr=20.0):
-    keras.utils.set_random_seed(number)
-    name = f"model_{number:02}"
+@cache
+def small_network(seed):
+    """Built once; who changes it changes a copy."""
+    keras.utils.set_random_seed(seed)
     model = architectures.build("residual_unet", widths=(4, 4, 4, 4))
     model.layers[-2].set_weights([w + 0.01 for w in model.layers[-2].get_weights()])
+    return model
+
+
+def save_model(folder, number=10, val_psnr=20.0, seed=0):
+    name, model = f"model_{number:02}", small_network(seed)
     weights = folder / f"{name}.weights.h5"
     registry.save_weights(model, weights)
     card = {
@@ -180,7 +187,8 @@ def test_a_card_that_is_none_is_refused_with_the_field(models, change, words):
 
 
 def test_weights_that_are_not_finite_are_refused_by_name(models):
-    saved = save_model(models)
+    save_model(models)
+    saved, _ = registry.load_network(10)
     saved.layers[-2].set_weights([w * np.nan for w in saved.layers[-2].get_weights()])
     weights, path = models / "model_10.weights.h5", models / "model_10.json"
     registry.save_weights(saved, weights)

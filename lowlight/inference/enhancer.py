@@ -1,6 +1,7 @@
 """A network as a function from photo to photo: whole or in tiles, in one symmetry or all eight."""
 
 import dataclasses
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from lowlight.errors import UserError
 from lowlight.imaging import exposure
 from lowlight.imaging.pixels import box_mean
 from lowlight.imaging.symmetry import SYMMETRIES, apply_symmetry, apply_symmetry_to_box, undo_symmetry
-from lowlight.inference.engines import STRIDES, graph_of
+from lowlight.inference.engines import STRIDES, Run, graph_of
 from lowlight.inference.tiling import plan_axis, run_in_tiles
 
 STRIDE = STRIDES[0]
@@ -71,7 +72,7 @@ class Enhancer:
         self.controls = ALL_CONTROLS if self.takes_exposure_map else frozenset({"strength"})
         if self.takes_exposure_map:
             self.predictor = graph.function("guess", batch=len(SYMMETRIES))
-            self.run_with_base = graph.function("output", "base")
+        self.graph = graph
         self.inputs = tuple(name for name in graph.shapes if name != "overview")
         self.run = graph.function("output")
 
@@ -117,6 +118,11 @@ class Enhancer:
                     raise
                 unit = max(STRIDE, self.stride)
                 self.tiles = [max(SMALLEST_TILE, side // 2 // unit * unit) for side in self.tiles]
+
+    @cached_property
+    def run_with_base(self) -> Run:
+        """Made when it is first needed, as that takes part of a second."""
+        return self.graph.function("output", "base")
 
     def predict_exposure(self, overview: np.ndarray) -> np.ndarray:
         """The exposure map that the network would give a photo: the mean of its predictions for all symmetries of it.
