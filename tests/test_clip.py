@@ -1,5 +1,6 @@
 """What a clip's frames are read as, and what is kept of them when they are written: depth, colours, sides, rate."""
 
+import re
 import struct
 from fractions import Fraction
 
@@ -12,7 +13,7 @@ from lowlight.inference.video import Clip
 from lowlight.io.clip import read_frames, read_head
 from lowlight.io.photo import ImageError
 from lowlight.settings import EnhanceSettings
-from tests.conftest import Here
+from tests.conftest import Here, scene
 from tests.test_zoo import save_model
 
 QUIET = {"x265-params": "log-level=none", "crf": "4"}
@@ -287,3 +288,32 @@ def test_a_clip_that_does_not_say_what_its_colours_are_comes_out_as_it_was(tmp_p
     *_, head = passed(source, tmp_path / "out.mkv")
     assert head.colours[0] == 2
     assert np.abs(first_of(tmp_path / "out.mkv") - before).mean() < 2 / 255
+
+
+def broadcast(path, height, count=20):
+    """A transport stream, in which frames of any size may follow each other."""
+    with av.open(str(path), "w", format="mpegts") as file:
+        stream = file.add_stream("libx264", rate=25, options={"crf": "20", "g": "10"})
+        stream.height, stream.width, stream.pix_fmt = height, 192, "yuv420p"
+        for number in range(count):
+            pixels = np.roll(scene(1, height, 192) // 4, 3 * number, axis=1)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        file.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+def test_frames_that_are_damaged_or_change_their_size_are_told_once_the_clip_was_looked_at(tmp_path):
+    whole = broadcast(tmp_path / "whole.ts", 128)
+    broken = bytearray(whole)
+    for place in np.random.default_rng(1).integers(len(whole) // 4, 3 * len(whole) // 4, 40):
+        broken[place] ^= 0x55
+    (tmp_path / "broken.ts").write_bytes(broken)
+    (tmp_path / "two.ts").write_bytes(whole + broadcast(tmp_path / "small.ts", 96))
+    said = {}
+    for name in ("whole", "broken", "two"):
+        clip = Clip(tmp_path / f"{name}.ts", tmp_path / "out.mp4", "", Here())
+        assert len([*clip.look()]) > 15
+        said[name] = clip.notes
+    assert said["whole"] == ()
+    assert re.fullmatch(r"\d+ of its frames are damaged", *said["broken"])
+    assert said["two"] == ("its frames change their size, and all get that of the first",)

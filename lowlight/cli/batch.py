@@ -138,8 +138,6 @@ def _read(task, session, worker, settings):
         height, width = task.photo.pixels.shape[:2]
         task.facts |= {"width": width, "height": height}
     task.facts["in_bytes"] = source.stat().st_size
-    if notes := getattr(task.photo, "notes", ()):
-        task.facts["notes"] = list(notes)
 
 
 def _claim(task, settings):
@@ -166,6 +164,8 @@ def _enhance(task, session, settings, bar):
                     pass
     else:
         task.photo = session.enhance(task.photo, settings.controls, settings.compare)
+    if task.photo.notes:
+        task.facts["notes"] = list(task.photo.notes)
 
 
 def _write(task, settings):

@@ -74,16 +74,26 @@ class Clip:
     def look(self) -> Generator[Frame, None, None]:
         """Take in how bright all frames are, so that each is decided by what comes before and after; give each.
 
+        What is told of the clip, in `notes`, is whole then.
+
         Raises
         ------
         ImageError
             If a frame cannot be read.
         """
         self.smoothing = Smoothing()
+        damaged, sizes = 0, set()
         with closing(self._read()) as read:
             for frame in read:
                 self.smoothing.add(frame.pixels, self._time(frame))
+                damaged += frame.damaged
+                sizes.add(frame.pixels.shape)
                 yield frame
+        self.notes = self.head.notes
+        if damaged:
+            self.notes += (f"{damaged} of its frames are damaged",)
+        if len(sizes) > 1:
+            self.notes += ("its frames change their size, and all get that of the first",)
 
     def enhance(self, run: Run) -> Generator[Frame, None, None]:
         """Enhance all frames but those that an earlier run has done, after a `look` at all; give each once it is.

@@ -63,6 +63,8 @@ class Frame(NamedTuple):
     """When it is shown, in units of the clip's time base; each later than the one before."""
     turned: bool
     """Whether it had lain on its side."""
+    damaged: bool = False
+    """Whether its decoder had to make up a part of it, or of one just before that is not there."""
 
 
 class Head(NamedTuple):
@@ -134,7 +136,7 @@ def read_frames(path: Path) -> Iterator[Frame]:
     """
     from av.video.reformatter import VideoReformatter
 
-    with reading(path) as container:
+    with reading(path) as container, _complaints() as complaints:
         stream = container.streams.best("video")
         stream.thread_type = "AUTO"
         step = max(1, round(1 / (stream.average_rate or Fraction(30)) / stream.time_base))
@@ -145,7 +147,9 @@ def read_frames(path: Path) -> Iterator[Frame]:
                 pts = 0 if last is None else last + step
             matrix = _display_matrix(frame)
             pixels = _upright(_pixels(frame, scaler, stream.codec_context), matrix)
-            yield Frame(pixels, pts, _is_turned(matrix))
+            damaged = bool(complaints)
+            complaints.clear()
+            yield Frame(pixels, pts, _is_turned(matrix), damaged)
             last = pts
 
 
@@ -265,6 +269,20 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ImageError(f"{path} cannot be written: {_reason(error)}.") from error
+
+
+@contextmanager
+def _complaints() -> Iterator[list]:
+    """What decoders say is wrong with what they decode, as it comes; they go on all the same."""
+    from av import logging
+
+    before = logging.get_level()
+    logging.set_level(logging.ERROR)
+    try:
+        with logging.Capture(local=False) as complaints:  # also what they say in threads of their own
+            yield complaints
+    finally:
+        logging.set_level(before)
 
 
 def _why_broken(path) -> str | None:
