@@ -1,6 +1,7 @@
 """Fixtures: small folders of pairs, made anew for each test that wants one."""
 
 import dataclasses
+import gc
 import logging
 import os
 import runpy
@@ -29,6 +30,15 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """The slow ones first: what is short fills up the rest of the time of several processes."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish():
+    """What is imported stays: to look for what can be collected among all of it takes most of a second each time."""
+    gc.freeze()
+
+
+def pytest_sessionfinish():
+    gc.unfreeze()
 
 
 def scene(seed: int, height: int = 48, width: int = 64) -> np.ndarray:

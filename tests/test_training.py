@@ -74,7 +74,7 @@ def test_a_script_trains_and_leaves_weights_card_history_and_split(name, model, 
 
 def test_killed_midway_the_same_command_goes_on_where_the_state_was_saved(pairs_folder, tmp_path, script, capsys):
     folder = tmp_path / "run"
-    command = ("train_latest.py", "--model", 8, "--data", pairs_folder, *TINY, "--output", folder)
+    command = ("train_latest.py", "--model", 5, "--data", pairs_folder, *TINY, "--output", folder)
     process = start(*command, "--epochs", 100)
     deadline = time.monotonic() + PATIENCE
     while not (state := _state(folder)) or not state.total_steps:
@@ -91,7 +91,7 @@ def test_killed_midway_the_same_command_goes_on_where_the_state_was_saved(pairs_
 
 def test_ctrl_c_saves_what_was_learnt(pairs_folder, tmp_path):
     process = start(
-        "train_latest.py", "--model", 8, "--data", pairs_folder, "--epochs", 1000, *TINY, "--output", tmp_path / "run"
+        "train_latest.py", "--model", 5, "--data", pairs_folder, "--epochs", 1000, *TINY, "--output", tmp_path / "run"
     )
     deadline = time.monotonic() + PATIENCE
     while not (tmp_path / "run" / "state.npz").exists():
@@ -121,7 +121,7 @@ def slow(self, index, example=loaders.Crops.example):
 loaders.Crops.example = slow
 gc.disable()
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-train(TrainingSettings(8, sys.argv[1], minutes=0.02, batch_size=2, crop=16, output=Path(sys.argv[2])), "latest")
+train(TrainingSettings(5, sys.argv[1], minutes=0.02, batch_size=2, crop=16, output=Path(sys.argv[2])), "latest")
 """
 
 
@@ -173,6 +173,7 @@ def test_a_finished_run_is_not_overwritten_unasked_and_goes_on_with_resume(pairs
     assert len(history(tmp_path / "run")) == 1
 
 
+@pytest.mark.usefixtures("narrow")
 def test_training_learns_what_can_be_learnt(tmp_path):
     """High is low times two everywhere: model 10 must come closer to it than its input is."""
     for seed in range(6):

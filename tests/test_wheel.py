@@ -54,8 +54,9 @@ def wheel(tmp_path_factory):
 def installed(wheel, tmp_path_factory):
     """Folder of the programs of an environment that holds the wheel and what it needs, and nothing else."""
     folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=True)
-    subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", wheel], check=True, timeout=300)
+    venv.create(folder)
+    words = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "--quiet", wheel]
+    subprocess.run(words, check=True, timeout=300)
     return folder / "bin"
 
 

@@ -70,11 +70,8 @@ class Enhancer:
         self.tiles = [side or tile or _tile_for_memory() for side in self.fixed]
         self.takes_exposure_map = "level" in graph.shapes
         self.controls = ALL_CONTROLS if self.takes_exposure_map else frozenset({"strength"})
-        if self.takes_exposure_map:
-            self.predictor = graph.function("guess", batch=len(SYMMETRIES))
         self.graph = graph
         self.inputs = tuple(name for name in graph.shapes if name != "overview")
-        self.run = graph.function("output")
 
     def __call__(
         self,
@@ -119,11 +116,6 @@ class Enhancer:
                 unit = max(STRIDE, self.stride)
                 self.tiles = [max(SMALLEST_TILE, side // 2 // unit * unit) for side in self.tiles]
 
-    @cached_property
-    def run_with_base(self) -> Run:
-        """Made when it is first needed, as that takes part of a second."""
-        return self.graph.function("output", "base")
-
     def predict_exposure(self, overview: np.ndarray) -> np.ndarray:
         """The exposure map that the network would give a photo: the mean of its predictions for all symmetries of it.
 
@@ -139,6 +131,19 @@ class Enhancer:
         """
         (maps,) = self.predictor({"overview": np.stack([apply_symmetry(overview, index) for index in SYMMETRIES])})
         return np.mean([undo_symmetry(of_one, index) for of_one, index in zip(maps, SYMMETRIES, strict=True)], axis=0)
+
+    # Each is made when it is first needed, as that takes part of a second.
+    @cached_property
+    def run(self) -> Run:
+        return self.graph.function("output")
+
+    @cached_property
+    def run_with_base(self) -> Run:
+        return self.graph.function("output", "base")
+
+    @cached_property
+    def predictor(self) -> Run:
+        return self.graph.function("guess", batch=len(SYMMETRIES))
 
     def _run_tile(self, tile, box, shared, denoise) -> np.ndarray:
         """Run a tile, in all the symmetries that are asked for."""
