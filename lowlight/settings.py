@@ -242,7 +242,7 @@ class EnhanceSettings:
     """What to run on. auto: a GPU if there is one that can be used."""
     engine: Literal["auto", "tensorflow", "onnx", "openvino"] = "auto"
     """What runs the model. auto: of those installed, what is done first: ONNX Runtime for a few photos, TensorFlow for
-    many where it has a GPU or a CPU with units for bfloat16 (AMX)."""
+    many where it has a GPU or a CPU that multiplies bfloat16."""
     preset: Literal["natural", "bright", "night", "documents"] | None = None
     """Controls for a kind of photo; those that are given, too, come first."""
     controls: Controls = Controls()

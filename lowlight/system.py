@@ -269,11 +269,6 @@ def fastest_precision() -> str:
     return "mixed_bfloat16" if "avx512_bf16" in _processor() else "float32"
 
 
-def has_matrix_units() -> bool:
-    """Whether the CPU multiplies matrices of bfloat16 in units of their own (AMX): several times as fast as float32."""
-    return "amx_bf16" in _processor()
-
-
 def _processor() -> str:
     """What Linux says of the processor."""
     try:

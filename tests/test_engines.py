@@ -99,7 +99,7 @@ def test_an_onnx_file_of_other_weights_is_not_used(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("installed", "exported", "megapixels", "matrix_units", "chosen"),
+    ("installed", "exported", "megapixels", "half_precision", "chosen"),
     [
         (["onnx"], True, 2, False, "onnx"),
         (["onnx"], True, 1000, True, "onnx"),
@@ -111,9 +111,10 @@ def test_an_onnx_file_of_other_weights_is_not_used(tmp_path):
         (["tensorflow", "onnx"], False, 2, False, "tensorflow"),
     ],
 )
-def test_auto_takes_what_is_done_first(installed, exported, megapixels, matrix_units, chosen, monkeypatch):
+def test_auto_takes_what_is_done_first(installed, exported, megapixels, half_precision, chosen, monkeypatch):
     monkeypatch.setattr(engines, "installed", lambda: installed)
-    monkeypatch.setattr(engines, "has_matrix_units", lambda: matrix_units)
+    precision = "mixed_bfloat16" if half_precision else "float32"
+    monkeypatch.setattr(engines, "fastest_precision", lambda: precision)
     monkeypatch.setattr(engines, "_has_gpu", lambda: False)
     monkeypatch.setattr(engines, "_is_loaded", lambda: False)
     assert engines.choose("auto", exported, megapixels=megapixels) == chosen

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lowlight.errors import UserError
-from lowlight.system import has_matrix_units, how_to_install
+from lowlight.system import fastest_precision, how_to_install
 
 if TYPE_CHECKING:
     import keras
@@ -221,7 +221,7 @@ def choose(engine: str, exported: bool, device: str = "auto", megapixels: float 
     ----------
     engine : {"auto", "tensorflow", "onnx", "openvino"}
         auto: what is done first. ONNX Runtime loads in half a second; TensorFlow takes many, and is faster then if it
-        has a GPU or a CPU with units for bfloat16 (AMX). With avx512_bf16 alone it is not.
+        has a GPU or a CPU that multiplies bfloat16.
     exported : bool
         Whether the model has an ONNX file.
     device : {"auto", "cpu", "gpu"}
@@ -255,7 +255,7 @@ def choose(engine: str, exported: bool, device: str = "auto", megapixels: float 
         return choose("onnx" if "onnx" in here or "openvino" not in here else "openvino", exported)
     if "onnx" not in here or not exported or device == "gpu" or _is_loaded():
         return "tensorflow"
-    faster = _has_gpu() or has_matrix_units()
+    faster = _has_gpu() or fastest_precision() != "float32"
     return "tensorflow" if megapixels > MANY_MEGAPIXELS and faster else "onnx"
 
 
