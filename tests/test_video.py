@@ -254,6 +254,9 @@ def test_what_is_no_clip_or_cannot_become_one_is_told(clip, tmp_path):
     (tmp_path / "flat battery.mp4").write_bytes(whole[: whole.index(b"moov") - 4])
     with pytest.raises(ImageError, match=r"battery.mp4 cannot be read: its index is missing"):
         Clip(tmp_path / "flat battery.mp4", tmp_path / "out.mp4", "", Here())
+    (tmp_path / "lost.mp4").write_bytes(whole[: whole.index(b"moov") + 300])
+    with pytest.raises(ImageError, match=r"lost.mp4 cannot be read: its index is cut short\.$"):
+        Clip(tmp_path / "lost.mp4", tmp_path / "out.mp4", "", Here())
     with pytest.raises(ImageError, match=r"gone.mp4 cannot be read: No such file"):
         Clip(tmp_path / "gone.mp4", tmp_path / "out.mp4", "", Here())
     with pytest.raises(ImageError, match=r"Received: out.jpg. Known: .m4v, .mkv"):

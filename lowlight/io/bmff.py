@@ -1,5 +1,6 @@
 """The boxes of ISO/IEC 14496-12, in which HEIC, AVIF, JPEG XL and JPEG 2000 lie."""
 
+import os
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -26,7 +27,19 @@ class Still(NamedTuple):
 
 def boxes(file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
     """Kind and content of the boxes of a file; large ones come without content."""
-    place = start
+    for kind, place, size in _places(file, start):
+        file.seek(place)
+        yield kind, file.read(size) if size is not None and size <= LARGEST else b""
+
+
+def is_cut(file: BinaryIO) -> bool:
+    """Whether the last box of a file says that it goes on beyond its end."""
+    length = file.seek(0, os.SEEK_END)
+    return any(size is not None and place + size > length for _, place, size in _places(file, 0))
+
+
+def _places(file, place) -> Iterator[tuple[bytes, int, int | None]]:
+    """Kind of the boxes of a file, where their content begins, and how long it is, if it says so."""
     for _ in range(MOST_BOXES):
         file.seek(place)
         head = file.read(16)
@@ -36,11 +49,9 @@ def boxes(file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
         inner = 8
         if length == 1 and len(head) == 16:
             (length,), inner = struct.unpack(">Q", head[8:]), 16
-        file.seek(place + inner)
-        size = LARGEST + 1 if length == 0 else length - inner
-        if size < 0:
+        if 0 < length < inner:
             return
-        yield kind, file.read(size) if size <= LARGEST else b""
+        yield kind, place + inner, length - inner if length else None
         if length == 0:
             return
         place += length

@@ -254,6 +254,8 @@ def reading(path: Path) -> Iterator[Any]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
+                if why := _why_broken(path):
+                    raise ImageError(f"{path} cannot be read: {why}.")
                 raise ImageError(f"{path} is not a clip, whatever its name says: there is no picture in it.")
             yield container
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -287,12 +289,14 @@ def _complaints() -> Iterator[list]:
 
 def _why_broken(path) -> str | None:
     """What FFmpeg only calls invalid data, of the kinds that people have."""
-    with suppress(OSError), path.open("rb") as file:
+    with suppress(OSError, OverflowError), path.open("rb") as file:  # a box may say that it is longer than any file
         kinds = [kind for kind, _ in bmff.boxes(file)]
         if not file.seek(0, os.SEEK_END):
             return "it is empty"
         if kinds[:1] == [b"ftyp"] and b"moov" not in kinds:
             return "its index is missing: the recording was broken off, or the file is cut short"
+        if kinds[-1:] == [b"moov"] and bmff.is_cut(file):
+            return "its index is cut short"
     return None
 
 
