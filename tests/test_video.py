@@ -1,6 +1,7 @@
 """Clips that the tests make: what comes out of them, what an interruption leaves, what brightness does."""
 
 import json
+import struct
 import os
 import struct
 import sys
@@ -257,6 +258,10 @@ def test_what_is_no_clip_or_cannot_become_one_is_told(clip, tmp_path):
     (tmp_path / "lost.mp4").write_bytes(whole[: whole.index(b"moov") + 300])
     with pytest.raises(ImageError, match=r"lost.mp4 cannot be read: its index is cut short\.$"):
         Clip(tmp_path / "lost.mp4", tmp_path / "out.mp4", "", Here())
+    far = struct.pack(">I4sQ", 1, b"free", 2**64 - 20)
+    (tmp_path / "far.mp4").write_bytes(b"\0\0\0\x10ftypisom\0\0\0\0" + far + b"moov")
+    with pytest.raises(ImageError, match=r"far.mp4 cannot be read: its index is missing"):
+        Clip(tmp_path / "far.mp4", tmp_path / "out.mp4", "", Here())
     with pytest.raises(ImageError, match=r"gone.mp4 cannot be read: No such file"):
         Clip(tmp_path / "gone.mp4", tmp_path / "out.mp4", "", Here())
     with pytest.raises(ImageError, match=r"Received: out.jpg. Known: .m4v, .mkv"):

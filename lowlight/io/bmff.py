@@ -49,7 +49,7 @@ def _places(file, place) -> Iterator[tuple[bytes, int, int | None]]:
         inner = 8
         if length == 1 and len(head) == 16:
             (length,), inner = struct.unpack(">Q", head[8:]), 16
-        if 0 < length < inner:
+        if 0 < length < inner or length >= 2**62:  # longer than any file
             return
         yield kind, place + inner, length - inner if length else None
         if length == 0:
