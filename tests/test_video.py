@@ -1,7 +1,6 @@
 """Clips that the tests make: what comes out of them, what an interruption leaves, what brightness does."""
 
 import json
-import struct
 import os
 import struct
 import sys
