@@ -278,10 +278,11 @@ def _processor() -> str:
 
 
 def machine() -> str:
-    """What computes here: the processor's kind, its cores, and the devices that Keras uses."""
+    """What computes here: the processor's kind, whether in bfloat16, its cores, and the devices that Keras uses."""
     from lowlight.backend import keras  # loads TensorFlow
 
-    return f"{platform.machine()}, {os.cpu_count()} cores; {', '.join(keras.distribution.list_devices())}"
+    half = " with bfloat16" if fastest_precision() == "mixed_bfloat16" else ""
+    return f"{platform.machine()}{half}, {os.cpu_count()} cores; {', '.join(keras.distribution.list_devices())}"
 
 
 def _keep_freed_memory():
