@@ -13,7 +13,8 @@ import numpy as np
 from lowlight.inference.temporal import Smoothing
 from lowlight.io import atomic
 from lowlight.io.atomic import hidden_name, replacing
-from lowlight.io.clip import Encoder, Frame, read_frames, read_head, reading, writing
+from lowlight.io.clip import Frame, read_frames, read_head, reading
+from lowlight.io.clip_write import Encoder, writing
 from lowlight.io.photo import ImageError
 from lowlight.io.worker import Worker, limits_for_clip
 
