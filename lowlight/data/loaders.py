@@ -195,12 +195,13 @@ def _grid(side, crop):
 
 def _stacked(examples, names) -> dict[str, np.ndarray]:
     """Batches of what examples have by these names, as floats; what goes by two names is stacked once."""
-    batches: dict[int, np.ndarray] = {}
+    batches: dict[tuple[int, ...], np.ndarray] = {}
     stacked = {}
     for name in names:
-        key = id(examples[0][name])
+        arrays = [example[name] for example in examples]
+        key = tuple(map(id, arrays))
         if key not in batches:
-            batches[key] = np.stack([as_float(example[name]) for example in examples])
+            batches[key] = np.stack([as_float(array) for array in arrays])
         stacked[name] = batches[key]
     return stacked
 

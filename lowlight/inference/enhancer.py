@@ -132,17 +132,19 @@ class Enhancer:
         (maps,) = self.predictor({"overview": np.stack([apply_symmetry(overview, index) for index in SYMMETRIES])})
         return np.mean([undo_symmetry(of_one, index) for of_one, index in zip(maps, SYMMETRIES, strict=True)], axis=0)
 
-    # Each is made when it is first needed, as that takes part of a second.
     @cached_property
     def run(self) -> Run:
+        """From the inputs of a tile to its output; made when first needed, as that takes part of a second."""
         return self.graph.function("output")
 
     @cached_property
     def run_with_base(self) -> Run:
+        """From the inputs of a tile to its output, and to what that was before denoising."""
         return self.graph.function("output", "base")
 
     @cached_property
     def predictor(self) -> Run:
+        """From the overviews of a photo in all symmetries, (8, 64, 64, 5), to their exposure maps, (8, 8, 8, 1)."""
         return self.graph.function("guess", batch=len(SYMMETRIES))
 
     def _run_tile(self, tile, box, shared, denoise) -> np.ndarray:

@@ -153,9 +153,9 @@ def reading(path: Path) -> Iterator[Any]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                if why := _why_broken(path):
-                    raise ImageError(f"{path} cannot be read: {why}.")
-                raise ImageError(f"{path} is not a clip, whatever its name says: there is no picture in it.")
+                why = _why_broken(path)
+                no_clip = "is not a clip, whatever its name says: there is no picture in it"
+                raise ImageError(f"{path} {f'cannot be read: {why}' if why else no_clip}.")
             yield container
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ImageError(f"{path} cannot be read: {_why_broken(path) or reason(error)}.") from error
