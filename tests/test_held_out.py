@@ -1,6 +1,9 @@
 """Sets that no model has seen: what is in them, and the table that comes of them."""
 
 import csv
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -30,6 +33,12 @@ def also(tmp_path):
     rows = [f"low/{seed}.png,high/{seed}.png" for seed in range(6)]
     (tmp_path / "pairs" / "pairs.csv").write_text("\n".join(["low,high", *rows]))
     return tmp_path / "pairs"
+
+
+@pytest.fixture(autouse=True)
+def without_bm3d(monkeypatch):
+    """As where that package, which takes 20 seconds a photo, is not installed."""
+    monkeypatch.setitem(sys.modules, "bm3d", None)
 
 
 def identity(name):
@@ -70,6 +79,21 @@ def test_noise_of_every_kind_is_cleaned_by_means_that_know_how_strong_it_is(clea
     by_name = {(row["set"], row["method"]): row for row in held_out.score_sets({}, identity, found)}
     assert by_name["blotches", "non-local means, known sigma"]["psnr"] > by_name["blotches", "untouched input"]["psnr"]
     assert ("well lit", "non-local means, known sigma") not in by_name
+
+
+def test_a_baseline_whose_package_is_missing_keeps_its_earlier_rows(clean, tmp_path, monkeypatch):
+    found = {"noise, sigma 25": sets([], [clean], tmp_path)["noise, sigma 25"]}
+    without = held_out.score_sets({}, identity, found)
+    assert "CBM3D, known sigma" not in {row["method"] for row in without}
+    package, asked = ModuleType("bm3d"), []
+    package.__spec__ = ModuleSpec("bm3d", None)
+    package.bm3d_rgb = lambda photo, sigma: asked.append(sigma) or photo + 2 * (photo > 0.5)
+    monkeypatch.setitem(sys.modules, "bm3d", package)
+    with_it = held_out.score_sets({}, identity, found, without)
+    assert asked == [25 / 255] * 2
+    assert [row for row in with_it if row["method"] != "CBM3D, known sigma"] == without
+    monkeypatch.setitem(sys.modules, "bm3d", None)
+    assert held_out.score_sets({}, identity, found, with_it) == with_it
 
 
 def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also, clean, tmp_path):

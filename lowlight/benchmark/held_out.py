@@ -5,8 +5,9 @@ The photos are those that `lowlight.data.samplers` holds out: of more pairs, and
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,17 @@ def non_local_means(sigma: float) -> Method:
 
     def clean(photo):
         return denoise_nl_means(photo, 5, 6, h=0.8 * sigma, sigma=sigma, channel_axis=2, fast_mode=True)
+
+    return clean
+
+
+def block_matching(sigma: float) -> Method:
+    """CBM3D (Dabov et al. 2007) with the noise's true sigma, by the package bm3d."""
+
+    def clean(photo):
+        from bm3d import bm3d_rgb  # for research alone, so that nothing but this benchmark may need it
+
+        return np.clip(bm3d_rgb(photo, sigma), 0, 1)
 
     return clean
 
@@ -152,11 +164,13 @@ def _scores(method, pairs, description) -> dict:
     return scores
 
 
-def _baselines(name, untouched) -> dict[str, Method]:
-    """Of every set; those that denoise are given the noise of a set."""
+def _baselines(name, untouched) -> Mapping[str, Method | None]:
+    """Of every set; those that denoise are given the noise of a set. None: its package is not installed."""
     methods = {method: run for method, run in BASELINES.items() if method != rows.UNTOUCHED} | {"CLAHE": clahe}
     if name in WHITE_NOISE:
-        return methods | {"non-local means, known sigma": non_local_means(WHITE_NOISE[name].sigma / 255)}
+        sigma = WHITE_NOISE[name].sigma / 255
+        by_blocks = block_matching(sigma) if find_spec("bm3d") else None
+        return methods | {"non-local means, known sigma": non_local_means(sigma), "CBM3D, known sigma": by_blocks}
     if name in OTHER_NOISE:
         return methods | {"non-local means, known sigma": non_local_means(untouched["mse"] ** 0.5)}
     return methods

@@ -18,7 +18,7 @@ def score_sets(
     known: Sequence[dict] = (),
     *,
     score: Callable[[Method, Sequence[Pair], str], dict],
-    baselines: Callable[[str, dict], Mapping[str, Method]] = lambda name, untouched: {},
+    baselines: Callable[[str, dict], Mapping[str, Method | None]] = lambda name, untouched: {},
 ) -> list[dict]:
     """Score the untouched photos, baselines and models on each set.
 
@@ -35,7 +35,8 @@ def score_sets(
     score : callable
         Gives the scores of a method on pairs, for which it has a description.
     baselines : callable
-        Gives more methods for a set, from its name and the row of its untouched photos.
+        Gives more methods for a set, from its name and the row of its untouched photos. Of one that is None, which
+        cannot be run here, the earlier row is kept, if there is one.
 
     Returns
     -------
@@ -48,7 +49,8 @@ def score_sets(
         rows.append(_row(name, pairs, UNTOUCHED, "", BASELINES[UNTOUCHED], score))
         earlier = _usable(known, rows[-1])
         for method, run in baselines(name, rows[-1]).items():
-            rows.append(earlier.get((method, "")) or _row(name, pairs, method, "", run, score))
+            if row := earlier.get((method, "")) or (run and _row(name, pairs, method, "", run, score)):
+                rows.append(row)
         for method, sha256 in models.items():
             weights = sha256[:HASH]
             rows.append(earlier.get((method, weights)) or _row(name, pairs, method, weights, load(method), score))
