@@ -143,6 +143,21 @@ def test_the_table_has_a_row_for_each_method_and_the_best_in_bold(tmp_path):
         assert [row["psnr_oracle"] for row in csv.DictReader(file)] == ["", "36.0", ""]
 
 
+def test_models_that_are_told_the_exposure_stand_beside_what_is_told_the_noise(tmp_path):
+    row = {"set": "noise, sigma 25", "photos": 2, "weights": ""}
+    told = {"psnr": 29.65, "ssim": 0.864, "psnr_oracle": 30.51, "ssim_oracle": 0.869}
+    elsewhere = {"set": "well lit", "photos": 2, "weights": "ab", "method": "model_12"} | told
+    rows = [row | {"method": "CBM3D, known sigma", "psnr": 31.15, "ssim": 0.872}, row | {"method": "model_12"} | told]
+    report.write_sets(tmp_path / report.HELD_OUT, [*rows, elsewhere])
+    report.write_overview(tmp_path)
+    cleaning = (tmp_path / "README.md").read_text().split("Of noise alone", 1)[1]
+    assert "| method | noise, sigma 25 (2) |\n" in cleaning
+    assert "| model_12 | 30.51 / 0.869 |\n| CBM3D, known sigma | **31.15** / 0.872 |\n" in cleaning
+    report.write_sets(tmp_path / report.HELD_OUT, [rows[0], elsewhere])
+    report.write_overview(tmp_path)
+    assert "Of noise alone" not in (tmp_path / "README.md").read_text()
+
+
 def test_metrics_under_their_former_names_are_still_read(tmp_path):
     (tmp_path / "held_out.csv").write_text("set,photos,method,weights,psnr,psnr_told\nnoise,3,model_12,ab,28.3,30.5\n")
     (row,) = report.read_sets(tmp_path / report.HELD_OUT)

@@ -17,6 +17,7 @@ from skimage.exposure import equalize_adapthist
 from skimage.restoration import denoise_nl_means
 
 from lowlight.benchmark import rows, tables
+from lowlight.benchmark.tables import KNOWN_NOISE
 from lowlight.data import camera, splits
 from lowlight.data.camera import Camera
 from lowlight.data.noise import Residue
@@ -170,9 +171,9 @@ def _baselines(name, untouched) -> Mapping[str, Method | None]:
     if name in WHITE_NOISE:
         sigma = WHITE_NOISE[name].sigma / 255
         by_blocks = block_matching(sigma) if find_spec("bm3d") else None
-        return methods | {"non-local means, known sigma": non_local_means(sigma), "CBM3D, known sigma": by_blocks}
+        return methods | {f"non-local means{KNOWN_NOISE}": non_local_means(sigma), f"CBM3D{KNOWN_NOISE}": by_blocks}
     if name in OTHER_NOISE:
-        return methods | {"non-local means, known sigma": non_local_means(untouched["mse"] ** 0.5)}
+        return methods | {f"non-local means{KNOWN_NOISE}": non_local_means(untouched["mse"] ** 0.5)}
     return methods
 
 

@@ -14,6 +14,9 @@ SPLIT_LABELS = {"val": "validation", "test": "test"}
 PAIRED, LEFT_ALONE = (", held out", ", unseen"), ", left alone"
 """What the names of sets of real photos end in: of pairs, and of good photos."""
 
+KNOWN_NOISE = ", known sigma"
+"""What the names of baselines end in that clean, and are told how strong the noise is."""
+
 LABELS = {
     "psnr": "PSNR (dB)",
     "psnr_gt_mean": "GT-mean PSNR (dB)",
@@ -110,7 +113,10 @@ def held_out_section(rows: Sequence[dict]) -> str:
         "PSNR in dB / SSIM; in brackets, how many photos, none of which any model was trained on. First real pairs of "
         "other cameras, and their good photos, which should be left as they are. Then clean photos, degraded by "
         "`lowlight.data.camera`: as they are, with noise of several kinds, darkened with a sensor's noise, and dimmed "
-        "by 3 stops only where the scene is dim; the truth is the clean photo.\n\n" + "\n\n".join(made) + "\n"
+        "by 3 stops only where the scene is dim; the truth is the clean photo.\n\n"
+        + "\n\n".join(made)
+        + "\n"
+        + _cleaning_section(rows)
     )
 
 
@@ -128,6 +134,23 @@ def breakdown_section(rows: Sequence[dict]) -> str:
         "Then the error of the map that it predicts, in log units: a stop is 0.315, and below 0 is too dark.\n\n"
         + "\n".join(lines)
         + "\n"
+    )
+
+
+def _cleaning_section(rows) -> str:
+    """Models told how bright the truth is beside what cleans and does nothing else; nothing if no noise was cleaned."""
+    noisy = {row["set"] for row in rows if row["method"].endswith(KNOWN_NOISE)}
+    told = [
+        row | {"psnr": row["psnr_oracle"], "ssim": row["ssim_oracle"]}
+        for row in rows
+        if row["set"] in noisy and row.get("psnr_oracle") is not None
+    ]
+    if not told:
+        return ""
+    cleaned = [row for row in rows if row["method"].endswith(KNOWN_NOISE)]
+    return (
+        "\nOf noise alone, as above, but models that take a target exposure are given the truth's, as those that clean "
+        "are given the noise: what is left is how well they clean.\n\n" + _held_out_table(told + cleaned) + "\n"
     )
 
 
