@@ -17,7 +17,6 @@ from skimage.exposure import equalize_adapthist
 from skimage.restoration import denoise_nl_means
 
 from lowlight.benchmark import rows, tables
-from lowlight.benchmark.tables import KNOWN_NOISE
 from lowlight.data import camera, splits
 from lowlight.data.camera import Camera
 from lowlight.data.noise import Residue
@@ -66,7 +65,19 @@ def non_local_means(sigma: float) -> Method:
 
 
 def block_matching(sigma: float) -> Method:
-    """CBM3D (Dabov et al. 2007) with the noise's true sigma, by the package bm3d."""
+    """CBM3D (Dabov et al. 2007) with the noise's true sigma, by the package bm3d.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of white noise, of 1.
+
+    Returns
+    -------
+    callable
+        From a photo, (H, W, 3) float array in [0, 1], to a clean one of its shape. It raises ImportError where the
+        package is not installed.
+    """
 
     def clean(photo):
         from bm3d import bm3d_rgb  # for research alone, so that nothing but this benchmark may need it
@@ -171,9 +182,10 @@ def _baselines(name, untouched) -> Mapping[str, Method | None]:
     if name in WHITE_NOISE:
         sigma = WHITE_NOISE[name].sigma / 255
         by_blocks = block_matching(sigma) if find_spec("bm3d") else None
-        return methods | {f"non-local means{KNOWN_NOISE}": non_local_means(sigma), f"CBM3D{KNOWN_NOISE}": by_blocks}
+        told = {"non-local means": non_local_means(sigma), "CBM3D": by_blocks}
+        return methods | {method + tables.KNOWN_NOISE: run for method, run in told.items()}
     if name in OTHER_NOISE:
-        return methods | {f"non-local means{KNOWN_NOISE}": non_local_means(untouched["mse"] ** 0.5)}
+        return methods | {f"non-local means{tables.KNOWN_NOISE}": non_local_means(untouched["mse"] ** 0.5)}
     return methods
 
 
