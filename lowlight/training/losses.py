@@ -6,6 +6,7 @@ from lowlight.backend import ops
 
 STRUCTURE_WEIGHT = 0.25
 LOG_WEIGHT = 0.02
+"""Of the logarithm of a squared error, which is PSNR: each photo counts alike, however large its error is."""
 
 
 def mae(truth, output):
@@ -26,6 +27,12 @@ def charbonnier(truth, output, epsilon=1e-3):
 def charbonnier_ssim(truth, output):
     """Charbonnier loss + 0.25 (1 - SSIM): the pixels and the structure (Zhao et al. 2017)."""
     return charbonnier(truth, output) + STRUCTURE_WEIGHT * (1 - ssim(truth, output))
+
+
+def charbonnier_ssim_psnr(truth, output):
+    """Charbonnier loss + 0.15 (1 - SSIM) + 0.04 log MSE: the last is PSNR (as a loss: Chen et al. 2021, HINet)."""
+    structure, decibels = 0.15 * (1 - ssim(truth, output)), 2 * LOG_WEIGHT * ops.log(mse(truth, output) + 1e-4)
+    return charbonnier(truth, output) + structure + decibels
 
 
 def ssim(truth, output):
@@ -56,6 +63,12 @@ def brightness(truth, output, size=16):
     return mae(*(ops.average_pool(image, size) for image in (truth, output)))
 
 
+def of_base(truth, base, size=8):
+    """Error of each base, averaged over squares of 8x8 pixels: the mean absolute one and the log of the squared one."""
+    truth, base = (ops.average_pool(image, size) for image in (truth, base))
+    return mae(truth, base) + LOG_WEIGHT * ops.log(mse(truth, base) + 3e-5)
+
+
 def exposure_mae(truth, predicted):
     """Mean absolute error of each exposure map (`lowlight.imaging.exposure`, (B, 8, 8, 1)), as pixel values."""
     return mae(ops.exp(truth), ops.exp(predicted))
@@ -70,4 +83,4 @@ def of_exposure(truth, predicted):
     return exposure_mae(truth, predicted) + LOG_WEIGHT * ops.log(squared + 1e-4)
 
 
-LOSSES = {loss.__name__: loss for loss in (mae, mse, charbonnier, charbonnier_ssim)}
+LOSSES = {loss.__name__: loss for loss in (mae, mse, charbonnier, charbonnier_ssim, charbonnier_ssim_psnr)}
