@@ -104,10 +104,9 @@ class TrainingSettings:
     start: str | None = None
     """Start from the weights of a trained model of the same graph, named as for main.py --model: to go on with other
     pairs, such as your own."""
-    part: Literal["exposure", "base", "denoising", "restoration", "guess"] | None = None
-    """With --start, train a part of the model alone: exposure, which models 11 and up predict for a photo; base, which
-    gives it that exposure, and its colour; denoising, which cleans that; or restoration, both of these. (guess: what
-    exposure was called before.)"""
+    part: Literal["exposure", "restoration", "guess"] | None = None
+    """With --start, train a part of the model alone: exposure, which models 11 and up predict for a photo, or
+    restoration, all the rest of it. (guess: what exposure was called before.)"""
     preset: Literal["colab-t4", "h100"] | None = None
     """Minutes, precision, batches and workers for a GPU (not measured there); those that are given, too, come first."""
     all_pairs: bool = False

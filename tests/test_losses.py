@@ -39,17 +39,6 @@ def test_the_loss_by_psnr_adds_the_logarithm_of_the_squared_error(images):
     np.testing.assert_allclose(np.asarray(total - pixels), lacking + 0.04 * np.log(squared + 1e-4), rtol=1e-3)
 
 
-def test_the_loss_of_the_base_sees_no_grain_but_the_cast_of_a_region():
-    truth, grain, cast = (np.full((1, 16, 16, 3), 0.5, "f4") for _ in range(3))
-    grain[:, ::2] += 0.1
-    grain[:, 1::2] -= 0.1
-    cast[:, :8, :8, 0] += 0.1
-    least = 0.02 * np.log(3e-5)
-    assert float(losses.of_base(truth, grain)[0]) == pytest.approx(least, abs=1e-5)
-    expected = 0.1 / 12 + 0.02 * np.log(0.01 / 12 + 3e-5)
-    assert float(losses.of_base(truth, cast)[0]) == pytest.approx(expected, abs=1e-5)
-
-
 def test_the_structural_loss_adds_a_quarter_of_what_lacks_in_ssim(images):
     total, pixels = losses.charbonnier_ssim(*images), losses.charbonnier(*images)
     np.testing.assert_allclose(np.asarray(total - pixels), 0.25 * (1 - np.asarray(losses.ssim(*images))), rtol=1e-4)

@@ -9,7 +9,6 @@ from lowlight.data.pairs import load_split
 from lowlight.errors import UserError
 from lowlight.networks import architectures
 from lowlight.training import trainer
-from lowlight.training.objectives import BASE, DENOISING, part_of
 from lowlight.training.trainer import Trainer, train
 from lowlight.zoo import registry
 from lowlight.zoo.recipes import RECIPES, Stage
@@ -60,27 +59,6 @@ def test_exposure_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tm
     assert card["recipe"] == card_before["recipe"]
 
 
-@pytest.mark.usefixtures("narrow")
-def test_the_base_and_its_denoising_are_trained_apart(pairs_folder, tmp_path):
-    whole = as_trained(11, tmp_path / "whole")
-    before, _ = registry.load_network(whole)
-    base = {layer.name for layer in part_of(before, BASE).layers if layer.weights}
-    for part in (BASE, DENOISING):
-        crop = {"part": part, "crop": 16, "learning_rate": 0.1}
-        after, card = registry.load_network(
-            train(quick(pairs_folder, tmp_path / part, model=11, start=str(whole), **crop), "latest")
-        )
-        changed = {
-            layer.name
-            for layer, earlier in zip(after.layers, before.layers, strict=True)
-            if any(not np.array_equal(*pair) for pair in zip(layer.get_weights(), earlier.get_weights(), strict=True))
-        }
-        assert changed
-        assert changed <= base if part == BASE else not changed & base
-        assert not any(name.startswith("guess") for name in changed)
-        assert (card["stages"][-1]["part"], card["stages"][-1]["crop"]) == (part, 16)
-
-
 @pytest.mark.usefixtures("narrow", "brief")
 def test_a_recipe_goes_through_its_stages_and_a_run_stopped_between_them_goes_on_to_the_same_weights(
     pairs_folder, tmp_path, monkeypatch
@@ -93,6 +71,7 @@ def test_a_recipe_goes_through_its_stages_and_a_run_stopped_between_them_goes_on
     settings = dataclasses.replace(quick(pairs_folder, tmp_path / "one", model=11, epochs=2), batch_size=None)
     unbroken, card = registry.load_network(train(settings, "latest"))
     assert [stage["part"] for stage in card["stages"]] == list(parts)
+    assert [stage.get("loss") for stage in card["stages"]] == [plan.loss, None]  # exposure has one of its own
     assert [row["stage"] for row in history(tmp_path / "one")] == ["1", "2"]
 
     begin = Trainer.__init__

@@ -41,7 +41,7 @@ def test_larger_batches_go_with_a_rate_larger_by_the_square_root_and_what_is_set
     plan = RECIPES[12]
     scaled = stages.adapted(plan, TrainingSettings(12, batch_scale=4))
     assert (scaled.batch_size, scaled.learning_rate) == (4 * plan.batch_size, 2 * plan.learning_rate)
-    before, after = plan.stages[-1].changes, scaled.stages[-1].changes
+    before, after = plan.stages[1].changes, scaled.stages[1].changes
     assert (after["batch_size"], after["learning_rate"]) == (4 * before["batch_size"], 2 * before["learning_rate"])
     by_hand = TrainingSettings(12, batch_scale=4, batch_size=5, start="x", part="exposure")
     alone = stages.adapted(plan, by_hand)

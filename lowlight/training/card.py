@@ -46,8 +46,8 @@ def facts(trainer: "Trainer") -> dict[str, Any]:
     """What a card says of the stage that is trained, as far as it is."""
     plan, state = trainer.plan, trainer.state
     steps = state.total_steps - state.stage_began["steps"]
-    crop = {} if trainer.part == "exposure" else {"crop": plan.crop}
-    return crop | {
+    loss = {} if trainer.part == "exposure" else {"loss": plan.loss}
+    return loss | {
         "part": trainer.part or "whole",
         "steps": steps,
         "samples": steps * trainer.batches.batch_size,
@@ -70,13 +70,12 @@ def validated(card: dict) -> dict | None:
 
 def _training(trainer) -> dict:
     state = trainer.state
-    cropped = [stage for stage in [*state.stages, facts(trainer)] if stage["part"] != "exposure"]
-    pixels = sum(stage["samples"] * stage.get("crop", trainer.plan.crop) ** 2 for stage in cropped)
+    samples = sum(stage["samples"] for stage in [*state.stages, facts(trainer)] if stage["part"] != "exposure")
     return {
         "epochs": round(state.epoch + state.step / trainer.batches.steps, 2),
         "steps": state.total_steps,
-        "crops": sum(stage["samples"] for stage in cropped),
-        "megapixels": round(pixels / 1e6, 1),
+        "crops": samples,
+        "megapixels": round(samples * trainer.plan.crop**2 / 1e6, 1),
         "minutes": round(state.seconds / 60, 1),
         "waited_for_data": round(state.waited / max(state.seconds, 1e-9), 3),
         "machine": machine(),

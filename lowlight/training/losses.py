@@ -63,12 +63,6 @@ def brightness(truth, output, size=16):
     return mae(*(ops.average_pool(image, size) for image in (truth, output)))
 
 
-def of_base(truth, base, size=8):
-    """Error of each base, averaged over squares of 8x8 pixels: the mean absolute one and the log of the squared one."""
-    truth, base = (ops.average_pool(image, size) for image in (truth, base))
-    return mae(truth, base) + LOG_WEIGHT * ops.log(mse(truth, base) + 3e-5)
-
-
 def exposure_mae(truth, predicted):
     """Mean absolute error of each exposure map (`lowlight.imaging.exposure`, (B, 8, 8, 1)), as pixel values."""
     return mae(ops.exp(truth), ops.exp(predicted))

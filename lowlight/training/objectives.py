@@ -1,21 +1,15 @@
 """What learns of a model, in which precision, and by which losses."""
 
 from lowlight.backend import keras
-from lowlight.training.losses import LOSSES, brightness, exposure_mae, mae, mse, of_base, of_exposure
+from lowlight.training.losses import LOSSES, brightness, exposure_mae, mae, mse, of_exposure
 from lowlight.training.validation import psnr
 from lowlight.zoo.recipes import Recipe
 
 EXPOSURE = "exposure"
 """The part of a global-local model that predicts how bright a photo should be; it can be trained for itself."""
 
-BASE = "base"
-"""What gives the photo a target exposure and its colour, before denoising; it is small, and learns in large batches."""
-
-DENOISING = "denoising"
-"""What cleans the base, which stays as it is."""
-
 RESTORATION = "restoration"
-"""Both of these together."""
+"""All the rest of it: the base and its denoising, for a given target exposure."""
 
 OUTPUT_WEIGHTS = {"output": 1.0, "base": 0.2, "guess": 0.05, "right": 0.05}
 """What the losses of a global-local model count: the base carries the brightness, so that the target is met.
@@ -34,16 +28,12 @@ def precision(mixed: bool) -> str:
 def part_of(model: keras.Model, part: str | None) -> keras.Model:
     """What is trained of a model, as a model of the same layers: all of it, or a part.
 
-    `EXPOSURE` needs the overview alone, and the other parts do without it. For `DENOISING` the layers of the base are
-    frozen in place.
+    `EXPOSURE` needs the overview alone, and `RESTORATION` does without it.
     """
     if part is None:
         return model
-    if part == DENOISING:
-        for layer in part_of(model, BASE).layers:
-            layer.trainable = False
     inputs = {name: tensor for name, tensor in model.input.items() if (name == "overview") == (part == EXPOSURE)}
-    names = {EXPOSURE: ("guess", "right"), BASE: ("base",)}.get(part, ("output", "base"))
+    names = ("guess", "right") if part == EXPOSURE else ("output", "base")
     return keras.Model(inputs, {name: model.output[name] for name in names})
 
 
@@ -58,8 +48,6 @@ def compiled(plan: Recipe, model: keras.Model, part: str | None) -> keras.Model:
     asked = {"loss": loss, "metrics": scores}
     if part == EXPOSURE:
         asked = {"loss": {"guess": of_exposure, "right": of_exposure}, "loss_weights": {"guess": 0.5, "right": 0.5}}
-    elif part == BASE:
-        asked = {"loss": {"base": of_base}}
     elif isinstance(model.output, dict):
         asked = {
             "loss": {name: function for name, function in losses.items() if name in model.output},

@@ -5,7 +5,7 @@ import logging
 
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings
-from lowlight.zoo.recipes import BASE_STAGE, EXPOSURE_STAGE, Recipe, Stage
+from lowlight.zoo.recipes import EXPOSURE_STAGE, Recipe, Stage
 
 LOG = logging.getLogger(__name__)
 
@@ -57,14 +57,13 @@ def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
 
 
 def planned(plan: Recipe, stage: Stage, settings: TrainingSettings) -> Recipe:
-    """The plan of one stage; what was set by hand holds in every stage, and no crop is larger than the plan's."""
-    changes = stage.changes | _by_hand(settings) | {"stages": (stage,)}
-    return dataclasses.replace(plan, **changes | {"crop": min(plan.crop, changes.get("crop", plan.crop))})
+    """The plan of one stage; what was set by hand holds in every stage."""
+    return dataclasses.replace(plan, **(stage.changes | _by_hand(settings) | {"stages": (stage,)}))
 
 
 def _stage_of(part, plan) -> Stage:
     """All of a training, for one part; by the plan's own stage of that part if there is one."""
-    known = {stage.part: stage for stage in (BASE_STAGE, EXPOSURE_STAGE, *plan.stages)}
+    known = {stage.part: stage for stage in (EXPOSURE_STAGE, *plan.stages)}
     found = known.get(part, Stage(part))
     return dataclasses.replace(found, share=1.0)
 

@@ -10,7 +10,7 @@ from lowlight.errors import UserError
 class Stage:
     """A part of a training: what of the model learns, for how much of the budget, and what differs from the recipe."""
 
-    part: Literal["exposure", "base", "denoising", "restoration"] | None = None
+    part: Literal["exposure", "restoration"] | None = None
     """What learns, as `lowlight.training.objectives.part_of` has it; None: all of the model."""
     share: float = 1.0
     """Of the epochs or minutes of the whole training."""
@@ -98,13 +98,6 @@ EXPOSURE_STAGE = Stage(
     "exposure", 0.25, {"batch_size": 64, "crops_per_photo": 128, "learning_rate": 1e-3, "weight_decay": 0.1}
 )
 """Small photos, seen many times: large batches, and weight decay against overfitting."""
-
-BASE_STAGE = Stage(
-    "base",
-    0.1,
-    {"crop": 64, "batch_size": 64, "crops_per_photo": 128, "learning_rate": 1e-3, "weight_decay": 0.01},
-)
-"""Colour and exposure are decided for whole photos: many of them at a time, of which small crops are enough."""
 
 _MODEL_1 = Recipe(
     1,
@@ -224,7 +217,7 @@ _MODEL_12 = dataclasses.replace(
     exposure_mixture=(0.14, 0.28, 0.58),
     keep_last=True,
     loss="charbonnier_ssim_psnr",
-    stages=(BASE_STAGE, Stage("denoising", 0.65), EXPOSURE_STAGE),
+    stages=(Stage("restoration", 0.75), EXPOSURE_STAGE),
 )
 _MODEL_13 = dataclasses.replace(
     _MODEL_12,
