@@ -5,8 +5,10 @@ import numpy as np
 from lowlight.backend import ops
 
 STRUCTURE_WEIGHT = 0.25
+LESS_STRUCTURE_WEIGHT = 0.15
+"""Beside a loss that counts PSNR, too."""
+
 LOG_WEIGHT = 0.02
-"""Of the logarithm of a squared error, which is PSNR: each photo counts alike, however large its error is."""
 
 
 def mae(truth, output):
@@ -31,8 +33,8 @@ def charbonnier_ssim(truth, output):
 
 def charbonnier_ssim_psnr(truth, output):
     """Charbonnier loss + 0.15 (1 - SSIM) + 0.04 log MSE: the last is PSNR (as a loss: Chen et al. 2021, HINet)."""
-    structure, decibels = 0.15 * (1 - ssim(truth, output)), 2 * LOG_WEIGHT * ops.log(mse(truth, output) + 1e-4)
-    return charbonnier(truth, output) + structure + decibels
+    structure = LESS_STRUCTURE_WEIGHT * (1 - ssim(truth, output))
+    return charbonnier(truth, output) + structure + 2 * _log_mse(truth, output)
 
 
 def ssim(truth, output):
@@ -73,8 +75,12 @@ def of_exposure(truth, predicted):
 
     The latter is what PSNR counts, for which a photo that is left alone by mistake or changed without need costs most.
     """
-    squared = ops.mean(ops.square(ops.exp(predicted) - ops.exp(truth)), axis=(1, 2, 3))
-    return exposure_mae(truth, predicted) + LOG_WEIGHT * ops.log(squared + 1e-4)
+    return exposure_mae(truth, predicted) + _log_mse(ops.exp(truth), ops.exp(predicted))
+
+
+def _log_mse(truth, output):
+    """What PSNR counts: each image alike, however large its error; beyond 40 dB no more is gained."""
+    return LOG_WEIGHT * ops.log(mse(truth, output) + 1e-4)
 
 
 LOSSES = {loss.__name__: loss for loss in (mae, mse, charbonnier, charbonnier_ssim, charbonnier_ssim_psnr)}
