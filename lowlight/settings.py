@@ -138,10 +138,11 @@ class PerformanceSettings(TrainingSettings):
     """With --evaluate-only: measure every model in models/, and make all tables and plots of statistics/ again; with
     --also and --clean, on what is held out of them, too."""
     unseen: tuple[Path, ...] = ()
-    """With --all: a folder of pairs, as --data takes them, that no model learns from: all of it is measured on. May be
-    given several times."""
+    """With --all or --weights: a folder of pairs, as --data takes them, that no model learns from: all of it is
+    measured on. May be given several times."""
     weights: Path | None = None
-    """With --evaluate-only: a weights file, its card, a run's folder, or a .keras or .h5 file. Default: models/."""
+    """With --evaluate-only: a weights file, its card, a run's folder, or a .keras or .h5 file; with --also and --clean,
+    on what is held out of them, too. Default: models/."""
     statistics: Path = Path("statistics")
     """Where tables and plots go."""
 

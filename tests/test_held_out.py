@@ -117,6 +117,12 @@ def test_what_is_known_of_the_same_weights_and_photos_is_not_measured_again(also
     assert set(loaded) == {"model_00", "model_01"}
 
 
+def test_means_over_real_pairs_are_of_methods_that_were_measured_on_all_of_them():
+    rows = [("one, held out", 1, "a", 10), ("two, unseen", 3, "a", 20), ("one, held out", 1, "b", 30), ("x", 5, "b", 9)]
+    rows = [dict(zip(("set", "photos", "method", "psnr"), row, strict=True)) for row in rows]
+    assert held_out.on_real_pairs(rows) == {"a": (17.5, 4)}
+
+
 def test_degradations_are_the_same_each_time_and_their_truth_is_the_photo(clean, tmp_path):
     photos = sorted(clean.iterdir())[:2]
     first, second = (

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import lowlight.benchmark
+import lowlight.benchmark.breakdown  # before a stand-in is where it looks for the enhancer
 import lowlight.inference
+from lowlight.benchmark import report
 from lowlight.benchmark.run import choose_examples, measure_models, perform, summarise
 from lowlight.data import pairs
 from lowlight.data.pairs import Split
@@ -240,6 +241,61 @@ def test_measuring_is_for_one_process(zoo, monkeypatch, pairs_folder):
     monkeypatch.setenv("TF_CONFIG", "{}")
     with pytest.raises(UserError, match="Several processes train, one measures"):
         perform(PerformanceSettings(model=10, data=str(pairs_folder), devices="all"), "latest")
+
+
+@pytest.fixture
+def held_out_of(pairs_folder):
+    """The pairs as a folder for --also: two of the eight are held out."""
+    rows = [f"low/photo{seed}.png,high/photo{seed}.png" for seed in range(8)]
+    (pairs_folder / "pairs.csv").write_text("\n".join(["low,high", *rows]))
+    return pairs_folder
+
+
+def measure_on_sets(tmp_path, folder, weights, **sets):
+    """Rows of held_out.csv, by set and method, after weights were measured."""
+    statistics = tmp_path / "statistics"
+    settings = PerformanceSettings(
+        weights=Path(weights), data=str(folder), evaluate_only=True, statistics=statistics, **sets
+    )
+    perform(settings, "latest")
+    return {(row["set"], row["method"]): row for row in report.read_sets(statistics / report.HELD_OUT)}
+
+
+@pytest.mark.usefixtures("blank_plots")
+def test_weights_that_are_named_are_measured_on_held_out_sets_and_what_is_known_stays(tmp_path, zoo, held_out_of):
+    first = measure_on_sets(tmp_path, held_out_of, "theirs", also=(held_out_of,))
+    assert first["pairs, held out", "theirs"]["photos"] == 2
+    assert first["pairs, held out", "theirs"]["psnr"] > first["pairs, held out", "untouched input"]["psnr"]
+    both = measure_on_sets(tmp_path, held_out_of, "mine", also=(held_out_of,))
+    assert {key: both[key] for key in first} == first
+    assert both.keys() - first.keys() == {(name, "mine") for name, _ in first}
+    more = measure_on_sets(tmp_path, held_out_of, "mine", unseen=(held_out_of,))
+    assert more["pairs, unseen", "mine"]["photos"] == 8
+    assert {key: more[key] for key in both if "left alone" not in key[0]} == {
+        key: row for key, row in both.items() if "left alone" not in key[0]
+    }
+
+
+@pytest.mark.usefixtures("blank_plots")
+def test_rows_of_earlier_weights_of_a_model_do_not_stay(tmp_path, zoo, held_out_of):
+    measure_on_sets(tmp_path, held_out_of, "mine", also=(held_out_of,))
+    zoo.card |= {"weights": {"sha256": "new"}}
+    found = measure_on_sets(tmp_path, held_out_of, "mine", unseen=(held_out_of,))
+    assert ("pairs, held out", "untouched input") in found
+    assert ("pairs, held out", "mine") not in found
+    assert found["pairs, unseen", "mine"]["weights"] == "new"
+
+
+def test_sets_that_are_not_there_are_told_before_the_work(tmp_path, zoo, pairs_folder, monkeypatch):
+    monkeypatch.setattr("lowlight.benchmark.run.evaluate", lambda *a, **k: pytest.fail("measured first"))
+    for missing in ({"also": (tmp_path / "none",)}, {"clean": (tmp_path / "none",)}, {"unseen": (tmp_path / "none",)}):
+        with pytest.raises(UserError, match="none"):
+            measure_on_sets(tmp_path, pairs_folder, "mine", **missing)
+
+
+def test_unseen_sets_are_for_all_models_or_weights_that_are_named(zoo):
+    with pytest.raises(UserError, match="Give --all or --weights with --unseen"):
+        perform(PerformanceSettings(model=10, evaluate_only=True, unseen=(Path("there"),)), "latest")
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,8 @@ def degraded_sets(clean: Sequence[Path], folder: Path) -> dict[str, list[Pair]]:
 def on_real_pairs(scored: Sequence[dict]) -> dict[str, tuple[float, int]]:
     """By method, the mean PSNR over all photos of sets of real pairs, and how many they are.
 
+    Methods that were not measured on all of these sets are left out: their means would be of other photos.
+
     Parameters
     ----------
     scored : sequence of dict
@@ -152,6 +154,7 @@ def on_real_pairs(scored: Sequence[dict]) -> dict[str, tuple[float, int]]:
     return {
         method: (sum(psnr * photos for psnr, photos in sets) / counts[method], counts[method])
         for method, sets in found.items()
+        if counts[method] == max(counts.values())
     }
 
 

@@ -31,7 +31,8 @@ def score_sets(
     sets : mapping of str to sequence of Pair
         By name.
     known : sequence of dict
-        Rows of an earlier call. Those of the same weights are taken over, if a set's untouched photos score as then.
+        Rows of an earlier call. Those of the same weights, and of other models, are taken over, if a set's untouched
+        photos score as then.
     score : callable
         Gives the scores of a method on pairs, for which it has a description.
     baselines : callable
@@ -51,10 +52,43 @@ def score_sets(
         for method, run in baselines(name, rows[-1]).items():
             if row := earlier.get((method, "")) or (run and _row(name, pairs, method, "", run, score)):
                 rows.append(row)
-        for method, sha256 in models.items():
+        others = {method: weights for method, weights in earlier if weights}
+        for method, sha256 in (others | dict(models)).items():
             weights = sha256[:HASH]
             rows.append(earlier.get((method, weights)) or _row(name, pairs, method, weights, load(method), score))
     return rows
+
+
+def current_rows(known: Sequence[dict], models: Mapping[str, str], *, others: bool) -> list[dict]:
+    """Of earlier rows those that still hold: of no other weights of these models, and with or without other models.
+
+    Parameters
+    ----------
+    known : sequence of dict
+        Rows of `score_sets`.
+    models : mapping of str to str
+        SHA-256 of the models' weights, by name.
+    others : bool
+        Whether rows of models that are not among these stay.
+    """
+
+    def holds(row):
+        if row["method"] in models:
+            return row["weights"] == models[row["method"]][:HASH]
+        return others or not row["weights"]
+
+    return [row for row in known if holds(row)]
+
+
+def merged_rows(known: Sequence[dict], scored: Sequence[dict]) -> list[dict]:
+    """Earlier rows with those of sets that were scored anew in the place of theirs, and new sets behind them."""
+    sets: dict[str, list[dict]] = {}
+    for row in known:
+        sets.setdefault(row["set"], []).append(row)
+    anew: dict[str, list[dict]] = {}
+    for row in scored:
+        anew.setdefault(row["set"], []).append(row)
+    return [row for of_set in (sets | anew).values() for row in of_set]
 
 
 def _row(name, pairs, method, weights, run, score) -> dict:

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from lowlight.benchmark import plots, report, tables
+from lowlight.benchmark.rows import current_rows, merged_rows
 from lowlight.data import splits
 from lowlight.data.pairs import Pair, Split, read_pair
 from lowlight.errors import UserError
@@ -67,12 +68,8 @@ def perform(settings: PerformanceSettings, generation: str) -> list[dict]:
         If settings, pairs, weights or a folder are not right.
     """
     refuse_what_would_be_ignored(settings)
-    if settings.all:
-        return _perform_all(settings)
     if settings.evaluate_only:
-        model = settings.weights or recipe(settings.model, generation).number
-        registry.files_of(model)  # reported at once if absent, before the pairs are checked
-        return measure_models([model], splits.load_pairs(settings)[0], settings.statistics)
+        return _measure_trained(settings, generation)
     recipe(settings.model, generation)  # refused before the pairs are checked
     pairs = splits.load_pairs(settings)
     with spinner("loading TensorFlow"):
@@ -220,8 +217,11 @@ def refuse_what_would_be_ignored(settings: PerformanceSettings) -> None:
     """
     if settings.all and (not settings.evaluate_only or settings.model is not None or settings.weights):
         raise UserError("All models are only measured. Give --evaluate-only with --all, and no --model or --weights.")
-    if settings.unseen and not settings.all:
-        raise UserError("Sets that no model learnt from are measured with all models. Give --all with --unseen.")
+    if settings.unseen and not _takes_sets(settings):
+        raise UserError(
+            "Sets that no model learnt from are measured with all models, or with weights that are named. Give --all "
+            "or --weights with --unseen."
+        )
     if settings.weights and not settings.evaluate_only:
         raise UserError(f"Weights are measured only with --evaluate-only. Received: --weights {settings.weights}.")
     if not settings.evaluate_only:
@@ -229,7 +229,7 @@ def refuse_what_would_be_ignored(settings: PerformanceSettings) -> None:
     ignored = {field.name for field in dataclasses.fields(TrainingSettings)} - set(OBEYED)
     if settings.weights:
         ignored |= {"model"}
-    if not settings.all:
+    if not _takes_sets(settings):
         ignored |= {"also"} | (set() if settings.data == "synthetic" else {"clean"})
     if settings.data != "synthetic":
         ignored |= {"output"}
@@ -245,40 +245,55 @@ def refuse_what_would_be_ignored(settings: PerformanceSettings) -> None:
         )
 
 
-def _perform_all(settings):
-    registry.default()  # refuses an empty models/ at once
-    models = [entry["name"] for entry in registry.available()]
-    split = splits.load_pairs(dataclasses.replace(settings, also=(), clean=()))[0]
-    summaries = measure_models(models, split, settings.statistics)
-    if settings.also or settings.clean or settings.unseen:
-        _measure_sets(settings, models, split)
+def _takes_sets(settings) -> bool:
+    """Whether what is held out of --also and --clean, and all of --unseen, is measured on."""
+    return settings.all or bool(settings.weights)
+
+
+def _measure_trained(settings, generation) -> list[dict]:
+    if settings.all:
+        registry.default()  # refuses an empty models/ at once
+        models = [entry["name"] for entry in registry.available()]
+    else:
+        models = [settings.weights or recipe(settings.model, generation).number]
+    cards = {model: registry.files_of(model)[0] for model in models}  # absent ones are told before pairs are checked
+    made_of_clean = settings.data == "synthetic" and not settings.all
+    of_pairs = dataclasses.replace(settings, also=(), clean=settings.clean if made_of_clean else ())
+    split = splits.load_pairs(of_pairs)[0]
+    if not any((settings.also, settings.unseen, settings.clean and not made_of_clean)):
+        return measure_models(models, split, settings.statistics)
+    from lowlight.benchmark import held_out
+
+    with tempfile.TemporaryDirectory() as folder:  # what is wrong with the sets is told before the long work
+        real = held_out.real_sets(settings.also, settings.unseen)
+        degraded = held_out.degraded_sets(() if made_of_clean else settings.clean, Path(folder))
+        summaries = measure_models(models, split, settings.statistics)
+        _measure_sets(settings, {card["name"]: (model, card) for model, card in cards.items()}, split, real, degraded)
     return summaries
 
 
-def _measure_sets(settings, models, split):
-    """What no model learnt from: held_out.csv and breakdown.csv."""
+def _measure_sets(settings, models, split, real, degraded):
+    """What no model learnt from: held_out.csv and breakdown.csv. Rows of other models and sets stay."""
     from lowlight.benchmark import breakdown, held_out
 
-    cards = {name: registry.files_of(name)[0] for name in models}
-    hashes = {name: card["weights"]["sha256"] for name, card in cards.items()}
-    best = {name: hashes[name] for name, card in cards.items() if card["recipe"].get("number", 0) >= FIRST_BROKEN_DOWN}
-    real = held_out.real_sets(settings.also, settings.unseen)
+    hashes = {name: card["weights"]["sha256"] for name, (_, card) in models.items()}
+    cards = {name: card for name, (_, card) in models.items() if card["recipe"].get("number", 0) >= FIRST_BROKEN_DOWN}
+    best = {name: hashes[name] for name in cards}
+    unseeing = {name: best[name] for name in best if not {"validation", "has_seen_validation"} & cards[name].keys()}
 
     @cache
     def load(name):
-        return _candidate(name).enhancer
+        return _candidate(models[name][0]).enhancer
 
-    with tempfile.TemporaryDirectory() as folder:
-        sets = real | held_out.degraded_sets(settings.clean, Path(folder))
-        path = settings.statistics / report.HELD_OUT
-        report.write_sets(path, held_out.score_sets(hashes, load, sets, report.read_sets(path)))
-        sets = {name: pairs for name, pairs in sets.items() if name in (*real, "well lit")}
-        path = settings.statistics / report.BREAKDOWN
-        known = report.read_sets(path)
-        unseeing = {name: best[name] for name in best if not {"validation", "has_seen_validation"} & cards[name].keys()}
-        validation = {"validation": split.val} if split.val else {}
-        of_validation = breakdown.score_sets(unseeing, load, validation, known)
-        report.write_sets(path, of_validation + breakdown.score_sets(best, load, sets, known))
+    path = settings.statistics / report.HELD_OUT
+    known = current_rows(report.read_sets(path), hashes, others=not settings.all)
+    report.write_sets(path, merged_rows(known, held_out.score_sets(hashes, load, real | degraded, known)))
+
+    path = settings.statistics / report.BREAKDOWN
+    known = current_rows(report.read_sets(path), hashes, others=not settings.all)
+    of_validation = breakdown.score_sets(unseeing, load, {"validation": split.val} if split.val else {}, known)
+    sets = real | {name: pairs for name, pairs in degraded.items() if name == "well lit"}
+    report.write_sets(path, merged_rows(known, of_validation + breakdown.score_sets(best, load, sets, known)))
     report.write_overview(settings.statistics)
 
 
