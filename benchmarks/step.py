@@ -2,6 +2,7 @@
 
     python benchmarks/step.py
     python benchmarks/step.py --mixed-precision
+    TF_ENABLE_ONEDNN_OPTS=0 python benchmarks/step.py            # as TensorFlow computes by default with AVX2 alone
 
 Restoration learns from one batch, which is there already. Each way is measured in turn, again and again; the fastest
 round counts. Seconds of the processor are those of all its cores, and say nothing of a GPU.
@@ -17,10 +18,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from lowlight.system import machine, run, train_by_onednn  # noqa: E402
+
+train_by_onednn()
+
 from lowlight.backend import keras  # noqa: E402
 from lowlight.cli.parse import parse  # noqa: E402
 from lowlight.networks import architectures  # noqa: E402
-from lowlight.system import machine, run  # noqa: E402
 from lowlight.training.objectives import RESTORATION, compiled, part_of, precision  # noqa: E402
 from lowlight.zoo.recipes import recipe  # noqa: E402
 

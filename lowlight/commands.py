@@ -12,7 +12,7 @@ from lowlight.settings import (
     PerformanceSettings,
     TrainingSettings,
 )
-from lowlight.system import EXIT_USAGE, spinner
+from lowlight.system import EXIT_USAGE, spinner, train_by_onednn
 
 # What a command runs is imported by it, so that its --help and its errors do not wait for TensorFlow.
 
@@ -34,6 +34,7 @@ def train(settings: TrainingSettings, generation: str | None = None) -> int:
     from lowlight.zoo.recipes import recipe
 
     generation = recipe(settings.model, generation).generation
+    train_by_onednn()
     with spinner("loading TensorFlow"):
         from lowlight.training.trainer import train
 

@@ -53,6 +53,16 @@ def test_a_preset_for_a_gpu_sets_what_trains_on_it_and_is_overruled_by_the_words
         parse(TrainingSettings, None, ["--preset", name], command="train")
 
 
+@pytest.mark.parametrize(("given", "then"), [(None, "1"), ("0", "0")])
+def test_training_asks_for_onednn_unless_that_is_said_otherwise(given, then, folder, monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", given or "")
+    if given is None:
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    with pytest.raises(UserError, match="nowhere"):
+        commands.train(TrainingSettings(model=8, data="nowhere"))
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == then
+
+
 @pytest.mark.parametrize(
     ("kind", "command", "name"), [(EnhanceSettings, "enhance", "h100"), (TrainingSettings, "train", "night")]
 )
