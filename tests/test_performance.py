@@ -286,6 +286,14 @@ def test_rows_of_earlier_weights_of_a_model_do_not_stay(tmp_path, zoo, held_out_
     assert found["pairs, unseen", "mine"]["weights"] == "new"
 
 
+@pytest.mark.usefixtures("blank_plots")
+@pytest.mark.parametrize(("number", "broken_down"), [(8, False), (10, True)])
+def test_only_late_models_are_broken_down(tmp_path, zoo, held_out_of, number, broken_down):
+    zoo.card |= {"recipe": {"loss": "mae", "number": number}}
+    measure_on_sets(tmp_path, held_out_of, "mine", also=(held_out_of,))
+    assert (tmp_path / "statistics" / report.BREAKDOWN).is_file() == broken_down
+
+
 def test_sets_that_are_not_there_are_told_before_the_work(tmp_path, zoo, pairs_folder, monkeypatch):
     monkeypatch.setattr("lowlight.benchmark.run.evaluate", lambda *a, **k: pytest.fail("measured first"))
     for missing in ({"also": (tmp_path / "none",)}, {"clean": (tmp_path / "none",)}, {"unseen": (tmp_path / "none",)}):

@@ -289,11 +289,12 @@ def _measure_sets(settings, models, split, real, degraded):
     known = current_rows(report.read_sets(path), hashes, others=not settings.all)
     report.write_sets(path, merged_rows(known, held_out.score_sets(hashes, load, real | degraded, known)))
 
-    path = settings.statistics / report.BREAKDOWN
-    known = current_rows(report.read_sets(path), hashes, others=not settings.all)
-    of_validation = breakdown.score_sets(unseeing, load, {"validation": split.val} if split.val else {}, known)
-    sets = real | {name: pairs for name, pairs in degraded.items() if name == "well lit"}
-    report.write_sets(path, merged_rows(known, of_validation + breakdown.score_sets(best, load, sets, known)))
+    if best:
+        path = settings.statistics / report.BREAKDOWN
+        known = current_rows(report.read_sets(path), hashes, others=not settings.all)
+        of_validation = breakdown.score_sets(unseeing, load, {"validation": split.val} if split.val else {}, known)
+        sets = real | {name: pairs for name, pairs in degraded.items() if name == "well lit"}
+        report.write_sets(path, merged_rows(known, of_validation + breakdown.score_sets(best, load, sets, known)))
     report.write_overview(settings.statistics)
 
 
