@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowlight.benchmark import publish
+from lowlight.benchmark import publish, report
 from lowlight.errors import UserError
 from lowlight.metrics import evaluate
 from lowlight.zoo import registry
@@ -91,6 +91,21 @@ def test_the_tables_of_a_page_are_those_of_the_recipes_and_the_statistics(page):
     text = page.read_text(encoding="utf-8")
     assert publish.with_tables(text, ROOT / "statistics") == text
     assert text.count("<!-- /") >= 2
+
+
+def test_a_default_that_was_not_measured_on_all_other_cameras_has_no_number_for_them(tmp_path):
+    for summary in (ROOT / "statistics").glob("*/summary.json"):
+        (tmp_path / summary.parent.name).mkdir()
+        (tmp_path / summary.parent.name / summary.name).write_bytes(summary.read_bytes())
+    lines = (ROOT / "statistics" / report.HELD_OUT).read_text().splitlines(keepends=True)
+    lines = [line for line in lines if not line.startswith(f'"brackets, held out",38,{registry.default()},')]
+    (tmp_path / report.HELD_OUT).write_text("".join(lines))
+    page = "<!-- numbers -->\n<!-- /numbers -->\n<!-- models -->\n<!-- /models -->"
+    assert publish.with_tables(page, ROOT / "statistics").count("real photos of other cameras") == 1
+    written = publish.with_tables(page, tmp_path)
+    assert "real photos of other cameras" not in written
+    (row,) = [line for line in written.splitlines() if f"**{registry.default()}**" in line]
+    assert "| – |" in row
 
 
 def test_the_scores_in_the_pages_are_the_means_of_those_of_the_photos():

@@ -81,14 +81,21 @@ def current_rows(known: Sequence[dict], models: Mapping[str, str], *, others: bo
 
 
 def merged_rows(known: Sequence[dict], scored: Sequence[dict]) -> list[dict]:
-    """Earlier rows with those of sets that were scored anew in the place of theirs, and new sets behind them."""
+    """Earlier rows, but of sets that were scored anew the new ones, in the same place; new sets come last.
+
+    Parameters
+    ----------
+    known, scored : sequences of dict
+        Rows of `score_sets`.
+    """
+    return [row for of_set in (_by_set(known) | _by_set(scored)).values() for row in of_set]
+
+
+def _by_set(rows) -> dict[str, list[dict]]:
     sets: dict[str, list[dict]] = {}
-    for row in known:
+    for row in rows:
         sets.setdefault(row["set"], []).append(row)
-    anew: dict[str, list[dict]] = {}
-    for row in scored:
-        anew.setdefault(row["set"], []).append(row)
-    return [row for of_set in (sets | anew).values() for row in of_set]
+    return sets
 
 
 def _row(name, pairs, method, weights, run, score) -> dict:

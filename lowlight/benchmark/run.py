@@ -257,16 +257,17 @@ def _measure_trained(settings, generation) -> list[dict]:
     else:
         models = [settings.weights or recipe(settings.model, generation).number]
     cards = {model: registry.files_of(model)[0] for model in models}  # absent ones are told before pairs are checked
-    made_of_clean = settings.data == "synthetic" and not settings.all
-    of_pairs = dataclasses.replace(settings, also=(), clean=settings.clean if made_of_clean else ())
-    split = splits.load_pairs(of_pairs)[0]
-    if not any((settings.also, settings.unseen, settings.clean and not made_of_clean)):
+    to_darken, clean = (), settings.clean
+    if settings.data == "synthetic" and not settings.all:  # --clean names what these pairs are made of
+        to_darken, clean = clean, to_darken
+    split = splits.load_pairs(dataclasses.replace(settings, also=(), clean=to_darken))[0]
+    if not (settings.also or settings.unseen or clean):
         return measure_models(models, split, settings.statistics)
     from lowlight.benchmark import held_out
 
     with tempfile.TemporaryDirectory() as folder:  # what is wrong with the sets is told before the long work
         real = held_out.real_sets(settings.also, settings.unseen)
-        degraded = held_out.degraded_sets(() if made_of_clean else settings.clean, Path(folder))
+        degraded = held_out.degraded_sets(clean, Path(folder))
         summaries = measure_models(models, split, settings.statistics)
         _measure_sets(settings, {card["name"]: (model, card) for model, card in cards.items()}, split, real, degraded)
     return summaries
