@@ -13,9 +13,8 @@ import pytest
 
 from lowlight.settings import TrainingSettings
 from lowlight.system import STOPPING, run
-from lowlight.training import checkpoint
+from lowlight.training import checkpoint, trainer
 from lowlight.training.callbacks import Clock
-from lowlight.training.trainer import train
 from tests.conftest import ROOT, files_of_at_most
 
 STEPS = 5
@@ -53,7 +52,7 @@ def test_a_signal_to_end_saves_what_was_learnt_says_so_and_is_the_exit_status(
     before = signal.signal(signum, signal.SIG_DFL)
     try:
         after_five_steps(partial(signal.raise_signal, signum))
-        status = run(lambda: bool(train(settings, "latest")))
+        status = run(lambda: bool(trainer.train(settings, "latest")))
     finally:
         signal.signal(signum, before)
     output, errors = capsys.readouterr()
@@ -65,9 +64,24 @@ def test_a_signal_to_end_saves_what_was_learnt_says_so_and_is_the_exit_status(
     assert not list(settings.run_folder.glob(".*"))
 
 
+def test_a_second_ctrl_c_leaves_out_the_scores_and_loses_no_step(settings, after_five_steps, monkeypatch, caplog):
+    def score(*arguments, **options):
+        signal.raise_signal(signal.SIGINT)
+
+    after_five_steps(partial(signal.raise_signal, signal.SIGINT))
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "validate", score)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train(settings, "latest")
+    assert caplog.messages[-1] == f"stopping: step {STEPS + 1} is saved; scores follow, or Ctrl-C again"
+    assert checkpoint.load(settings.run_folder).total_steps == STEPS + 1
+    trainer.train(settings, "latest")
+    assert checkpoint.load(settings.run_folder).finished
+
+
 def test_a_second_training_in_a_folder_is_refused_in_a_line(settings, capsys):
     with checkpoint.claimed(settings.run_folder):
-        assert run(lambda: bool(train(settings, "latest"))) == 2
+        assert run(lambda: bool(trainer.train(settings, "latest"))) == 2
     assert capsys.readouterr().err == (
         f"error: Another process trains in that folder. Received: {settings.run_folder}. Wait for its end, or give "
         "--output another folder.\n"
@@ -93,18 +107,18 @@ def test_a_disk_that_becomes_full_loses_neither_state_nor_weights_and_the_same_c
 ):
     after_five_steps(partial(signal.raise_signal, signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        train(settings, "latest")
+        trainer.train(settings, "latest")
     folder = settings.run_folder
     before = {path.name: path.read_bytes() for path in folder.glob("*.[hn]*")}
     assert {"model_10.weights.h5", "state.npz"} <= set(before)
     with files_of_at_most(50_000):
-        assert run(lambda: bool(train(settings, "latest"))) == 1
+        assert run(lambda: bool(trainer.train(settings, "latest"))) == 1
     assert capsys.readouterr().err == (
         f"error: The run cannot be saved (File too large). Make room: the same command goes on from there: {folder}\n"
     )
     assert {path.name: path.read_bytes() for path in folder.glob("*.[hn]*")} == before
     assert not list(folder.glob(".*"))
-    train(settings, "latest")
+    trainer.train(settings, "latest")
     assert checkpoint.load(folder).finished
 
 

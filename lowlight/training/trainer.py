@@ -147,6 +147,8 @@ class Trainer:
                 history = self._fit(callbacks)
                 gc.collect()  # else the thread that reads ahead, after a stop in an epoch, has the process never end
                 if ending.signal and self.state.step < self.batches.steps:
+                    self.save_state()  # first: scores take minutes, and whoever asked may not wait
+                    LOG.info("stopping: step %s is saved; scores follow, or Ctrl-C again", self.state.total_steps)
                     self._validate_and_keep()
                     self.save_state()
                 else:
