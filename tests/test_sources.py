@@ -283,6 +283,16 @@ def sets(tmp_path):
     return TrainingSettings(12, str(tmp_path / "data"), also=(tmp_path / "also",), clean=(tmp_path / "clean" / "high",))
 
 
+@pytest.mark.parametrize(
+    ("name", "licence"), [("imagenette2-320", "Imagenette"), ("imagenet_samples", "ImageNet"), ("holiday", "not known")]
+)
+def test_a_card_names_the_terms_of_the_clean_photos_that_it_knows(sets, tmp_path, name, licence):
+    folder = (tmp_path / "clean" / "high").rename(tmp_path / name)
+    plan = dataclasses.replace(RECIPES[12], crop=16)
+    about = splits.sources(dataclasses.replace(sets, clean=(folder,)), plan, load_split(sets.data))[2]
+    assert about["clean"][0]["licence"].startswith(licence)
+
+
 def test_each_set_has_its_own_share_and_what_is_held_out_is_in_none(sets):
     split = load_split(sets.data)
     plan = dataclasses.replace(RECIPES[12], mixture=(0.5, 0.3, 0.2), exposure_mixture=(0.1, 0.2, 0.7), crop=16)

@@ -17,6 +17,7 @@ LICENCES = {
     "brackets": "exposure sequences of the HDR Photographic Survey (Fairchild 2007) and others, as collected for Liu "
     "(2022, arXiv 2210.09604); no licence stated: research use",
     "bsds": "BSDS500 (Arbelaez et al., PAMI 2011): for non-commercial research",
+    "imagenette": "Imagenette (Howard 2019), ten classes of ImageNet: for non-commercial research",
     "imagenet": "ImageNet (Russakovsky et al., IJCV 2015), one photo of each class: for non-commercial research",
     "LOL": "LOL v1 (Wei et al., BMVC 2018): its authors state no licence; research data, none of it is shipped",
     "synthetic": "made by lowlight.data.synthetic from photos that scikit-image ships (public domain or CC0)",
@@ -140,6 +141,6 @@ def _refuse_what_would_be_ignored(settings):
 
 
 def _described(folder, used, held) -> dict:
-    known = ("sice", "brackets", "bsds", "imagenet")
+    known = ("sice", "brackets", "bsds", "imagenette", "imagenet")
     licence = next((LICENCES[key] for key in known if key in folder.name.lower()), LICENCES["own"])
     return {"name": folder.name, "licence": licence, "train": used, "held_out": held}
