@@ -83,8 +83,9 @@ def test_killed_midway_the_same_command_goes_on_where_the_state_was_saved(pairs_
         time.sleep(0.2)
     process.kill()
     process.communicate()
-    killed_at = checkpoint.load(folder).total_steps
-    assert script(*command, "--epochs", 1, "--resume") == 0
+    state = checkpoint.load(folder)
+    killed_at = state.total_steps
+    assert script(*command, "--epochs", state.epoch + 1, "--resume") == 0
     assert f"after step {killed_at}" in capsys.readouterr().out
     assert int(history(folder)[-1]["step"]) >= killed_at
 
