@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from lowlight.cli.parse import parse
 from lowlight.errors import UserError
 from lowlight.settings import (
+    AverageSettings,
     EnhanceSettings,
     ExportSettings,
     ModelsSettings,
@@ -52,6 +53,15 @@ def measure(settings: PerformanceSettings, generation: str | None = None) -> int
         from lowlight.benchmark.run import perform
 
     perform(settings, generation)
+    return 0
+
+
+def average(settings: AverageSettings) -> int:
+    """Write the mean of the weights of several models."""
+    with spinner("loading TensorFlow"):
+        from lowlight.training.average import average
+
+    average(settings)
     return 0
 
 
@@ -136,6 +146,11 @@ COMMANDS = {
     ),
     "measure": Command(
         lambda: PerformanceSettings, measure, "Train one model and measure it, or measure what is trained."
+    ),
+    "average": Command(
+        lambda: AverageSettings,
+        average,
+        "Write the mean of the weights of models that went on from the same ones: most of what each learnt.",
     ),
     "serve": Command(_serve_settings, serve, "Serve a page to drop photos on, to this machine alone, until Ctrl-C."),
     "export": Command(

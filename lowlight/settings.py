@@ -148,6 +148,30 @@ class PerformanceSettings(TrainingSettings):
 
 
 @dataclasses.dataclass(frozen=True)
+class AverageSettings:
+    """Settings of lowlight average.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to average.
+    """
+
+    models: Annotated[tuple[str, ...], Argument(positional=True)]
+    """Two models or more, named as for main.py --model; one that is named twice counts twice."""
+    part: Literal["exposure", "restoration"] | None = None
+    """Average this part alone; the rest stays as it is in the first. Models of other widths have the same exposure."""
+    output: Annotated[Path, Argument("-o")] = Path("runs") / "average"
+    """Folder for the weights and their card, which are named as the first model's."""
+    overwrite: bool = False
+    """Put them over the model in that folder."""
+
+    def __post_init__(self):
+        if len(self.models) < 2:
+            raise UserError(f"A mean is of two models or more. Received: {' '.join(self.models) or 'none'}. Name more.")
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelsSettings:
     """Settings of lowlight models."""
 

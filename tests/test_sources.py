@@ -392,3 +392,10 @@ def test_a_crop_its_box_its_thumbnail_and_both_exposure_maps_come_in_one_symmetr
         np.testing.assert_allclose(truths["guess"][index], exposure_map(inputs["overview"][index]), atol=1e-6)
         lie.add(crop[0, :2].tobytes())
     assert len(lie) == 8
+
+
+def test_half_of_the_clean_photos_are_references_however_many_others_there_are(tmp_path):
+    groups = [[tmp_path / name] for name in ("lol", "sice", "one", "two", "three", "four")]
+    assert CleanSource(groups, references=2).shares == pytest.approx([0.25, 0.25, *4 * [0.125]])
+    assert CleanSource(groups[:2], references=2).shares == pytest.approx([0.5, 0.5])
+    assert CleanSource(groups[2:]).shares == pytest.approx(4 * [0.25])

@@ -112,10 +112,15 @@ class CleanSource:
     ----------
     folders : sequence of sequences of Path
         Photos in groups that are drawn from equally often, however many photos they hold.
+    references : int
+        So many of the first groups are references of pairs. They are drawn from half of the time, however many other
+        groups there are: what a set calls well lit is not to be forgotten for many photos of strangers.
     """
 
-    def __init__(self, folders: Sequence[Sequence[Path]]):
+    def __init__(self, folders: Sequence[Sequence[Path]], references: int = 0):
         self.groups = [Memory(photos, _clean_in_memory) for photos in folders]
+        parts = [part for part in (range(references), range(references, len(folders))) if part]
+        self.shares = [1 / (len(parts) * len(part)) for part in parts for _ in part]
 
     def draw_crop(self, rng, crop):
         clean = self._photo(rng, crop)
@@ -137,7 +142,7 @@ class CleanSource:
 
     def _photo(self, rng, crop):
         """A photo, or, two times in five, one at half its size: that has lost its own noise."""
-        group = self.groups[rng.integers(len(self.groups))]
+        group = self.groups[rng.choice(len(self.groups), p=self.shares)]
         whole, half = group[rng.integers(len(group))]
         return half if rng.random() < 0.4 and min(half.shape[:2]) > crop else whole
 

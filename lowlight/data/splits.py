@@ -19,6 +19,7 @@ LICENCES = {
     "bsds": "BSDS500 (Arbelaez et al., PAMI 2011): for non-commercial research",
     "imagenette": "Imagenette (Howard 2019), ten classes of ImageNet: for non-commercial research",
     "imagenet": "ImageNet (Russakovsky et al., IJCV 2015), one photo of each class: for non-commercial research",
+    "intel": "Intel's scene classification challenge (Analytics Vidhya 2018); no licence stated: research use",
     "LOL": "LOL v1 (Wei et al., BMVC 2018): its authors state no licence; research data, none of it is shipped",
     "synthetic": "made by lowlight.data.synthetic from photos that scikit-image ships (public domain or CC0)",
     "own": "not known: a folder of the user's own",
@@ -106,7 +107,7 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
         clean.append(photos)
         about.setdefault("clean", []).append(_described(folder, len(photos), len(held_photos)))
     if any(shares[2]):
-        found.append((shares[2], CleanSource(clean)))
+        found.append((shares[2], CleanSource(clean, references=1 + len(settings.also))))
     crops, exposures = ([(share[i], source) for share, source in found] for i in range(2))
     return crops, exposures, about
 
@@ -141,6 +142,6 @@ def _refuse_what_would_be_ignored(settings):
 
 
 def _described(folder, used, held) -> dict:
-    known = ("sice", "brackets", "bsds", "imagenette", "imagenet")
+    known = ("sice", "brackets", "bsds", "imagenette", "imagenet", "intel")
     licence = next((LICENCES[key] for key in known if key in folder.name.lower()), LICENCES["own"])
     return {"name": folder.name, "licence": licence, "train": used, "held_out": held}

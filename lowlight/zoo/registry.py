@@ -69,7 +69,7 @@ def default() -> str:
     entries = available()
     if not entries:
         raise UserError(f"There is no model to use. Received: no card in {MODELS}. Train one by train_latest.py.")
-    return max(entries, key=lambda entry: entry["val_psnr"])["name"]
+    return max(entries, key=lambda entry: entry["val_psnr"] or 0.0)["name"]
 
 
 def _folders() -> list[Path]:

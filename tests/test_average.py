@@ -1,0 +1,101 @@
+"""The mean of models: of all weights or a part, with a card that tells of what, and what has none."""
+
+import numpy as np
+import pytest
+
+from lowlight.errors import UserError
+from lowlight.settings import AverageSettings
+from lowlight.training.average import average
+from lowlight.zoo import registry
+from tests.test_training_parts import as_trained
+
+pytestmark = pytest.mark.usefixtures("narrow")
+
+
+def with_facts(folder, number=11, **facts):
+    """A model of its own weights, and these facts in its card."""
+    path = as_trained(number, folder) / f"model_{number:02}.json"
+    registry.write_card(path, registry.load_network(folder)[1] | facts)
+    return str(folder)
+
+
+def weights(model):
+    return {v.path: np.asarray(v) for v in registry.load_network(model)[0].weights}
+
+
+def stage(seed, **facts):
+    return {"part": "exposure", "minutes": 1.0, "steps": 9, "seed": seed} | facts
+
+
+def test_the_mean_is_of_all_weights_and_its_card_tells_of_which_models(tmp_path):
+    sets = [{"name": name, "licence": f"that of {name}"} for name in ("one", "two", "three")]
+    first = with_facts(
+        tmp_path / "first",
+        stages=[stage(1)],
+        data={"name": "pairs", "clean": sets[:2]},
+        metrics={"val": {"psnr": 20.0}},
+        exports={},
+    )
+    second = with_facts(tmp_path / "second", stages=[stage(1), stage(2)], data={"name": "pairs", "clean": sets[1:]})
+    mean = average(AverageSettings((first, second), output=tmp_path / "mean"))
+    one, two, both = weights(first), weights(second), weights(mean)
+    for path, value in both.items():
+        np.testing.assert_allclose(value, (one[path] + two[path]) / 2, rtol=1e-3, atol=1e-6)  # saved in half precision
+    card = registry.load_network(mean)[1]
+    assert [of.get("seed") for of in card["stages"]] == [1, 2, None]
+    assert [of["sha256"] for of in card["stages"][-1]["mean_of"]] == [
+        registry.load_network(model)[1]["weights"]["sha256"] for model in (first, second)
+    ]
+    assert card["data"]["clean"] == sets
+    assert not {"metrics", "exports"} & card.keys()
+    assert "has_seen_validation" not in card
+
+
+def test_a_model_that_is_named_twice_counts_twice(tmp_path):
+    first, second = with_facts(tmp_path / "first"), with_facts(tmp_path / "second")
+    mean = weights(average(AverageSettings((first, first, second), output=tmp_path / "mean")))
+    one, two = weights(first), weights(second)
+    for path, value in mean.items():
+        np.testing.assert_allclose(value, (2 * one[path] + two[path]) / 3, rtol=1e-3, atol=1e-6)
+
+
+def test_the_mean_of_a_part_leaves_the_rest_as_it_is_in_the_first_also_if_that_is_wider(tmp_path, monkeypatch):
+    second = with_facts(tmp_path / "second", has_seen_validation=True)
+    settings = registry.load_network(second)[1]["architecture"]["settings"]
+    monkeypatch.setitem(settings, "widths", [16, 8])
+    from lowlight.networks import architectures
+
+    wide = architectures.build("global_local", **settings)
+    first = tmp_path / "first"
+    first.mkdir()
+    registry.save_weights(wide, first / "model_11.weights.h5")
+    card = registry.load_network(second)[1]
+    of = {"file": "model_11.weights.h5", "sha256": registry.sha256(first / "model_11.weights.h5"), "bytes": 1}
+    architecture = {"name": "global_local", "settings": settings}
+    card = {key: value for key, value in card.items() if key != "has_seen_validation"}
+    registry.write_card(first / "model_11.json", card | {"architecture": architecture, "weights": of})
+    before = weights(first)
+    with pytest.raises(UserError, match="same graph have a mean. Received: .*first and .*second, which differ in it"):
+        average(AverageSettings((str(first), second), output=tmp_path / "mean"))
+    mean = average(AverageSettings((str(first), second), "exposure", tmp_path / "mean"))
+    changed = {path for path, value in weights(mean).items() if not np.array_equal(value, before[path])}
+    assert changed
+    assert all(path.startswith("guess") for path in changed)
+    assert registry.load_network(mean)[1]["has_seen_validation"]
+
+
+def test_what_has_no_mean_is_refused(tmp_path):
+    first = with_facts(tmp_path / "first")
+    with pytest.raises(UserError, match="two models or more. Received: 12"):
+        AverageSettings(("12",))
+    with pytest.raises(UserError, match="have no parts. Received: --part exposure"):
+        average(AverageSettings(("10", "10"), "exposure", tmp_path / "mean"))
+    with pytest.raises(UserError, match="Received: --output .*first"):
+        average(AverageSettings((first, first), output=tmp_path / "first"))
+    with pytest.raises(UserError, match="differ in it"):
+        average(AverageSettings((first, "10"), output=tmp_path / "mean"))
+    assert not list((tmp_path / "mean").glob("*"))
+    before = weights(first)
+    again = weights(average(AverageSettings((first, first), output=tmp_path / "first", overwrite=True)))
+    for path, value in again.items():
+        np.testing.assert_array_equal(value, before[path])
