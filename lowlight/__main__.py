@@ -6,7 +6,7 @@
     lowlight serve                             # a page to drop photos on
     lowlight train --model 10 --data LOL       # train a model of the ladder
     lowlight measure --model 10 --data LOL     # train, then measure; --evaluate-only measures what is trained
-    lowlight average 12 runs/mine -o runs/mean # the mean of the weights of two models
+    lowlight average 12 runs/mine -o mean      # the mean of the weights of two models
     lowlight export --format onnx              # a model for another runtime
     lowlight completion bash                   # what makes the shell complete all of this
 

@@ -114,7 +114,7 @@ def test_commands_of_pages_work(line, place, run):
         assert subprocess.run(command, shell=True, cwd=place, timeout=120).returncode == 0
         with Image.open(place / "bright.jpg") as image:
             assert image.size == (50, 30)
-    elif line.page.name != "README.md" and "models" not in words:
+    elif line.page.name != "README.md" and not {"models", "average"} & set(words):
         assert run([*words, *["--dry-run"] * ("--dry-run" not in words)], place) == 0
     else:
         before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
