@@ -1,5 +1,7 @@
 """The mean of models: of all weights or a part, with a card that tells of what, and what has none."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from lowlight.errors import UserError
 from lowlight.settings import AverageSettings
 from lowlight.training.average import average
 from lowlight.zoo import registry
+from lowlight.zoo.recipes import RECIPES
 from tests.test_training_parts import as_trained
 
 pytestmark = pytest.mark.usefixtures("narrow")
@@ -61,23 +64,13 @@ def test_a_model_that_is_named_twice_counts_twice(tmp_path):
 
 def test_the_mean_of_a_part_leaves_the_rest_as_it_is_in_the_first_also_if_that_is_wider(tmp_path, monkeypatch):
     second = with_facts(tmp_path / "second", has_seen_validation=True)
-    settings = registry.load_network(second)[1]["architecture"]["settings"]
-    monkeypatch.setitem(settings, "widths", [16, 8])
-    from lowlight.networks import architectures
-
-    wide = architectures.build("global_local", **settings)
-    first = tmp_path / "first"
-    first.mkdir()
-    registry.save_weights(wide, first / "model_11.weights.h5")
-    card = registry.load_network(second)[1]
-    of = {"file": "model_11.weights.h5", "sha256": registry.sha256(first / "model_11.weights.h5"), "bytes": 1}
-    architecture = {"name": "global_local", "settings": settings}
-    card = {key: value for key, value in card.items() if key != "has_seen_validation"}
-    registry.write_card(first / "model_11.json", card | {"architecture": architecture, "weights": of})
+    settings = RECIPES[11].settings | {"widths": [16, 8]}
+    monkeypatch.setitem(RECIPES, 11, dataclasses.replace(RECIPES[11], settings=settings))
+    first = with_facts(tmp_path / "first")
     before = weights(first)
     with pytest.raises(UserError, match="same graph have a mean. Received: .*first and .*second, which differ in it"):
-        average(AverageSettings((str(first), second), output=tmp_path / "mean"))
-    mean = average(AverageSettings((str(first), second), "exposure", tmp_path / "mean"))
+        average(AverageSettings((first, second), output=tmp_path / "mean"))
+    mean = average(AverageSettings((first, second), "exposure", tmp_path / "mean"))
     changed = {path for path, value in weights(mean).items() if not np.array_equal(value, before[path])}
     assert changed
     assert all(path.startswith("guess") for path in changed)

@@ -64,6 +64,18 @@ def test_a_run_is_put_into_models_with_its_scores_and_a_manifest(models, run, tm
         publish.write_manifest("model_11")
 
 
+def test_a_mean_has_no_history_and_the_score_that_was_measured(models, run, tmp_path):
+    (models / "model_10.history.csv").write_text("epoch\n2\n")
+    (run / "history.csv").unlink()
+    card, _ = registry.files_of(run)
+    registry.write_card(run / "model_10.json", card | {"training": card["training"] | {"val_psnr": None}})
+    publish.put_into_models(run)
+    assert not (models / "model_10.history.csv").exists()
+    write_summary(tmp_path / "statistics", card["weights"]["sha256"])
+    assert publish.write_scores("model_10", tmp_path / "statistics")
+    assert registry.files_of("model_10")[0]["training"]["val_psnr"] == 21.5
+
+
 @pytest.mark.parametrize(("sha256", "at_home"), [("another", True), (None, False)])
 def test_scores_of_other_weights_or_other_pairs_are_not_put_into_a_card(run, tmp_path, sha256, at_home, monkeypatch):
     card, _ = registry.files_of(run)

@@ -49,6 +49,8 @@ WIDTH = 330
 def put_into_models(run: str | Path) -> str:
     """Copy weights, card and history of a run into models/; gives the model's name.
 
+    Without a history, as of a mean, that of earlier weights goes.
+
     Raises
     ------
     UserError
@@ -59,8 +61,11 @@ def put_into_models(run: str | Path) -> str:
     target = registry.MODELS / f"{name}{registry.WEIGHTS_SUFFIX}"
     try:
         atomic.write(target, weights.read_bytes())
+        kept = registry.MODELS / f"{name}.history.csv"
         if history.is_file():
-            atomic.write(registry.MODELS / f"{name}.history.csv", history.read_bytes())
+            atomic.write(kept, history.read_bytes())
+        else:
+            kept.unlink(missing_ok=True)
         card = card | {"weights": card["weights"] | {"file": target.name}}
         registry.write_card(registry.MODELS / f"{name}.json", card)
     except OSError as error:
@@ -90,6 +95,8 @@ def write_scores(model: str | Path, statistics: Path) -> bool:
             part: {key: scores[key] for key in tables.SAVED_DIGITS if key in scores}
             for part, scores in measured.items()
         }
+        if card["training"]["val_psnr"] is None and "val" in measured:  # of a mean, which no training measured
+            facts["training"] = card["training"] | {"val_psnr": measured["val"]["psnr"]}
     if plan := RECIPES.get(card.get("recipe", {}).get("number")):
         facts["idea"] = plan.idea
     path = weights.with_name(f"{weights.name.removesuffix(registry.WEIGHTS_SUFFIX)}.json")
