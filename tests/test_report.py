@@ -250,6 +250,27 @@ def test_the_epoch_is_marked_whose_weights_were_kept_for_their_validation_loss(m
     assert "epoch 2, 0.1200" in mark.get_label()
 
 
+STAGES = """epoch,stage,loss,psnr,mae,mse,val_loss,val_psnr,val_mae,val_mse,val_psnr_oracle
+1,1,0.2,15,0.2,0.04,0.05,16,0.2,0.04,27
+2,2,0.1,nan,nan,nan,0.12,20,0.1,0.01,
+3,2,0.08,nan,nan,nan,0.13,21,0.1,0.01,
+"""
+
+
+@pytest.mark.parametrize(("keep_last", "epoch", "why"), [(True, 3, "the last"), (False, 2, "of the lowest")])
+def test_a_training_in_stages_is_reported_with_the_epoch_that_it_kept(tmp_path, monkeypatch, keep_last, epoch, why):
+    (tmp_path / "history.csv").write_text(STAGES)
+    write(tmp_path / "s", history=tmp_path / "history.csv")
+    assert (tmp_path / "s" / "model_10" / "history.csv").read_text() == STAGES
+    figures = []
+    monkeypatch.setattr(plots, "_png", lambda figure: figures.append(figure) or b"")
+    epochs = [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(STAGES.splitlines())]
+    plots.loss(epochs, "mae", "model_10", keep_last)
+    mark = figures[0].axes[0].get_lines()[-1]
+    assert list(mark.get_xdata()) == [epoch]
+    assert f"kept, {why}" in mark.get_label()
+
+
 def test_bars_are_as_long_as_their_scores(monkeypatch):
     figures = []
     monkeypatch.setattr(plots, "_png", lambda figure: figures.append(figure) or b"")

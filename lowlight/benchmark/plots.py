@@ -45,7 +45,13 @@ class Example(NamedTuple):
 
 
 def metric(
-    key: str, label: str, epochs: Sequence[dict], of_photos: dict[str, list[float]], part: str, name: str
+    key: str,
+    label: str,
+    epochs: Sequence[dict],
+    of_photos: dict[str, list[float]],
+    part: str,
+    name: str,
+    keep_last: bool = False,
 ) -> bytes:
     """One metric over the epochs (if there is a history) and for each photo.
 
@@ -59,21 +65,24 @@ def metric(
         For each method by its text in the legend, baselines first and the model last, the photos' values in one order.
     part, name : str
         Of the split and the model, for the titles.
+    keep_last : bool
+        Whether the weights of the last epoch were kept, not those of the lowest validation loss.
     """
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=(13 if epochs else 8, 5.5), layout="constrained")
         axes = figure.subplots(1, 2 if epochs else 1, squeeze=False)[0]
         if epochs:
-            _draw_epochs(axes[0], epochs, key, label, f"{name}: {label} while training")
+            _draw_epochs(axes[0], epochs, key, label, f"{name}: {label} while training", keep_last)
         _draw_photos(axes[-1], of_photos, label, f"{name}: each {part} photo, at full size")
         return _png(figure)
 
 
-def loss(epochs: Sequence[dict], loss_name: str, name: str) -> bytes:
+def loss(epochs: Sequence[dict], loss_name: str, name: str, keep_last: bool = False) -> bytes:
     """The loss over the epochs."""
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=(8, 5.5), layout="constrained")
-        _draw_epochs(figure.subplots(), epochs, "loss", f"loss ({loss_name})", f"{name}: loss while training")
+        title = f"{name}: loss while training"
+        _draw_epochs(figure.subplots(), epochs, "loss", f"loss ({loss_name})", title, keep_last)
         return _png(figure)
 
 
@@ -175,14 +184,14 @@ def photos(examples: Sequence[Example], width: int = 400, columns: int = 3) -> b
     return buffer.getvalue()
 
 
-def _draw_epochs(axes, epochs, key, label, title):
+def _draw_epochs(axes, epochs, key, label, title, keep_last):
     numbers = [row["epoch"] for row in epochs]
     marker = "o" if len(epochs) <= 40 else None
     looks = {"markersize": 4, "marker": marker}
     axes.plot(numbers, [row[key] for row in epochs], color=TRAIN, label="train (crops, in training mode)", **looks)
     validation = [row[f"val_{key}"] for row in epochs]
     axes.plot(numbers, validation, color=VALIDATION, lw=2, label="validation (whole photos, as measured)", **looks)
-    best = min(range(len(epochs)), key=lambda i: epochs[i]["val_loss"])
+    best, why = _kept(epochs, keep_last)
     value = f"{validation[best]:.2f} dB" if key == "psnr" else f"{validation[best]:.4f}"
     axes.axvline(numbers[best], color=VALIDATION, ls=":", lw=1)
     axes.plot(
@@ -192,12 +201,22 @@ def _draw_epochs(axes, epochs, key, label, title):
         markersize=15,
         color=VALIDATION,
         ls="none",
-        label=f"kept, of the lowest validation loss: epoch {numbers[best]:.4g}, {value}",
+        label=f"kept, {why}: epoch {numbers[best]:.4g}{f', {value}' if np.isfinite(validation[best]) else ''}",
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel=label, xlim=(0, numbers[-1] * 1.04))
     axes.set_title(title, loc="left")
     _legend_below(axes)
+
+
+def _kept(epochs, keep_last) -> tuple[int, str]:
+    """Which epoch's weights were kept, and why: the last, or, of the last stage, that of the lowest validation loss."""
+    stage = epochs[-1].get("stage")
+    losses = {number: row["val_loss"] for number, row in enumerate(epochs) if row.get("stage") == stage}
+    losses = {number: value for number, value in losses.items() if np.isfinite(value)}
+    if keep_last or not losses:
+        return len(epochs) - 1, "the last"
+    return min(losses, key=losses.__getitem__), "of the lowest validation loss"
 
 
 def _draw_photos(axes, of_photos, label, title):

@@ -69,6 +69,7 @@ def write_report(
     """
     folder = statistics / summary["name"]
     epochs = _keep_history(folder, summary, history)
+    name, keep_last = summary["name"], summary["recipe"].get("keep_last", False)
     write(folder / "images.csv", _images_csv(rows))
     write(folder / "summary.json", json.dumps(summary, indent=2, sort_keys=True, allow_nan=False) + "\n")
     part = next(iter(rows))
@@ -77,10 +78,11 @@ def write_report(
             f"{method} (mean {tables.shown(summary['scores'][part][method], key)})": [row[key] for row in of_method]
             for method, of_method in rows[part].items()
         }
-        plot = plots.metric(key, tables.LABELS[key], epochs, of_photos, tables.SPLIT_LABELS[part], summary["name"])
+        split = tables.SPLIT_LABELS[part]
+        plot = plots.metric(key, tables.LABELS[key], epochs, of_photos, split, name, keep_last)
         write(folder / f"{key}.png", plot)
     if epochs:
-        write(folder / "loss.png", plots.loss(epochs, summary["recipe"]["loss"], summary["name"]))
+        write(folder / "loss.png", plots.loss(epochs, summary["recipe"]["loss"], name, keep_last))
     write(folder / "photos.png", plots.photos(examples))
 
 
@@ -247,7 +249,8 @@ def _keep_history(folder, summary, source):
     if not kept.is_file():
         return []
     with kept.open(newline="", encoding="utf-8") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        # A stage leaves empty what it does not measure.
+        return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def _read_summary(path) -> dict:
