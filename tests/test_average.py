@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from lowlight.backend import keras
 from lowlight.errors import UserError
 from lowlight.settings import AverageSettings
 from lowlight.training.average import average
@@ -92,3 +93,20 @@ def test_what_has_no_mean_is_refused(tmp_path):
     again = weights(average(AverageSettings((first, first), output=tmp_path / "first", overwrite=True)))
     for path, value in again.items():
         np.testing.assert_array_equal(value, before[path])
+
+
+def test_a_file_without_a_card_has_no_mean_and_nothing_is_written(tmp_path):
+    photo = keras.Input((None, None, 3))
+    keras.Model(photo, keras.layers.Conv2D(3, 1)(photo)).save(tmp_path / "own.keras")
+    own = str(tmp_path / "own.keras")
+    with pytest.raises(UserError, match="Only a model with a card .* Received: .*own.keras"):
+        average(AverageSettings((own, own), output=tmp_path / "mean"))
+    assert not (tmp_path / "mean").exists()
+
+
+def test_a_folder_holds_one_model(tmp_path):
+    first = with_facts(tmp_path / "first")
+    (tmp_path / "mean").mkdir()
+    (tmp_path / "mean" / "model_10.json").write_text("{}")
+    with pytest.raises(UserError, match="holds another model. Received: .*mean with model_10 for model_11"):
+        average(AverageSettings((first, first), output=tmp_path / "mean", overwrite=True))

@@ -133,3 +133,16 @@ def test_too_few_addresses_for_tensorflow_are_told_in_a_line(tmp_path):
     )
     assert len(done.stderr.splitlines()) == 1
     assert done.returncode == 2
+
+
+def test_a_signal_in_the_last_scores_does_not_promise_that_a_finished_run_goes_on(settings, monkeypatch, caplog):
+    def score(*arguments, **options):
+        signal.raise_signal(signal.SIGINT)
+        return {"val_loss": 1.0, "val_psnr": 10.0}
+
+    monkeypatch.setattr(trainer, "validate", score)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(settings, "latest")
+    assert caplog.messages[-1].startswith("stopped and saved after step")
+    assert caplog.messages[-1].endswith("; the run is finished")
+    assert checkpoint.load(settings.run_folder).finished

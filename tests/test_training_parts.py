@@ -1,14 +1,16 @@
 """What a training starts from, and which part of a model it trains: exposure, restoration, a wider graph, all pairs."""
 
 import dataclasses
+import signal
 
 import numpy as np
 import pytest
 
+from lowlight.backend import keras
 from lowlight.data.pairs import load_split
 from lowlight.errors import UserError
 from lowlight.networks import architectures
-from lowlight.training import trainer
+from lowlight.training import checkpoint, trainer
 from lowlight.training.trainer import Trainer, train
 from lowlight.zoo import registry
 from lowlight.zoo.recipes import RECIPES, Stage
@@ -89,6 +91,39 @@ def test_a_recipe_goes_through_its_stages_and_a_run_stopped_between_them_goes_on
     broken, _ = registry.load_network(train(settings, "latest"))
     for one, two in zip(unbroken.get_weights(), broken.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.usefixtures("narrow", "brief")
+def test_a_run_that_is_stopped_at_the_end_of_a_stage_keeps_what_the_stage_has_learnt(
+    pairs_folder, tmp_path, monkeypatch
+):
+    small = {"batch_size": 2, "crops_per_photo": 1, "warm_up": 0}
+    stages = tuple(Stage(part, 0.5, small) for part in ("restoration", "exposure"))
+    monkeypatch.setitem(RECIPES, 11, dataclasses.replace(RECIPES[11], keep_last=True, stages=stages))
+    monkeypatch.setattr(trainer, "validate", lambda *facts, **more: {"val_loss": 1.0, "val_psnr": 10.0})
+    settings = dataclasses.replace(quick(pairs_folder, tmp_path / "one", model=11, epochs=2), batch_size=None)
+    unbroken, _ = registry.load_network(train(settings, "latest"))
+
+    def score_and_stop(*facts, **more):
+        monkeypatch.setattr(trainer, "validate", lambda *facts, **more: {"val_loss": 1.0, "val_psnr": 10.0})
+        signal.raise_signal(signal.SIGINT)
+        return {"val_loss": 1.0, "val_psnr": 10.0}
+
+    monkeypatch.setattr(trainer, "validate", score_and_stop)
+    settings = dataclasses.replace(settings, output=tmp_path / "two")
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, "latest")
+    assert checkpoint.load(tmp_path / "two").stage == 0
+    broken, _ = registry.load_network(train(settings, "latest"))
+    for one, two in zip(unbroken.get_weights(), broken.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_file_that_holds_a_whole_model_is_nothing_to_start_from(pairs_folder, tmp_path):
+    photo = keras.Input((None, None, 3))
+    keras.Model(photo, keras.layers.Conv2D(3, 1)(photo)).save(tmp_path / "own.keras")
+    with pytest.raises(UserError, match="Only a model with a card .* Received: --start .*own.keras"):
+        train(quick(pairs_folder, tmp_path / "run", start=str(tmp_path / "own.keras")), "latest")
 
 
 @pytest.mark.usefixtures("narrow", "brief")

@@ -49,6 +49,12 @@ def test_larger_batches_go_with_a_rate_larger_by_the_square_root_and_what_is_set
     assert stages.planned(alone, alone.stages[0], by_hand).learning_rate == 2 * before["learning_rate"]
 
 
+def test_a_crop_asked_for_is_in_every_stage_as_small_as_the_smallest_photo_needs():
+    settings = TrainingSettings(12, crop=512)
+    plan = dataclasses.replace(stages.adapted(RECIPES[12], settings), crop=400)
+    assert {stages.planned(plan, stage, settings).crop for stage in plan.stages} == {400}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -57,6 +63,20 @@ def test_larger_batches_go_with_a_rate_larger_by_the_square_root_and_what_is_set
     ],
 )
 def test_what_would_change_nothing_is_refused(words, said):
+    with pytest.raises(UserError, match=said):
+        stages.adapted(RECIPES[12], TrainingSettings(12, **words))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"minutes": float("nan")}, "--minutes must be a number above 0. Received: nan"),
+        ({"learning_rate": float("inf")}, "--learning-rate must be a number above 0. Received: inf"),
+        ({"seed": -1}, "--seed must be from 0 to 4294967295. Received: -1"),
+        ({"seed": 2**32}, "--seed must be from 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(words, said):
     with pytest.raises(UserError, match=said):
         stages.adapted(RECIPES[12], TrainingSettings(12, **words))
 
@@ -205,6 +225,25 @@ def test_a_run_that_is_stopped_goes_on_at_the_rate_where_it_stood(pairs, tmp_pat
     with (tmp_path / "run" / "history.csv").open() as file:
         rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
     assert rates == pytest.approx([RATE, RATE * 0.01 ** (1 / 3), RATE * 0.01 ** (2 / 3)], rel=1e-3)
+
+
+@pytest.mark.parametrize("rate", [1e20, 1e38])
+def test_what_diverges_between_two_looks_is_said_and_not_kept(pairs, tmp_path, monkeypatch, rate):
+    """In the fewer steps than there are between two looks: the epoch's mean tells, or the scores do."""
+    monkeypatch.setitem(RECIPES, 99, recipe(loss="mse", crops_per_photo=4))
+    settings = TrainingSettings(99, epochs=1, learning_rate=rate, output=tmp_path / "run")
+    with pytest.raises(UserError, match="Training diverged: .* Received: (nan|inf) at step"):
+        train(settings, "latest", (pairs, {"name": "tiny", "licence": "none"}))
+    assert not list((tmp_path / "run").glob("model_99*"))
+
+
+def test_a_run_is_not_begun_in_the_folder_of_another_model(pairs, tmp_path, monkeypatch):
+    monkeypatch.setitem(RECIPES, 99, recipe())
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model_10.json").write_text("{}")
+    settings = TrainingSettings(99, epochs=1, output=tmp_path / "run", overwrite=True)
+    with pytest.raises(UserError, match="holds another model. Received: .*run with model_10 for model_99"):
+        train(settings, "latest", (pairs, {"name": "tiny", "licence": "none"}))
 
 
 def test_a_run_that_was_begun_under_former_names_goes_on_under_the_new_ones(tmp_path):

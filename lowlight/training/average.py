@@ -13,8 +13,7 @@ from lowlight.errors import UserError
 from lowlight.settings import AverageSettings
 from lowlight.training import checkpoint
 from lowlight.training.objectives import part_of
-from lowlight.zoo import registry
-from lowlight.zoo.cards import stages_of
+from lowlight.zoo import cards, registry
 
 LOG = logging.getLogger(__name__)
 
@@ -41,14 +40,18 @@ def average(settings: AverageSettings) -> Path:
         already, or it cannot be written.
     """
     folder = settings.output
-    networks, cards = zip(*(registry.load_network(model) for model in settings.models), strict=True)
+    networks, known = zip(*(registry.load_network(model) for model in settings.models), strict=True)
+    for model, card in zip(settings.models, known, strict=True):
+        cards.refuse_without_training(card, model)
+    name = known[0]["name"]
     _set_mean(networks, settings)
     with checkpoint.claimed(folder):
         if not settings.overwrite and any(folder.glob("*.json")):
             raise UserError(f"There is a model already. Received: --output {folder}. Name another, or --overwrite it.")
-        weights = folder / f"{cards[0]['name']}{registry.WEIGHTS_SUFFIX}"
+        registry.refuse_another(folder, name)
+        weights = folder / f"{name}{registry.WEIGHTS_SUFFIX}"
         registry.save_weights(networks[0], weights)
-        registry.write_card(folder / f"{cards[0]['name']}.json", _card(cards, settings.part, weights))
+        registry.write_card(folder / f"{name}.json", _card(known, settings.part, weights))
     LOG.info("the mean of %s, with its card, is in %s; it is not measured", ", ".join(settings.models), folder)
     return folder
 
@@ -75,19 +78,19 @@ def _graph(model) -> list:
     return [(type(layer).__name__, [tuple(v.shape) for v in layer.weights]) for layer in model.layers]
 
 
-def _card(cards, part, weights) -> dict:
+def _card(known, part, weights) -> dict:
     """The first one's, without what was measured; with the trainings and the photos of all."""
-    first, *others = cards
+    first, *others = known
     card = {key: value for key, value in first.items() if key not in OF_OTHER_WEIGHTS}
-    stages = list(stages_of(first))
+    stages = list(cards.stages_of(first))
     for other in others:
-        stages += [stage for stage in stages_of(other) if stage not in stages]
-    of = [{"name": one["name"], "sha256": one["weights"]["sha256"]} for one in cards]
+        stages += [stage for stage in cards.stages_of(other) if stage not in stages]
+    of = [{"name": one["name"], "sha256": one["weights"]["sha256"]} for one in known]
     mean = {"part": part or "whole", "steps": 0, "minutes": 0.0, "mean_of": of}
-    if any({"validation", "has_seen_validation"} & one.keys() for one in cards):
+    if any({"validation", "has_seen_validation"} & one.keys() for one in known):
         card["has_seen_validation"] = True
     return card | {
-        "data": first["data"] | {kind: _all_sets(cards, kind) for kind in ("also", "clean")},
+        "data": first["data"] | {kind: _all_sets(known, kind) for kind in ("also", "clean")},
         "training": first["training"] | {"val_psnr": None},
         "stages": [*stages, mean],
         "weights": {"file": weights.name, "sha256": registry.sha256(weights), "bytes": weights.stat().st_size},
@@ -95,5 +98,5 @@ def _card(cards, part, weights) -> dict:
     }
 
 
-def _all_sets(cards, kind) -> list:
-    return list({one["name"]: one for card in cards for one in card["data"].get(kind) or []}.values())
+def _all_sets(known, kind) -> list:
+    return list({one["name"]: one for card in known for one in card["data"].get(kind) or []}.values())

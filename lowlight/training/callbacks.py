@@ -57,11 +57,26 @@ class Finite(keras.callbacks.Callback):
         self.state = state
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.state.total_steps % LOOK_EVERY == 0 and not np.isfinite(logs["loss"]):
-            raise UserError(
-                f"Training diverged: the loss is no number any more. Received: {logs['loss']} at step "
-                f"{self.state.total_steps}. Give a lower --learning-rate, and --overwrite to start anew."
-            )
+        if self.state.total_steps % LOOK_EVERY == 0:
+            refuse_if_diverged(logs["loss"], self.state)
+
+    def on_epoch_end(self, epoch, logs=None):
+        refuse_if_diverged(logs["loss"], self.state)
+
+
+def refuse_if_diverged(loss: float, state: State) -> None:
+    """What is no number any more is neither gone on with nor kept.
+
+    Raises
+    ------
+    UserError
+        If the loss is not finite.
+    """
+    if not np.isfinite(loss):
+        raise UserError(
+            f"Training diverged: the loss is no number any more. Received: {loss} at step {state.total_steps}. Give a "
+            "lower --learning-rate, and --overwrite to start anew."
+        )
 
 
 class Averages(keras.callbacks.Callback):

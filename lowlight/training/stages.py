@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings
@@ -49,16 +50,19 @@ def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
     changes = _by_hand(settings)
     counts = {"minutes": settings.minutes or 1, "batch_scale": settings.batch_scale, "workers": settings.workers}
     for name, value in (changes | counts).items():
-        if value <= 0:
-            raise UserError(f"--{name.replace('_', '-')} must be above 0. Received: {value}.")
+        if not 0 < value < math.inf:
+            raise UserError(f"--{name.replace('_', '-')} must be a number above 0. Received: {value}.")
+    if not 0 <= settings.seed < 2**32:
+        raise UserError(f"--seed must be from 0 to {2**32 - 1}. Received: {settings.seed}.")
     if settings.part:
         plan = dataclasses.replace(plan, stages=(_stage_of(FORMER_PARTS.get(settings.part, settings.part), plan),))
     return dataclasses.replace(_scaled(plan, settings.batch_scale), **changes)
 
 
 def planned(plan: Recipe, stage: Stage, settings: TrainingSettings) -> Recipe:
-    """The plan of one stage; what was set by hand holds in every stage."""
-    return dataclasses.replace(plan, **(stage.changes | _by_hand(settings) | {"stages": (stage,)}))
+    """The plan of one stage; what was set by hand holds in every stage, as the plan has it by now."""
+    by_hand = {name: getattr(plan, name) for name in _by_hand(settings)}
+    return dataclasses.replace(plan, **(stage.changes | by_hand | {"stages": (stage,)}))
 
 
 def _stage_of(part, plan) -> Stage:

@@ -20,13 +20,22 @@ from lowlight.networks import architectures
 from lowlight.networks.widening import widen
 from lowlight.settings import TrainingSettings
 from lowlight.training import card, checkpoint, stages
-from lowlight.training.callbacks import Averages, Clock, Ending, Finite, LearningRate, Saving, stop_on_signal
+from lowlight.training.callbacks import (
+    Averages,
+    Clock,
+    Ending,
+    Finite,
+    LearningRate,
+    Saving,
+    refuse_if_diverged,
+    stop_on_signal,
+)
 from lowlight.training.devices import Processes, distributed, joined
 from lowlight.training.losses import LOSSES
 from lowlight.training.objectives import EXPOSURE, compiled, part_of, precision
 from lowlight.training.progress import TrainingProgress
 from lowlight.training.validation import validate
-from lowlight.zoo import registry
+from lowlight.zoo import cards, registry
 from lowlight.zoo.recipes import Recipe, recipe
 
 LOG = logging.getLogger(__name__)
@@ -76,6 +85,7 @@ def train(
 
 def _train(plan, settings, split, about, made_by, processes):
     folder = settings.run_folder
+    registry.refuse_another(folder, plan.name)
     state = processes.of_chief(checkpoint.open_run(folder, made_by, settings.resume, settings.overwrite))
     if processes.number:
         state.best_loss = None  # the best weights are the chief's; here are none yet
@@ -155,9 +165,11 @@ class Trainer:
                     self._end_epoch({name: _last(history, name) for name in ("loss", "psnr", "mae", "mse")})
                     ending.agree()
                 if ending.signal:
-                    LOG.info("stopped and saved after step %s; the same command goes on", self.state.total_steps)
+                    next_time = "the run is finished" if self.state.finished else "the same command goes on"
+                    LOG.info("stopped and saved after step %s; %s", self.state.total_steps, next_time)
                     raise KeyboardInterrupt(ending.signal)
         if not self.last:
+            self._take_over()  # gone on with at its end, a stage has measured nothing
             self.state.next_stage(card.facts(self), self.measured.get_weights())
             checkpoint.save(self.state, self.folder)
 
@@ -230,6 +242,7 @@ class Trainer:
     def _start(self, name) -> dict:
         """Take the weights of a trained model; what its card calls them."""
         earlier, its_card = registry.load_network(name)
+        cards.refuse_without_training(its_card, f"--start {name}")
         if _but_for_more(its_card["architecture"]) != _but_for_more(self.plan.graph):
             raise UserError(
                 f"The weights to start from are of another graph. Received: --start {name} for model "
@@ -260,6 +273,10 @@ class Trainer:
             for variable, value in zip(variables, self.state.arrays[owner], strict=True):
                 variable.assign(value)
 
+    def _take_over(self):
+        """Give the model that is measured what has been learnt: the averages, where there are any."""
+        self.learnt.set_weights(self.averages.values if self.averages else self.model.get_weights())
+
     def _end_epoch(self, train_scores):
         state = self.state
         if state.step >= self.batches.steps:
@@ -283,10 +300,11 @@ class Trainer:
         """
         start = time.monotonic()
         state = self.state
-        self.learnt.set_weights(self.averages.values if self.averages else self.model.get_weights())
+        self._take_over()
         scores = {"val_loss": np.nan, "val_psnr": np.nan}
         if self.split.val:
             scores = validate(self.enhancer, self.split.val, LOSSES[self.plan.loss], oracle=self.part != EXPOSURE)
+            refuse_if_diverged(scores["val_loss"], state)
         state.seconds += time.monotonic() - start
         if state.best_loss is None or scores["val_loss"] < state.best_loss or self.plan.keep_last:
             state.best_loss, state.best_psnr = scores["val_loss"], scores["val_psnr"]

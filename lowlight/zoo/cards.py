@@ -87,6 +87,21 @@ def stages_of(card: dict[str, Any]) -> list[dict[str, Any]]:
     return card.get("stages") or [{"part": part} | card[name] for name, part in parts.items() if card.get(name)]
 
 
+def refuse_without_training(card: dict[str, Any], received: str) -> None:
+    """A file that holds a whole model tells of no training that one could go on with.
+
+    Raises
+    ------
+    UserError
+        If the card is that of such a file; it says what was `received`.
+    """
+    if "training" not in card:
+        raise UserError(
+            f"Only a model with a card can be gone on with. Received: {received}, a file without one. Name a model by "
+            "its number, or a run's folder."
+        )
+
+
 def read(path: Path) -> dict[str, Any]:
     """Read a card, as `ModelCard` describes it.
 

@@ -228,6 +228,22 @@ def save_weights(model: "keras.Model", path: Path) -> None:
     atomic.write(path, content)
 
 
+def refuse_another(folder: Path, name: str) -> None:
+    """A folder holds one model: it is named by its folder.
+
+    Raises
+    ------
+    UserError
+        If the folder has a card of another model than `name`.
+    """
+    others = [path.stem for path in sorted(folder.glob("model_*.json")) if path.stem != name]
+    if others:
+        raise UserError(
+            f"The folder holds another model. Received: {folder} with {', '.join(others)} for {name}. Give --output "
+            "another folder, or take that model out of it."
+        )
+
+
 def write_card(path: Path, card: dict) -> None:
     """Write a card, or the manifest, as JSON, whole or not at all."""
     atomic.write(path, json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
