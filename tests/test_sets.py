@@ -3,6 +3,7 @@ drawn from, and what a card says of it."""
 
 import dataclasses
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -10,6 +11,7 @@ from lowlight.data import splits
 from lowlight.data.pairs import load_split
 from lowlight.data.samplers import CleanSource, clean_photos, listed_pairs
 from lowlight.errors import UserError
+from lowlight.io.photo import ImageError
 from lowlight.settings import TrainingSettings
 from lowlight.zoo.recipes import RECIPES
 from tests.conftest import scene, write_pair
@@ -147,3 +149,44 @@ def test_half_of_the_clean_photos_are_references_however_many_others_there_are(t
     assert CleanSource(groups, references=2).shares == pytest.approx([0.25, 0.25, *4 * [0.125]])
     assert CleanSource(groups[:2], references=2).shares == pytest.approx([0.5, 0.5])
     assert CleanSource(groups[2:]).shares == pytest.approx(4 * [0.25])
+
+
+def test_what_is_no_pair_is_left_out_of_more_pairs_with_a_word(sets, news):
+    lows, highs = (sets.also[0] / "images" / side for side in ("low", "high"))
+    Image.fromarray(ramp(16, 40)).save(lows / "02.png")
+    exchanged = (lows / "03.png").read_bytes(), (highs / "03.png").read_bytes()
+    (highs / "03.png").write_bytes(exchanged[0])
+    (lows / "03.png").write_bytes(exchanged[1])
+    (lows / "04.png").write_bytes((lows / "04.png").read_bytes()[:-200])
+    (_, (_, more), _), _, about = splits.sources(sets, dataclasses.replace(RECIPES[12], crop=16), load_split(sets.data))
+    assert [pair.low.name for pair in more.photos.items] == ["01.png", "05.png", *(f"{n:02}.png" for n in range(7, 12))]
+    assert about["also"][0]["train"] == 7
+    assert "also: 3 of 10 are left out: 1 with sides of two sizes: 02-02 (40x16 and 24x16); 1 with a low" in news.text
+
+
+def test_a_clean_photo_whose_header_alone_can_be_read_is_said_once_and_another_one_drawn(tmp_path, news):
+    for seed in range(3):
+        Image.fromarray(scene(seed, 40, 40)).save(tmp_path / f"{seed}.png")
+    broken = tmp_path / "1.png"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    source = CleanSource([sorted(tmp_path.iterdir())])
+    rng = np.random.default_rng(0)
+    assert all(source.draw_crop(rng, 16).low.shape == (16, 16, 3) for _ in range(20))
+    assert news.text.count("a clean photo is left out: ") == 1
+    assert "1.png" in news.text
+    with pytest.raises(ImageError):
+        CleanSource([[broken]]).draw_crop(rng, 16)
+
+
+def test_photos_that_synthetic_pairs_are_validated_on_are_not_learnt_from(tmp_path):
+    for seed in range(22):
+        write_pair(tmp_path / "set", f"{seed:02}", scene(seed, 60, 60))
+    clean = tmp_path / "set" / "high"
+    settings = TrainingSettings(12, "synthetic", clean=(clean,), output=tmp_path / "runs" / "run")
+    split, _ = splits.load_pairs(settings)
+    crops, _, _ = splits.sources(settings, dataclasses.replace(RECIPES[12], crop=16), split)
+    learnt = {path.stem for group in crops[-1][1].groups for path in group.items if path.parent == clean}
+    validated = {pair.name.split("_")[0] for pair in split.val}
+    assert len(validated) == 3
+    assert learnt
+    assert not learnt & validated

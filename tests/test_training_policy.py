@@ -237,6 +237,15 @@ def test_what_diverges_between_two_looks_is_said_and_not_kept(pairs, tmp_path, m
     assert not list((tmp_path / "run").glob("model_99*"))
 
 
+def test_pairs_that_are_called_alike_but_are_others_are_not_gone_on_with(pairs, tmp_path, monkeypatch):
+    monkeypatch.setitem(RECIPES, 99, recipe())
+    settings, about = TrainingSettings(99, epochs=1, output=tmp_path / "run"), {"name": "tiny", "licence": "none"}
+    train(settings, "latest", (pairs, about))
+    others = [make_pair(tmp_path / "other", pair.name, scene(7, 32, 32) // 9, scene(7, 32, 32)) for pair in pairs.train]
+    with pytest.raises(UserError, match="a run with another size of the pairs' files. Give --overwrite"):
+        train(settings, "latest", (dataclasses.replace(pairs, train=tuple(others)), about))
+
+
 def test_a_run_is_not_begun_in_the_folder_of_another_model(pairs, tmp_path, monkeypatch):
     monkeypatch.setitem(RECIPES, 99, recipe())
     (tmp_path / "run").mkdir()

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -14,7 +15,9 @@ from lowlight.data import camera
 from lowlight.data.pairs import Pair, PairError, read_pair
 from lowlight.errors import UserError
 from lowlight.imaging.exposure import THUMBNAIL, WHOLE, exposure_map, overview, thumbnail
-from lowlight.io.photo import list_images, read_rgb
+from lowlight.io.photo import ImageError, list_images, read_rgb
+
+LOG = logging.getLogger(__name__)
 
 HELD_OUT_EVERY = 6
 """Of a folder with a pairs.csv, one target in six and all its partners are for measuring, never for training."""
@@ -121,6 +124,7 @@ class CleanSource:
         self.groups = [Memory(photos, _clean_in_memory) for photos in folders]
         parts = [part for part in (range(references), range(references, len(folders))) if part]
         self.shares = [1 / (len(parts) * len(part)) for part in parts for _ in part]
+        self.broken: set[Path] = set()
 
     def draw_crop(self, rng, crop):
         clean = self._photo(rng, crop)
@@ -142,9 +146,23 @@ class CleanSource:
 
     def _photo(self, rng, crop):
         """A photo, or, two times in five, one at half its size: that has lost its own noise."""
-        group = self.groups[rng.choice(len(self.groups), p=self.shares)]
-        whole, half = group[rng.integers(len(group))]
+        whole, half = self._read(rng)
         return half if rng.random() < 0.4 and min(half.shape[:2]) > crop else whole
+
+    def _read(self, rng):
+        """A photo at random; one whose header alone could be read is left out, and another one drawn."""
+        group = self.groups[rng.choice(len(self.groups), p=self.shares)]
+        index = rng.integers(len(group))
+        try:
+            return group[index]
+        except ImageError as error:
+            photo = group.items[index]
+            if photo not in self.broken:
+                LOG.warning("a clean photo is left out: %s", error)
+                self.broken.add(photo)
+            if len(self.broken) >= len({one for of_group in self.groups for one in of_group.items}):
+                raise
+            return self._read(rng)
 
 
 class ExposurePool:

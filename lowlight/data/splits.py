@@ -96,13 +96,15 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
     clean = [[pair.high for pair in split.train]]
     for folder in settings.also:
         more, held = listed_pairs(folder)
-        more = _large_enough(folder, more, lambda pair: (pair.low, pair.high), plan.crop)
+        more = _whole(folder, _large_enough(folder, more, lambda pair: (pair.low, pair.high), plan.crop))
         share = [part / len(settings.also) for part in shares[1]]
         found.append((share, PairSource(more, RELIT, lifted)))
         clean.append(sorted({pair.high for pair in more}))
         about.setdefault("also", []).append(_described(folder, len(more), len(held)))
+    validated = synthetic.sources_of(split.val, settings.clean[0]) if _made_of_clean(settings) else set()
     for folder in settings.clean:
         photos, held_photos = clean_photos(folder)
+        photos = [photo for photo in photos if photo not in validated]
         photos = _large_enough(folder, photos, lambda photo: (photo,), plan.crop)
         clean.append(photos)
         about.setdefault("clean", []).append(_described(folder, len(photos), len(held_photos)))
@@ -113,8 +115,17 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
 
 
 def _large_enough(folder, items, photos_of, crop):
-    """Those whose photos can be read and hold a crop; what is left out is said."""
-    kept, problems = validate.large_enough(items, photos_of, crop)
+    """Those whose headers can be read and whose photos hold a crop; what is left out is said."""
+    return _said(folder, items, *validate.large_enough(items, photos_of, crop))
+
+
+def _whole(folder, pairs):
+    """Those that are pairs, as those of --data must be; what is left out is said."""
+    looks, problems = validate.check(pairs)
+    return _said(folder, pairs, list(looks), problems)
+
+
+def _said(folder, items, kept, problems):
     what = "; ".join(validate.listing(problems, most=3))
     if not kept:
         raise UserError(
@@ -123,6 +134,11 @@ def _large_enough(folder, items, photos_of, crop):
     if problems:
         LOG.warning("%s: %s of %s are left out: %s", folder.name, len(problems), len(items), what)
     return kept
+
+
+def _made_of_clean(settings) -> bool:
+    """Whether the pairs were made of the first folder of --clean."""
+    return settings.data == "synthetic" and bool(settings.clean)
 
 
 def _refuse_what_would_be_ignored(settings):

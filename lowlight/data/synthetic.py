@@ -31,6 +31,7 @@ import numpy as np
 from PIL import Image
 
 from lowlight.data import scenes
+from lowlight.data.matching import Pair
 from lowlight.data.noise import add_noise, log_uniform, read_noise
 from lowlight.errors import UserError
 from lowlight.imaging.srgb import to_linear, to_srgb
@@ -170,6 +171,12 @@ def write_pairs(folder: Path, clean: Path | None = None, seed: int = 0) -> Path:
     except OSError as error:
         raise UserError(f"Pairs cannot be written. Received: {folder}, {error}. Name another folder.") from None
     return folder
+
+
+def sources_of(pairs: Sequence[Pair], clean: Path) -> set[Path]:
+    """The photos of a folder that some of the pairs by `write_pairs` were made of."""
+    photos = _clean_photos(clean)
+    return {photos[int(pair.name.rsplit("_", 2)[1])] for pair in pairs}
 
 
 def write_samples(folder: Path) -> list[Path]:

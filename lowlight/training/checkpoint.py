@@ -27,6 +27,9 @@ COLUMNS = (
     "loss", "psnr", "mae", "mse", "val_loss", "val_psnr", "val_mae", "val_mse", "val_psnr_oracle", "stage",
 )  # fmt: skip
 
+SIZE = "size of the pairs' files"
+"""What tells pairs of another set that are called alike; runs that were begun before do not know it."""
+
 FORMER_NAMES = {"views": "exposure_mixture", "val_psnr_told": "val_psnr_oracle"}
 """Settings and columns of runs that were begun when they had other names."""
 
@@ -158,6 +161,7 @@ def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> Stat
     state = None if overwrite else load(folder)
     if state is None:
         return State(made_by)
+    state.made_by.setdefault(SIZE, made_by.get(SIZE))
     different = sorted(key for key in made_by | state.made_by if made_by.get(key) != state.made_by.get(key))
     if different:
         raise UserError(

@@ -332,6 +332,7 @@ def _unchangeable(plan, settings, split) -> dict:
     }
     facts |= {name: [str(folder) for folder in getattr(settings, name)] for name in ("also", "clean")}
     facts |= {"train pairs": [p.name for p in split.train], "val pairs": [p.name for p in split.val]}
+    facts[checkpoint.SIZE] = sum(photo.stat().st_size for p in split.train for photo in (p.low, p.high))
     return json.loads(json.dumps({key: value for key, value in facts.items() if key not in ("epochs", "idea", "why")}))
 
 
