@@ -116,7 +116,8 @@ class TrainingSettings:
     """A TOML file with more of these settings, by the same names, in the table [train] or [measure]. Default:
     lowlight.toml, if the working folder has one."""
     resume: bool = False
-    """Go on with the run in the output folder, also when it had ended or its budget was another."""
+    """Go on with the run in the output folder, also when it had ended or its budget was another. One that had gone
+    through its stages goes on in the last of them, for that stage's share of the budget."""
     overwrite: bool = False
     """Start from the beginning, over the run in the output folder."""
     output: Path | None = None
