@@ -9,9 +9,9 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import ExifTags, Image
 
-from lowlight.io.photo import ImageError, count_frames, image_size, read_photo, write_photo
+from lowlight.io.photo import ImageError, Photo, count_frames, encode, image_size, read_photo, write_photo
 from lowlight.io.tiff import READ_AT_ONCE
 from tests.conftest import scene
 
@@ -102,6 +102,30 @@ def test_channels_of_microscopes_are_colours_and_times_and_depths_are_pictures(k
     expected = np.repeat(picture[..., :1], 3, 2) if axes == "ZYX" else picture
     assert np.abs(photo.pixels * 255 - expected).mean() < 0.01
     assert bool(photo.notes) == (axes[0] in "TZ")
+
+
+@pytest.mark.parametrize("kind", ["imagej", "ome", "shaped"])
+def test_the_result_of_a_stack_does_not_say_that_it_is_one(kind, picture):
+    file = io.BytesIO()
+    stack = np.moveaxis(picture.astype(np.uint16) * 257, 2, 0)
+    tifffile.imwrite(file, stack, photometric="minisblack", metadata={"axes": "CYX"}, **{kind: True})
+    photo = read_photo(io.BytesIO(file.getvalue()), frame=1)
+    written = encode(photo, ".tif")
+    with tifffile.TiffFile(io.BytesIO(written)) as result:
+        assert (result.pages.first.description, result.asarray().shape[:2]) == ("", picture.shape[:2])
+    np.testing.assert_array_equal(read_photo(io.BytesIO(written)).pixels, photo.pixels)
+    assert not any(word in encode(photo, ".jpg") for word in (b"ImageJ=", b"OME>", b'"shape":'))
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"), [("ImageJ=1.54f\nimages=3", ""), ("A meadow in ImageJ", "A meadow in ImageJ")]
+)
+def test_a_description_stays_unless_it_is_of_a_stack(words, kept):
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription], exif[ExifTags.Base.Model] = words, "Box"
+    photo = Photo(np.zeros((4, 6, 3), np.uint8), exif=exif.tobytes())
+    with tifffile.TiffFile(io.BytesIO(encode(photo, ".tif"))) as result:
+        assert (result.pages.first.description, result.pages.first.tags["Model"].value) == (kept, "Box")
 
 
 def test_channels_that_are_no_colours_are_refused(picture):

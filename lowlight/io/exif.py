@@ -26,6 +26,11 @@ ABOUT_THE_PHOTO = {
 }
 """The tags of a TIFF, and so of a camera's raw, that do not say how its pixels lie in the file."""
 
+DESCRIPTION = ExifTags.Base.ImageDescription.value
+
+OF_STACKS = (b"ImageJ=", b"SCIFIO=", b'{"shape":')
+"""How descriptions begin by which ImageJ and tifffile know again how pixels lie in the file."""
+
 WIDTH, HEIGHT, COLOUR_SPACE, INTEROP_INDEX, ORIENTATION = 0xA002, 0xA003, 0xA001, 0x0001, 0x0112
 
 IMAGE_WIDTH, IMAGE_HEIGHT = 0x0100, 0x0101
@@ -39,11 +44,20 @@ def bare(exif: bytes) -> bytes:
     return exif if exif[:2] in (b"II", b"MM") else b""
 
 
+def about_the_photo(table: ifd.Table) -> ifd.Table:
+    """The tags of a TIFF that do not say how its pixels lie in the file, neither in words."""
+    found = {tag: entry for tag, entry in table.items() if tag in ABOUT_THE_PHOTO}
+    words = found[DESCRIPTION].data.rstrip(b"\0 \r\n\t") if DESCRIPTION in found else b""
+    if words.startswith(OF_STACKS) or words.endswith(b"OME>"):
+        del found[DESCRIPTION]
+    return found
+
+
 def tiff_exif(file: BinaryIO) -> bytes:
     """What a TIFF, or a raw that is built like one, says about the photo, as a block of EXIF."""
     try:
         order, found, _ = ifd.tables(ifd.at_of(file))
-        found[0] = {tag: entry for tag, entry in found[0].items() if tag in ABOUT_THE_PHOTO}
+        found[0] = about_the_photo(found[0])
         return ifd.block(order, found)
     except BROKEN:
         return b""

@@ -7,7 +7,6 @@ import numpy as np
 
 from lowlight.io import exif as exif_blocks
 from lowlight.io import ifd
-from lowlight.io.exif import ABOUT_THE_PHOTO
 from lowlight.io.ifd import EXIF_TABLE, GPS_TABLE, INTEROP_TABLE
 
 RESOLUTION = (0x011A, 0x011B, 0x0128)
@@ -34,8 +33,8 @@ def write_tiff(
     import tifffile
 
     order, found = exif_blocks.tables_of(exif)
-    first = {tag: entry for tag, entry in found[0].items() if tag in ABOUT_THE_PHOTO.difference(RESOLUTION)}
-    tags: list[tuple] = [(tag, entry.type, entry.number, entry.data, True) for tag, entry in first.items()]
+    first = [entry for tag, entry in exif_blocks.about_the_photo(found[0]).items() if tag not in RESOLUTION]
+    tags: list[tuple] = [(entry.tag, entry.type, entry.number, entry.data, True) for entry in first]
     tags += [(tag, 1 if tag == XMP else 7, len(data), data, True) for tag, data in ((XMP, xmp), (IPTC, iptc)) if data]
     tables = [tag for tag in (EXIF_TABLE, GPS_TABLE) if found.get(tag)]
     tags += [(tifffile.TIFF.TAGS[tag], "I", 1, 0, True) for tag in tables]  # by name: by number it leaves them out
