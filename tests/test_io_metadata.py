@@ -166,6 +166,20 @@ def test_texts_of_a_png_are_kept_in_any_language(tmp_path):
         assert written.info["dpi"] == pytest.approx((72, 72), abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("keyword", "name", "resource"),
+    [("iptc", "IPTC profile", True), ("iptc", "iptc", True), ("8bim", "8bim", True), ("iptc", "iptc", False)],
+)
+def test_iptc_of_a_png_is_read_whoever_wrote_it(keyword, name, resource):
+    """ExifTool 12.57 gives it a name of two words, and puts it into a resource of Photoshop."""
+    content = jpeg.photoshop_with(IPTC).removeprefix(jpeg.PHOTOSHOP_HEAD) if resource else IPTC
+    rows = "\n".join(content[start : start + 36].hex() for start in range(0, len(content), 36))
+    text, file = PngInfo(), io.BytesIO()
+    text.add_text(f"Raw profile type {keyword}", f"\n{name}\n{len(content):8}\n{rows}\n")
+    Image.fromarray(scene(1, 40, 60)).save(file, "PNG", pnginfo=text)
+    assert read_photo(io.BytesIO(file.getvalue())).iptc == IPTC
+
+
 def test_a_tiff_keeps_exif_xmp_and_iptc_of_a_tiff(tmp_path):
     exif = camera_exif(1)
     saved(tmp_path / "first.jpg", exif=exif)

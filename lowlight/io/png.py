@@ -14,6 +14,7 @@ from lowlight.imaging.pixels import Levels
 from lowlight.io import exif
 from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
+from lowlight.io.jpeg import iptc_of_photoshop
 from lowlight.io.limits import LOSSLESS, refuse_if_too_small
 from lowlight.io.pillow import decode
 
@@ -65,7 +66,7 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
     frames = struct.unpack(">I", chunks[b"acTL"][:4])[0] if len(chunks.get(b"acTL", b"")) >= 4 else 1
     frames = max(1, min(frames, controls))
     xmp = text.pop(XMP_KEYWORD, "").encode()
-    iptc = _raw_profile(text, "iptc")
+    iptc = _raw_profile(text, "iptc") or _raw_profile(text, "8bim")
     return Contents(
         size=(height, width),
         read=lambda: _read(file, depth, frame, means, notes),
@@ -73,7 +74,7 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
         exif=block,
         orientation=exif.orientation(block),
         xmp=xmp,
-        iptc=iptc,
+        iptc=iptc_of_photoshop(iptc) if iptc.startswith(b"8BIM") else iptc,
         text={keyword: value for keyword, value in text.items() if not keyword.startswith(RAW_PROFILE)},
         dpi=_dpi(chunks.get(b"pHYs", b"")),
         tagged=means.tagged,
@@ -236,10 +237,10 @@ def _dpi(data) -> tuple[float, float] | None:
 
 
 def _raw_profile(text, name) -> bytes:
-    """What ImageMagick and others put into texts: a name, a length, and the bytes as hexadecimal numbers."""
-    parts = text.get(RAW_PROFILE + name, "").split(None, 2)
+    """What ImageMagick and others put into texts, by lines: a name, a length, and the bytes as hexadecimal numbers."""
+    lines = text.get(RAW_PROFILE + name, "").strip().splitlines()
     try:
-        return bytes.fromhex(parts[2]) if len(parts) == 3 else b""
+        return bytes.fromhex("".join(lines[2:]))
     except ValueError:
         return b""
 
