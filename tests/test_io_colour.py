@@ -58,14 +58,18 @@ def picture():
     return pixels
 
 
-def png(levels, *chunks):
+def chunks(*parts):
+    """Of a PNG."""
+    return b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in parts
+    )
+
+
+def png(levels, *parts):
     """A PNG with chunks put before its pixels."""
     data = imagecodecs.png_encode(np.ascontiguousarray(levels))
-    made = b"".join(
-        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in chunks
-    )
-    return io.BytesIO(data[:33] + made + data[33:])
+    return io.BytesIO(data[:33] + chunks(*parts) + data[33:])
 
 
 def chromaticities(values):
@@ -136,6 +140,22 @@ def test_the_gamma_of_a_grey_png_counts_with_and_without_transparency(depth, alp
     assert np.abs(photo.pixels[..., 0] * 255 - grey).mean() < 1
     assert photo.grey
     assert (photo.alpha is not None) == alpha
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_the_grey_that_a_png_names_as_transparent_is_so_at_every_depth(depth):
+    white = 2**depth - 1
+    levels = np.array([0, 1, white - 1, white] * 2)
+    row = int("".join(f"{level:0{depth}b}" for level in levels), 2).to_bytes(depth, "big")
+    for hidden in (0, 1, white):
+        made = chunks(
+            (b"IHDR", struct.pack(">IIBBBBB", 8, 1, depth, 0, 0, 0, 0)),
+            (b"tRNS", struct.pack(">H", hidden)),
+            (b"IDAT", zlib.compress(b"\0" + row)),
+            (b"IEND", b""),
+        )
+        photo = read_photo(io.BytesIO(b"\x89PNG\r\n\x1a\n" + made), levels=True)
+        np.testing.assert_array_equal(photo.alpha[0], np.where(levels == hidden, 0, 255))
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA"])

@@ -170,6 +170,8 @@ def _read(file, depth, frame, means: Meaning, notes) -> Levels:
     if depth < 16 or frame:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             image.seek(frame)
+            if image.mode == "L" and "transparency" in image.info:  # which Pillow does not scale with the levels
+                image.info["transparency"] *= 255 // (2**depth - 1)
             return decode(image, means, notes)
     import imagecodecs
 
