@@ -14,6 +14,8 @@ from lowlight.errors import UserError
 from lowlight.imaging.pixels import as_float, as_levels, fill_hidden
 from lowlight.inference.session import Session, load_session
 from lowlight.io.encode import GREY_WEIGHTS
+from lowlight.io.exif import ABOUT_THE_PHOTO, ORIENTATION
+from lowlight.io.ifd import EXIF_TABLE, GPS_TABLE
 from lowlight.io.photo import Photo, read_photo, write_photo
 from lowlight.settings import EnhanceSettings
 
@@ -226,11 +228,14 @@ def _to_array(photo, array) -> np.ndarray:
 
 def _of_image(image) -> Photo:
     """By way of a file, so that all that is known of files holds for images, too."""
+    image.load()  # which turns a TIFF upright, and takes that out of its EXIF
     exif, profile = image.getexif(), image.info.get("icc_profile")
+    tags = {tag: exif[tag] for tag in {*ABOUT_THE_PHOTO, ORIENTATION} & exif.keys()}
+    tags |= {tag: exif.get_ifd(tag) for tag in {EXIF_TABLE, GPS_TABLE} & exif.keys()}
     if "transparency" in image.info or image.mode in NOT_IN_TIFF:
         image = image.convert("RGBA")
     file = io.BytesIO()
-    image.save(file, "TIFF", exif=exif, icc_profile=profile)
+    image.save(file, "TIFF", compression="raw", tiffinfo=tags, icc_profile=profile)
     file.seek(0)
     return read_photo(file, levels=True)
 

@@ -1,5 +1,6 @@
 """lowlight.enhance and lowlight.load_model: what goes in comes out, brighter."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,18 @@ def test_an_image_that_lies_on_its_side_is_set_upright_and_keeps_what_it_says(mo
     exif.load(result.info["exif"])
     assert exif.get(0x0110) == "Box"
     assert exif.get(0x0112, 1) == 1
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg"])
+@pytest.mark.parametrize("turned", [1, 3, 6])
+def test_an_image_of_a_tiff_comes_out_as_pillow_shows_it(model, dark, turned, compression):
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112], exif[0x0110] = turned, "Box"
+    Image.fromarray(dark).save(file, "TIFF", exif=exif, compression=compression)
+    with Image.open(file) as image, Image.open(file) as shown:
+        result = lowlight.enhance(image, model, strength=0)
+        np.testing.assert_array_equal(np.asarray(result), np.asarray(shown))
+        assert result.getexif()[0x0110] == "Box"
 
 
 def test_a_path_gives_a_path_of_its_kind_and_nothing_is_written_over(model, dark, tmp_path):
