@@ -13,7 +13,7 @@ from PIL import Image
 
 from lowlight.cli import batch
 from lowlight.inference.session import Session
-from lowlight.io.photo import ImageError, image_size, read_rgb
+from lowlight.io.photo import ImageError, Photo, encode, image_size, read_rgb
 from lowlight.settings import EnhanceSettings
 from lowlight.zoo import cards, registry
 from tests import corpus
@@ -176,6 +176,22 @@ def test_quality_and_metadata_are_as_asked_for(enhance, photos, tmp_path):
             sizes.append((tmp_path / "out" / "a.jpg").stat().st_size)
             assert (image.getexif().get(0x0110) == "Box") == (not options.get("strip_metadata"))
     assert sizes[1] < sizes[0] / 2
+
+
+def test_what_is_too_long_for_a_jpeg_is_told(enhance, photos, monkeypatch, capsysbinary):
+    exif = Image.Exif()
+    exif[0x010E] = "a long description" * 4000
+    content = encode(Photo(read_rgb(photos / "night 0.png"), exif=exif.tobytes(), xmp=b"<x/>".ljust(70000)), ".png")
+    source = photos / "long.png"
+    source.write_bytes(content)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+    assert enhance(source, format="jpg") == 0
+    assert batch.enhance_all(EnhanceSettings((Path("-"),), format="jpg", quiet=True)) == 0
+    limit = "is left out: a JPEG holds no more than 64 KB of it"
+    told = [f"note: {name}: its {what} {limit}" for name in (source, "-") for what in ("EXIF", "XMP")]
+    assert capsysbinary.readouterr().err.decode().splitlines() == told
+    assert enhance(source) == enhance(source, format="jpg", overwrite=True, strip_metadata=True) == 0
+    assert not capsysbinary.readouterr().err
 
 
 def test_each_photo_has_a_record_in_json(enhance, photos, tmp_path, capsys):

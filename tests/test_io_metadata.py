@@ -1,5 +1,6 @@
 """What is said about a result is true of it, and the rest stays as it was, as exiftool sees it."""
 
+import dataclasses
 import io
 import json
 import shutil
@@ -14,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from lowlight.io import jpeg, xmp
 from lowlight.io.exif import truthful
-from lowlight.io.photo import read_photo, write_photo
+from lowlight.io.photo import encode, notes_on, read_photo, write_photo
 from tests.conftest import scene
 
 WRITTEN = (".jpg", ".png", ".tif", ".webp", ".avif")
@@ -131,6 +132,29 @@ def test_xmp_without_anything_untrue_stays_as_it_is_and_entities_are_left_out():
     before = b'<?xpacket begin=""?>' + packet("", 'xmlns:xmp="http://ns.adobe.com/xap/1.0/"', ' xmp:Rating="5"')
     assert xmp.truthful(before + b"\n" * 40 + b'<?xpacket end="w"?>').startswith(before)
     assert xmp.truthful(b"<!DOCTYPE x [<!ENTITY a 'b'>]><x/>") == b""
+
+
+def test_extended_xmp_of_a_jpeg_is_left_out_with_a_word(tmp_path):
+    source = saved(tmp_path / "in.jpg")
+    data, guid = source.read_bytes(), b"0123456789ABCDEF" * 2
+    main = packet("", 'xmlns:note="http://ns.adobe.com/xmp/note/"', f' note:HasExtendedXMP="{guid.decode()}"')
+    extension = guid + struct.pack(">II", 100, 0) + b"x" * 100
+    for content in (jpeg.EXTENDED_XMP_HEAD + extension, jpeg.XMP_HEAD + main):
+        data = data[:2] + b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content + data[2:]
+    source.write_bytes(data)
+    photo = read_photo(source)
+    assert photo.notes == ("its extended XMP, beyond the first 64 KB, is left out",)
+    write_photo(tmp_path / "out.jpg", photo)
+    again = read_photo(tmp_path / "out.jpg")
+    assert (again.xmp, again.notes) == (packet("", 'xmlns:note="http://ns.adobe.com/xmp/note/"'), ())
+
+
+@pytest.mark.parametrize(("size", "kept"), [(65504, True), (65505, False)])
+def test_a_jpeg_holds_as_much_xmp_as_fits_into_a_segment(size, kept, tmp_path):
+    """65533 bytes beside the length of the segment (ITU-T T.81, B.1.1.4), of which the name of XMP takes 29."""
+    photo = dataclasses.replace(read_photo(saved(tmp_path / "in.png")), xmp=b"<x/>".ljust(size))
+    assert read_photo(io.BytesIO(encode(photo, ".jpg"))).xmp == (photo.xmp if kept else b"")
+    assert bool(notes_on(photo, ".jpg")) == (not kept)
 
 
 def test_iptc_comments_texts_and_dots_per_inch_are_kept(tmp_path):

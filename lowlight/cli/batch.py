@@ -19,7 +19,7 @@ from lowlight.inference.session import Session
 from lowlight.inference.video import Clip, is_clip
 from lowlight.io import atomic
 from lowlight.io.lock import holding
-from lowlight.io.photo import Photo, write_photo
+from lowlight.io.photo import Photo, notes_on, write_photo
 from lowlight.io.worker import Worker, count_pixels, read_apart
 from lowlight.settings import EnhanceSettings
 from lowlight.zoo import registry
@@ -162,10 +162,12 @@ def _enhance(task, session, settings, bar):
             with closing(frames):  # else it holds on to the worker after Ctrl-C
                 for _ in bar.track(frames, clip.frames, description=description):
                     pass
+        notes = list(clip.notes)
     else:
         task.photo = session.enhance(task.photo, settings.controls, settings.compare)
-    if task.photo.notes:
-        task.facts["notes"] = list(task.photo.notes)
+        notes = notes_on(task.photo, task.job.target.suffix, settings.strip_metadata)
+    if notes:
+        task.facts["notes"] = notes
 
 
 def _write(task, settings):

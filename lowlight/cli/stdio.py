@@ -8,7 +8,7 @@ from lowlight.cli.pipeline import Task, attempt
 from lowlight.cli.progress import Reporter
 from lowlight.errors import UserError
 from lowlight.inference.session import Session
-from lowlight.io.photo import encode
+from lowlight.io.photo import encode, notes_on
 from lowlight.io.worker import Worker, read_apart
 from lowlight.settings import EnhanceSettings
 from lowlight.system import give_up
@@ -23,7 +23,8 @@ def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, report
     def read(task):
         data = _input()
         task.photo = read_apart(worker, io.BytesIO(data), settings.max_megapixels, settings.frame)
-        task.facts |= {"in_bytes": len(data)} | ({"notes": list(task.photo.notes)} if task.photo.notes else {})
+        notes = notes_on(task.photo, settings.ending or task.photo.suffix, settings.strip_metadata)
+        task.facts |= {"in_bytes": len(data)} | ({"notes": notes} if notes else {})
 
     def run(task):
         task.photo = session.enhance(task.photo, settings.controls, settings.compare)

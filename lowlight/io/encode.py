@@ -32,8 +32,10 @@ resolution, as from cameras: profiles Main and Main 10 of HEVC hold no more, and
 LOWEST_JPEG_QUALITY = 90
 """A dark photo may have been saved more coarsely than it can be looked at once it is bright."""
 
-LONGEST_SEGMENT = 65000
-"""Bytes of EXIF, or of XMP, that a JPEG can hold, about."""
+LONGEST_SEGMENT = 65533
+"""Bytes that a segment of a JPEG can hold, beside its length (ITU-T T.81, B.1.1.4)."""
+
+ICC_HEAD = b"ICC_PROFILE\0"
 
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """Of red, green and blue (ITU-R BT.601), as Pillow has them."""
@@ -70,6 +72,15 @@ def save(file: BinaryIO, photo: "Photo", form: str, quality: int | None, strip_m
         _image(photo, False).save(file, form, **_some(about, "dpi"))
     else:
         _write_others(file, photo, form, quality, about)
+
+
+def too_long(photo: "Photo", form: str) -> list[str]:
+    """What of a photo the format would hold if it were shorter: a line for each."""
+    if form != "JPEG":
+        return []
+    segments = _segments(None, _about(photo))
+    names = [name for _, content, name in segments if len(content) > LONGEST_SEGMENT]
+    return [f"its {name} is left out: a JPEG holds no more than 64 KB of it" for name in names]
 
 
 def _about(photo) -> dict[str, Any]:
@@ -111,24 +122,26 @@ def _write_jpeg(file, photo, quality, about):
     data = bare.getvalue()
     place = 4 + struct.unpack(">H", data[4:6])[0] if data[2:4] == b"\xff\xe0" else 2  # JFIF's segment comes first
     file.write(data[:place])
-    for kind, content in _segments(photo.icc, about):
-        if len(content) + 2 < 65536:
+    for kind, content, _ in _segments(photo.icc, about):
+        if len(content) <= LONGEST_SEGMENT:
             file.write(struct.pack(">BBH", 0xFF, kind, len(content) + 2) + content)
     file.write(memoryview(data)[place:])
 
 
 def _segments(icc, about):
-    if len(about.get("exif", b"")) < LONGEST_SEGMENT and "exif" in about:
-        yield 0xE1, EXIF_HEADER + about["exif"]
-    if len(about.get("xmp", b"")) < LONGEST_SEGMENT and "xmp" in about:
-        yield 0xE1, XMP_HEAD + about["xmp"]
-    parts = [icc[start : start + LONGEST_SEGMENT] for start in range(0, len(icc or b""), LONGEST_SEGMENT)]
+    """Of a JPEG: kind, content, and what it is called."""
+    if "exif" in about:
+        yield 0xE1, EXIF_HEADER + about["exif"], "EXIF"
+    if "xmp" in about:
+        yield 0xE1, XMP_HEAD + about["xmp"], "XMP"
+    step = LONGEST_SEGMENT - len(ICC_HEAD) - 2
+    parts = [icc[start : start + step] for start in range(0, len(icc or b""), step)]
     for number, part in enumerate(parts):
-        yield 0xE2, b"ICC_PROFILE\0" + bytes((number + 1, len(parts))) + part
+        yield 0xE2, ICC_HEAD + bytes((number + 1, len(parts))) + part, "ICC profile"
     if "iptc" in about:
-        yield 0xED, photoshop_with(about["iptc"])
+        yield 0xED, photoshop_with(about["iptc"]), "IPTC"
     if "comment" in about:
-        yield 0xFE, about["comment"]
+        yield 0xFE, about["comment"], "comment"
 
 
 def _write_others(file, photo, form, quality, about):

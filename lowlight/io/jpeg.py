@@ -34,6 +34,9 @@ END_MARKER = b"\xff\xd9"
 
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 
+EXTENDED_XMP_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
+"""Of what is longer than a segment (XMP specification, part 3, 1.1.3.1)."""
+
 PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
 
 IPTC_RESOURCE = 0x0404
@@ -71,7 +74,9 @@ def open_jpeg(file: BinaryIO, frame: int) -> Contents:
     block = exif.bare(_segment(header, 0xE1, exif.EXIF_HEADER))
     xmp = _segment(header, 0xE1, XMP_HEAD)
     means = meaning(_profile(header), exif=block)
-    notes: list[str] = left_out(xmp)
+    notes = left_out(xmp)
+    if _segment(header, 0xE1, EXTENDED_XMP_HEAD):
+        notes.append("its extended XMP, beyond the first 64 KB, is left out")
     file.seek(0)
     image = _by_pillow(file) if header.precision == 8 and header.kind != JPEG_LS else None
     return Contents(

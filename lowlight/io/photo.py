@@ -201,6 +201,26 @@ def write_photo(path: Path, photo: Photo, quality: int | None = None, strip_meta
         raise ImageError(f"{path} cannot be written: {reason}.") from error
 
 
+def notes_on(photo: Photo, form: str, strip_metadata: bool = False) -> list[str]:
+    """What a user should be told of how a photo was read, and of what is too long to be written.
+
+    Parameters
+    ----------
+    photo : Photo
+    form : str
+        A key of `FORMATS`.
+    strip_metadata : bool
+        As for `write_photo`.
+
+    Raises
+    ------
+    ImageError
+        If the format is unknown.
+    """
+    too_long = [] if strip_metadata else encoders.too_long(photo, _format(form, form))
+    return [*photo.notes, *too_long]
+
+
 def encode(photo: Photo, form: str, quality: int | None = None, strip_metadata: bool = False) -> bytes:
     """A photo as the bytes of a file.
 
