@@ -152,6 +152,8 @@ def samples() -> Iterator[tuple[str, bytes, np.ndarray, int]]:
     yield "PPM", encoded(picture, format="PPM"), picture, 8
     yield "PGM", encoded(grey, format="PPM"), grey, 8
     yield "PPM, 16 bits", b"P6\n# a comment\n60 40\n65535\n" + deep.astype(">u2").tobytes(), picture, 16
+    text = " ".join(map(str, deep.ravel())).encode()
+    yield "PPM, 16 bits, as text", b"P3\n# a comment\n60 40\n65535\n" + text, picture, 16
     fine = b"P6 60 40 65535\n" + deep_picture().astype(">u2").tobytes()
     yield "PPM, 16 bits, with a line break behind it", fine + b"\n", picture, 16
     yield "PPM, 16 bits, with another behind it", fine + fine[:-6] + bytes(6), picture, 16

@@ -146,12 +146,14 @@ def open_pnm(file: BinaryIO) -> Contents:
     def read() -> Levels:
         file.seek(0)
         data = file.read()
-        if white < 256 or kind < 4:
+        if white < 256:
             with Image.open(_stream(data), formats=["PPM"]) as image:
-                if image.mode != "I":
-                    return decode(image, meaning(), [])
-                values = np.asarray(image)[..., None].astype(np.uint16)
-                return levels_of(values, 1, meaning(), False, [])
+                return decode(image, meaning(), [])
+        if kind < 4:  # as grey that is wider, for Pillow keeps more than 8 bits of grey alone
+            head = b"P2 %d %d %d\n" % (width * channels, height, white)
+            with Image.open(_stream(head + data[match.end() :]), formats=["PPM"]) as image:
+                values = np.asarray(image).reshape(height, width, channels).astype(np.uint16)
+            return levels_of(values, channels, meaning(), False, [])
         if len(data) < match.end() + width * height * channels * 2:
             raise ValueError("it is cut short")
         values = np.frombuffer(data, ">u2", width * height * channels, match.end())
