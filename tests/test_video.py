@@ -112,6 +112,24 @@ def test_uneven_times_and_sound_stay_and_each_frame_is_run(clip, tmp_path, endin
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
+@pytest.mark.parametrize("count", [7, 107])
+def test_no_frame_is_lost_however_few_the_last_segment_has(tmp_path, count):
+    """Of a segment of 7 frames FFmpeg tells no time of decoding."""
+    source = write_clip(tmp_path / "clip.mp4", [scene(0) // (5 + i % 3) for i in range(count)])
+    enhance(source, tmp_path / "out.mp4")
+    (before, times), (after, later) = frames_of(source), frames_of(tmp_path / "out.mp4")
+    assert later == times
+    assert np.abs(after.astype(int) - twice(before, None)).mean() < 3
+
+
+def test_a_result_that_would_lack_a_frame_is_not_given_its_name(clip, tmp_path, monkeypatch):
+    packets = video._packets
+    monkeypatch.setattr(video, "_packets", lambda *facts: islice(packets(*facts), 1, None))
+    with pytest.raises(ImageError, match=r"out.mp4 would not have all frames. Received: 49 of 50\."):
+        enhance(clip, tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+
+
 @pytest.mark.parametrize("error", [ImageError("the disk is full"), KeyboardInterrupt()], ids=["full", "Ctrl-C"])
 @pytest.mark.parametrize("within", [False, True])
 def test_a_clip_that_fails_midway_leaves_its_worker_free(clip, tmp_path, error, within):

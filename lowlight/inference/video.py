@@ -71,6 +71,7 @@ class Clip:
         status = source.stat()
         self.recipe = f"{source.absolute()} {status.st_size} {status.st_mtime_ns} {recipe} {self.head}"
         self.smoothing = Smoothing()
+        self.enhanced = 0
 
     def look(self) -> Generator[Frame, None, None]:
         """Take in how bright all frames are, so that each is decided by what comes before and after; give each.
@@ -112,6 +113,7 @@ class Clip:
         """
         with writing(self.target):
             self._make_folder()
+        self.enhanced = 0
         with closing(self._read()) as read:
             for number, frames in groupby(zip(count(), read), lambda item: item[0] // SEGMENT):
                 path = self.folder / f"{number:06}.nut"
@@ -119,6 +121,7 @@ class Clip:
                     for _, frame in frames:
                         if segment:
                             segment.add(run(frame.pixels, self.smoothing(self._time(frame))), frame)
+                        self.enhanced += 1
                         yield frame
         if not self._segments():
             raise ImageError(f"{self.source} cannot be read: none of its frames can be decoded.")
@@ -129,7 +132,7 @@ class Clip:
         Raises
         ------
         ImageError
-            If that cannot be written; the segments stay.
+            If that cannot be written, or lacks a frame; the segments stay.
         """
         import av
 
@@ -167,9 +170,17 @@ class Clip:
     def _video(self, target) -> Iterator[Any]:
         import av
 
+        written = 0
         for path in self._segments():
             with av.open(str(path)) as segment:
-                yield from _packets(segment, segment.streams.video, {0: target})
+                for packet in _packets(segment, segment.streams.video, {0: target}):
+                    written += 1
+                    yield packet
+        if written != self.enhanced:  # each frame is a packet
+            raise ImageError(
+                f"{self.target} would not have all frames. Received: {written} of {self.enhanced}. Remove "
+                f"{self.folder}, and run it again."
+            )
 
     def _make_folder(self):
         """What is in it was made by the same recipe."""
@@ -185,6 +196,8 @@ def _packets(container, streams, targets) -> Iterator[Any]:
     if not streams:
         return
     for packet in container.demux(*streams):
+        if packet.dts is None:
+            packet.dts = packet.pts  # FFmpeg gives none for all 7 packets of a NUT of 7 frames; nothing is reordered
         if packet.dts is not None:
             packet.stream = targets[packet.stream.index]
             yield packet
