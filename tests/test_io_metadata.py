@@ -86,6 +86,34 @@ def test_broken_exif_is_left_out_and_empty_exif_stays_empty():
     assert truthful(b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\0" * 40, 4, 6) == b""
 
 
+TOLD = {0x8769: "how it was taken", 0x8825: "the place", 0xA005: "interoperability"}
+
+
+@pytest.mark.parametrize("place", [0, 50000])
+@pytest.mark.parametrize("tag", TOLD)
+def test_a_table_that_is_not_where_exif_says_costs_itself_alone(tag, place, tmp_path):
+    """EXIF's first word of each tag is its number; the last is where its table is (TIFF 6.0, section 2)."""
+    source = saved(tmp_path / "in.jpg", exif=camera_exif())
+    data, head = bytearray(source.read_bytes()), struct.pack(">HHI", tag, 4, 1)
+    assert data.count(head) == 1
+    at = data.index(head) + len(head)
+    data[at : at + 4] = struct.pack(">I", place)
+    source.write_bytes(data)
+    photo = read_photo(source)
+    assert photo.pixels.shape == (40, 60, 3)
+    assert photo.notes == (f"its EXIF is broken in part; left out: {TOLD[tag]}",)
+    for suffix in WRITTEN:
+        write_photo(tmp_path / f"out{suffix}", photo)
+        again = read_photo(tmp_path / f"out{suffix}")
+        assert (again.pixels.shape, again.notes) == ((40, 60, 3), ())
+        with Image.open(tmp_path / f"out{suffix}") as written:
+            said = written.getexif()
+            assert said[ExifTags.Base.Make] == "Canon"
+            for table in (0x8769, 0x8825):
+                assert bool(said.get_ifd(table)) is (table in said) is (table != tag)
+            assert (0xA005 in said.get_ifd(0x8769)) is (tag == 0x8825)
+
+
 def packet(body, declared="", attributes=""):
     return (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin
 
 from lowlight.io import ifd
-from lowlight.io.ifd import EXIF_TABLE, INTEROP_TABLE, LONG, SHORT
+from lowlight.io.ifd import BROKEN, EXIF_TABLE, GPS_TABLE, INTEROP_TABLE, LONG, SHORT
 
 warnings.filterwarnings("ignore", "Corrupt EXIF data|Truncated File Read", UserWarning)  # Pillow's; no news to a user
 
@@ -35,7 +35,8 @@ WIDTH, HEIGHT, COLOUR_SPACE, INTEROP_INDEX, ORIENTATION = 0xA002, 0xA003, 0xA001
 
 IMAGE_WIDTH, IMAGE_HEIGHT = 0x0100, 0x0101
 
-BROKEN = (ValueError, KeyError, IndexError, OverflowError, struct.error, OSError)
+PARTS = {EXIF_TABLE: "how it was taken", GPS_TABLE: "the place", INTEROP_TABLE: "interoperability"}
+"""What the tables are about."""
 
 
 def bare(exif: bytes) -> bytes:
@@ -80,6 +81,12 @@ def orientation(exif: bytes) -> int:
     return value if value in range(1, 9) else 1
 
 
+def lost_parts(exif: bytes) -> list[str]:
+    """What of a block of EXIF cannot be read, though the rest can: a line, or none."""
+    lost = [PARTS[tag] for tag in ifd.lost(tables_of(exif)[1])]
+    return [f"its EXIF is broken in part; left out: {', '.join(lost)}"] if lost else []
+
+
 def says_adobe_rgb(exif: bytes) -> bool:
     """Whether the file follows DCF's option for Adobe RGB: no number for its colour space, and R03."""
     order, found = tables_of(exif)
@@ -92,8 +99,9 @@ def says_adobe_rgb(exif: bytes) -> bool:
 def truthful(exif: bytes, height: int, width: int) -> bytes:
     """EXIF as it is put into a file of upright sRGB pixels.
 
-    Orientation, size and colour space say what is written; the thumbnail, which would show the photo as it was, is
-    left out. All else stays where it was, to the byte: makers' notes say where their parts lie.
+    Orientation, size and colour space say what is written; the thumbnail, which would show the photo as it was, and
+    tags that name a broken table are left out. All else stays where it was, to the byte: makers' notes say where their
+    parts lie.
 
     Parameters
     ----------
@@ -109,6 +117,7 @@ def truthful(exif: bytes, height: int, width: int) -> bytes:
     """
     made = bytearray(bare(exif))
     try:
+        _cut_lost(made)
         order, found, after = ifd.tables(ifd.within(bytes(made)))
         if not found[0].keys() - {ORIENTATION} and len(found) == 1:
             return b""
@@ -136,17 +145,29 @@ def truthful(exif: bytes, height: int, width: int) -> bytes:
 
 def without_orientation(exif: bytes) -> bytes:
     """EXIF without that tag, all else in its place; Pillow writes EXIF that has it anew for AVIF, and loses texts."""
+    made = bytearray(exif)
     try:
-        order, found, after = ifd.tables(ifd.within(exif))
-        at = found[0][ORIENTATION].at
+        order, found, _ = ifd.tables(ifd.within(exif))
+        _cut(made, order, found, 0, ORIENTATION)
     except BROKEN:
         return exif
-    made = bytearray(exif)
-    made[at : after + 4] = made[at + 12 : after + 4] + bytes(12)
-    (first,) = struct.unpack_from(order + "I", exif, 4)
-    (count,) = struct.unpack_from(order + "H", exif, first)
-    struct.pack_into(order + "H", made, first, count - 1)
     return bytes(made)
+
+
+def _cut_lost(made: bytearray):
+    order, found, _ = ifd.tables(ifd.within(bytes(made)))
+    for tag in ifd.lost(found):
+        _cut(made, order, found, ifd.PARENTS[tag], tag)
+
+
+def _cut(made: bytearray, order, found, table, tag):
+    """Take a tag out of a table; those behind it move up."""
+    start = ifd.number(found[0][table], order) if table else struct.unpack_from(order + "I", made, 4)[0]
+    entries, after = ifd.table(ifd.within(bytes(made)), order, start, False)
+    at = entries[tag].at
+    made[at : after + 4] = made[at + 12 : after + 4] + bytes(12)
+    (count,) = struct.unpack_from(order + "H", made, start)
+    struct.pack_into(order + "H", made, start, count - 1)
 
 
 def _cut_thumbnail(made: bytearray, order, after):

@@ -5,6 +5,7 @@ TIFF 6.0, section 2. Pillow writes texts anew, and loses what is not ASCII.
 
 import struct
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
@@ -18,6 +19,12 @@ LARGEST_VALUE = 2**24
 
 EXIF_TABLE, GPS_TABLE, INTEROP_TABLE = 0x8769, 0x8825, 0xA005
 """Tags that say where another table is."""
+
+PARENTS = {EXIF_TABLE: 0, GPS_TABLE: 0, INTEROP_TABLE: EXIF_TABLE}
+"""Which table those tags are in."""
+
+BROKEN = (ValueError, KeyError, IndexError, OverflowError, struct.error, OSError)
+"""What reading tables that are broken may raise."""
 
 
 class Entry(NamedTuple):
@@ -63,6 +70,8 @@ def byte_order(head: bytes) -> str:
 def tables(read: Callable[[int, int], bytes]) -> tuple[str, dict[int, Table], int]:
     """The first table, under 0, and those of EXIF, GPS and interoperability, under the tags that name them.
 
+    Those but the first are left out where they are broken, or not where their tags say.
+
     Returns
     -------
     order : str
@@ -77,11 +86,17 @@ def tables(read: Callable[[int, int], bytes]) -> tuple[str, dict[int, Table], in
     start = struct.unpack(order + "Q", head[8:16])[0] if big else struct.unpack(order + "I", head[4:8])[0]
     first, after = table(read, order, start, big)
     found = {0: first}
-    for tag, parent in ((EXIF_TABLE, 0), (GPS_TABLE, 0), (INTEROP_TABLE, EXIF_TABLE)):
+    for tag, parent in PARENTS.items():
         entry = found.get(parent, {}).get(tag)
         if entry and len(entry.data) in (4, 8):
-            found[tag] = table(read, order, number(entry, order), big)[0]
+            with suppress(*BROKEN):
+                found[tag] = table(read, order, number(entry, order), big)[0]
     return order, found, after
+
+
+def lost(found: dict[int, Table]) -> list[int]:
+    """Tags that name a table which is left out."""
+    return [tag for tag, parent in PARENTS.items() if tag in found.get(parent, {}) and tag not in found]
 
 
 def number(entry: Entry, order: str, otherwise: int = 0) -> int:

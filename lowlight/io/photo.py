@@ -133,6 +133,7 @@ def read_photo(
         orientation = contents.orientation
         colour, alpha, grey = contents.read()
         quality, subsampling = contents.jpeg or (None, 0)
+        lost = exif.lost_parts(contents.exif)
         about: dict[str, Any] = {
             "grey": grey,
             "exif": contents.exif,
@@ -148,7 +149,7 @@ def read_photo(
             "quality": quality,
             "subsampling": subsampling,
             "lossless": contents.lossless,
-            "notes": tuple(dict.fromkeys([*contents.notes, *_of_several(contents, frame)])),
+            "notes": tuple(dict.fromkeys([*contents.notes, *lost, *_of_several(contents, frame)])),
         }
     del contents  # and with it the decoded image, of which `colour` is a copy
     pixels = exif.upright(colour, orientation)
