@@ -115,6 +115,19 @@ def test_10_and_12_bits_come_out_as_many(suffix, bits):
     assert len(np.unique(again.pixels[..., 1])) > 2 ** (bits - 1)
 
 
+@pytest.mark.parametrize("grey", [False, True])
+def test_each_picture_of_an_avif_of_10_bits_can_be_read(grey):
+    deep = material.deep_picture(3)[..., 0 if grey else slice(3)] >> 6
+    frames = np.stack([deep, 1023 - deep, deep[::-1]])
+    data = imagecodecs.avif_encode(frames, bitspersample=10, level=100, pixelformat="400" if grey else "444")
+    for number, frame in enumerate(frames, 1):
+        photo = read_photo(io.BytesIO(data), frame=number)
+        expected = np.repeat(frame[..., None], 3, 2) if grey else frame
+        assert (photo.depth, photo.grey, photo.notes) == (16, grey, ())
+        np.testing.assert_allclose(photo.pixels, expected / 1023, atol=1e-4)
+    np.testing.assert_array_equal(read_photo(io.BytesIO(data)).pixels, read_photo(io.BytesIO(data), frame=1).pixels)
+
+
 @pytest.mark.parametrize("with_alpha", [False, True])
 @pytest.mark.parametrize("grey", [False, True])
 def test_an_avif_of_10_bits_has_what_belongs_to_the_photo(grey, with_alpha):

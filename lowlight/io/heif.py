@@ -62,13 +62,14 @@ def open_heif(file: BinaryIO, head: bytes, frame: int) -> Contents:
     means = meaning(still.icc or image.info.get("icc_profile"), still.cicp, exif=block, as_video=True)
     xmp = image.info.get("xmp") or b""
     notes = left_out(xmp)
+    frames = getattr(image, "n_frames", 1)
 
     def read() -> Levels:
         if frame:
             image.seek(frame)
         if still.bits <= 8:
             return decode(image, means, notes)
-        return _deep(file, avif, frame, still.bits, means, notes)
+        return _deep(file, avif, frame if frames > 1 else None, still.bits, means, notes)
 
     return Contents(
         size=(image.height, image.width),
@@ -80,7 +81,7 @@ def open_heif(file: BinaryIO, head: bytes, frame: int) -> Contents:
         tagged=means.tagged,
         bits=still.bits,
         bytes_per_pixel=6 if still.bits > 8 else 3,
-        frames=getattr(image, "n_frames", 1),
+        frames=frames,
         notes=notes,
     )
 
@@ -91,9 +92,11 @@ def _deep(file, avif, frame, bits, means: Meaning, notes) -> Levels:
         import imagecodecs
 
         try:
-            values = imagecodecs.avif_decode(file.read(), index=frame or None)
+            values = imagecodecs.avif_decode(file.read())  # all: to ask for one breaks memory where colour is deep
         except imagecodecs.AvifError as error:
             raise ValueError(error) from error
+        if frame is not None:
+            values = values[frame]
         white = 2**bits - 1
     else:
         import pillow_heif
