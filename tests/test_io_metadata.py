@@ -51,6 +51,18 @@ def saved(path, **options):
     return path
 
 
+@pytest.mark.parametrize("turned", [1, 6])
+def test_texts_of_an_avif_that_says_beside_its_exif_how_it_is_turned_are_kept(turned, tmp_path):
+    """So libavif writes it; Pillow writes EXIF anew before, and so loses texts, which are put back into the file."""
+    text, other = "Jürgen".encode(), b"J@@rgen"
+    source = saved(tmp_path / "in.avif", exif=camera_exif(turned).replace(text, other))
+    assert other in source.read_bytes()
+    source.write_bytes(source.read_bytes().replace(other, text))
+    photo = read_photo(source)
+    assert photo.pixels.shape == ((40, 60, 3) if turned == 6 else (60, 40, 3))
+    assert text in photo.exif
+
+
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_exif_says_what_is_written_and_all_else_stays(suffix, tmp_path):
     photo = read_photo(saved(tmp_path / "in.jpg", exif=camera_exif()))

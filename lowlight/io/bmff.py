@@ -1,5 +1,6 @@
 """The boxes of ISO/IEC 14496-12, in which HEIC, AVIF, JPEG XL and JPEG 2000 lie."""
 
+import io
 import os
 import struct
 from collections.abc import Iterator
@@ -71,8 +72,7 @@ def inside(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def still(file: BinaryIO) -> Still:
     """What a HEIC or AVIF says of its primary picture; nothing where it makes no sense."""
-    meta = next((data for kind, data in boxes(file) if kind == b"meta"), b"")
-    found = dict(inside(meta[FULL_BOX:]))
+    found = _about_items(file)
     try:
         wide = found[b"pitm"][:1] != b"\0"
         (primary,) = struct.unpack_from(">I" if wide else ">H", found[b"pitm"], FULL_BOX)
@@ -81,6 +81,55 @@ def still(file: BinaryIO) -> Still:
         return _described([listed[index - 1] for index in _of_item(properties[b"ipma"], primary) if index])
     except (KeyError, IndexError, struct.error):
         return Still()
+
+
+def exif(file: BinaryIO) -> bytes:
+    """The EXIF of a HEIC or AVIF, to the byte, from its byte order on; nothing where it is not in one piece."""
+    found = _about_items(file)
+    try:
+        listed = found[b"iinf"]
+        entries = (data for _, data in inside(listed[FULL_BOX + (4 if listed[0] else 2) :]))
+        numbers = (_number_of(entry, b"Exif") for entry in entries)
+        place, length = _location(found[b"iloc"], next(number for number in numbers if number is not None))
+        file.seek(place)
+        data = file.read(min(length, LARGEST))
+        (before,) = struct.unpack_from(">I", data)
+    except (KeyError, IndexError, StopIteration, OverflowError, struct.error):
+        return b""
+    return data[4 + before :]
+
+
+def _about_items(file) -> dict[bytes, bytes]:
+    return dict(inside(next((data for kind, data in boxes(file) if kind == b"meta"), b"")[FULL_BOX:]))
+
+
+def _number_of(entry, kind) -> int | None:
+    """The number of an item, if it is of that kind."""
+    layout = ">I2x4s" if entry[0] > 2 else ">H2x4s"
+    number, found = struct.unpack_from(layout, entry, FULL_BOX)
+    return number if found == kind else None
+
+
+def _location(iloc, item) -> tuple[int, int]:
+    """Where an item is in the file, and how long; KeyError if it is elsewhere, or in pieces."""
+    stream, version = io.BytesIO(iloc), iloc[0]
+
+    def number(size):
+        return int.from_bytes(stream.read(size), "big")
+
+    stream.seek(FULL_BOX)
+    sizes = number(2)
+    place_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    for _ in range(min(number(4 if version > 1 else 2), MOST_BOXES)):
+        found = number(4 if version > 1 else 2)
+        method, source = number(2) & 15 if version else 0, number(2)
+        base, pieces = number(base_size), number(2)
+        index = index_size if version else 0
+        if found == item and pieces == 1 and not method and not source:
+            stream.seek(index, os.SEEK_CUR)
+            return base + number(place_size), number(length_size)
+        stream.seek(pieces * (index + place_size + length_size), os.SEEK_CUR)
+    raise KeyError(item)
 
 
 def _of_item(ipma, item) -> list[int]:

@@ -58,7 +58,8 @@ def open_heif(file: BinaryIO, head: bytes, frame: int) -> Contents:
         register_heic()
     file.seek(0)
     image = Image.open(file, formats=["AVIF" if avif else "HEIF"])
-    block = exif.bare(image.info.get("exif") or b"")
+    said = exif.bare(image.info.get("exif") or b"")
+    block = exif.bare(bmff.exif(file)) or said if avif else said  # Pillow writes that of a turned AVIF anew
     means = meaning(still.icc or image.info.get("icc_profile"), still.cicp, exif=block, as_video=True)
     xmp = image.info.get("xmp") or b""
     notes = left_out(xmp)
@@ -76,7 +77,7 @@ def open_heif(file: BinaryIO, head: bytes, frame: int) -> Contents:
         read=read,
         suffix=".avif" if avif else ".heic",
         exif=block,
-        orientation=exif.orientation(block) if avif else 1,
+        orientation=exif.orientation(said) if avif else 1,
         xmp=xmp,
         tagged=means.tagged,
         bits=still.bits,
