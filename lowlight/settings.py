@@ -316,6 +316,8 @@ class EnhanceSettings:
         check_quality(self.quality, self.ending)
         if self.max_megapixels is not None and not self.max_megapixels > 0:
             raise UserError(f"The most megapixels must be more than 0. Received: {self.max_megapixels}.")
+        if self.frame is not None and self.frame < 1:
+            raise UserError(f"Pictures in a file are counted from 1. Received: --frame {self.frame}. Give 1 or more.")
         if self.name_suffix and Path(self.name_suffix).name != self.name_suffix:
             raise UserError(f"What is added to names can be no folder. Received: --suffix {self.suffix}.")
         if self.quiet:

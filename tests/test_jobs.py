@@ -214,6 +214,8 @@ def test_a_result_is_done_when_it_is_a_file(photos, tmp_path):
         {"watch": True, "dry_run": True},
         {"all_frames": True, "frame": 2},
         {"all_frames": True, "in_place": True},
+        {"frame": 0},
+        {"frame": -1},
         {"suffix": "a/b"},
         {"quality": 0},
         {"quality": 101},

@@ -134,6 +134,7 @@ WRONG = [
     (("PHOTOS", "--in-place", "--suffix", "_b"), "--in-place and --suffix"),
     (("PHOTOS", "--exposure", "9"), "Received: 9.0"),
     (("PHOTOS", "--tile", "many"), "--tile"),
+    (("PHOTOS", "--frame", "-1"), "counted from 1"),
     (("PHOTOS", "--qality", "3"), "Perhaps you meant --quality"),
     (("-", "FILE/below"), "Standard input is one photo"),
 ]
