@@ -136,6 +136,16 @@ def test_one_photo_may_be_given_the_file_of_its_result(tmp_path):
         places(tmp_path, tmp_path / "a.png", output=tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("ending", [".gif", ".jxl", ".JP2", ".dng", ".avi"])
+def test_a_result_in_a_format_that_is_not_written_is_refused_and_a_folder_of_such_a_name_taken(ending, tmp_path):
+    touch(tmp_path, "a.png")
+    output = tmp_path / f"night{ending}"
+    with pytest.raises(UserError, match=rf"^Results cannot .* Received: --output .*night{ending}. Known: avif, bmp"):
+        places(tmp_path, tmp_path / "a.png", output=output)
+    output.mkdir()
+    assert places(tmp_path, tmp_path / "a.png", output=output) == {"a.png": f"night{ending}/a.png"}
+
+
 def test_a_suffix_lets_results_lie_beside_photos_and_a_second_run_does_not_take_them_for_photos(tmp_path):
     touch(tmp_path, "a.jpg")
     with pytest.raises(UserError, match="over a photo"):

@@ -17,6 +17,9 @@ from lowlight.settings import PREDICTED, STANDARD_STREAM, EnhanceSettings
 
 KNOWN = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 
+NOT_WRITTEN = (KNOWN | {".gif"}) - {*FORMATS, *WRITTEN}
+"""Endings of photos and clips that no result has."""
+
 SIDE_FOLDERS = {"@eaDir", ".@__thumb", "__MACOSX"}
 """Where Synology, QNAP and macOS keep thumbnails and the like, named as the photos."""
 
@@ -142,8 +145,13 @@ def key(path: Path) -> str:
 def _into_one_file(settings) -> bool:
     """Whether --output is a file's name and not a folder's."""
     output = settings.output
-    if output == PREDICTED or output.suffix.lower() not in {*FORMATS, *WRITTEN} or output.is_dir():
+    if output == PREDICTED or output.suffix.lower() not in {*FORMATS, *WRITTEN, *NOT_WRITTEN} or output.is_dir():
         return False
+    if output.suffix.lower() in NOT_WRITTEN:
+        raise UserError(
+            f"Results cannot be written in that format. Received: --output {output}. Known: "
+            f"{_names({*FORMATS, *WRITTEN})}."
+        )
     if len(settings.inputs) > 1 or not settings.inputs[0].is_file() or settings.watch:
         raise UserError(
             f"One file cannot hold the results of many photos. Received: --output {output}. Give it a folder's name."
