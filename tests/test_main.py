@@ -130,6 +130,7 @@ WRONG = [
     (("PHOTOS", "--format", "gif"), "Received: gif"),
     (("PHOTOS", "-o", "PHOTOS"), "over a photo"),
     (("PHOTOS", "--json", "night.JPG"), "JSON would be written over a photo"),
+    (("PHOTOS", "--json", "night.mp4"), "JSON would be written over a photo or clip"),
     (("PHOTOS", "--json", "nowhere/x.jsonl"), "Received: --json nowhere/x.jsonl (No such file or directory)"),
     (("PHOTOS", "--in-place", "--suffix", "_b"), "--in-place and --suffix"),
     (("PHOTOS", "--exposure", "9"), "Received: 9.0"),

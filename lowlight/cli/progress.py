@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.progress import Task as Progressing
 from rich.text import Text
 
+from lowlight.cli.jobs import KNOWN
 from lowlight.cli.pipeline import Skip, Task
 from lowlight.errors import UserError
-from lowlight.io.formats import IMAGE_SUFFIXES
 from lowlight.settings import STANDARD_STREAM, EnhanceSettings
 from lowlight.system import NO_MEMORY, one_line, say, spinner, tell
 
@@ -171,8 +171,8 @@ def _opened(name):
         return None
     if name == str(STANDARD_STREAM):
         return sys.stdout
-    if Path(name).suffix.lower() in IMAGE_SUFFIXES:
-        raise UserError(f"JSON would be written over a photo. Received: --json {name}. Name a file that is none.")
+    if Path(name).suffix.lower() in KNOWN:
+        raise UserError(f"JSON would be written over a photo or clip. Received: --json {name}. Name a file of its own.")
     try:
         return Path(name).open("w", encoding="utf-8")
     except OSError as error:
