@@ -60,9 +60,13 @@ def test_a_file_cut_short_is_refused_or_read(data):
 
 def test_an_animation_in_jpeg_xl_is_told():
     frames = np.stack([PICTURE, 255 - PICTURE])
-    photo = read_photo(io.BytesIO(imagecodecs.jpegxl_encode(frames, photometric="rgb", lossless=True)))
-    assert (np.rint(photo.pixels * 255) == PICTURE).all()
-    assert photo.notes == ("it is an animation, of which the first picture is read",)
+    data = imagecodecs.jpegxl_encode(frames, photometric="rgb", lossless=True)
+    for number in (None, 1):
+        photo = read_photo(io.BytesIO(data), frame=number)
+        assert (np.rint(photo.pixels * 255) == PICTURE).all()
+        assert photo.notes == ("it is an animation, of which the first picture is read",)
+    with pytest.raises(ImageError, match="of an animated JPEG XL the first picture alone is; leave out --frame"):
+        read_photo(io.BytesIO(data), frame=2)
 
 
 def test_a_jpeg_ls_without_its_end_is_refused_before_its_decoder_looks_for_it_for_seconds():

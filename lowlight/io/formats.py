@@ -122,6 +122,7 @@ TABLE = (
         colour="its own numbers; a profile is not read",
         metadata_read=(EXIF, XMP),
         result=".png",
+        notes="of an animation the first picture alone",
     ),
     Format(
         "JPEG 2000", (".jp2", ".j2k", ".jpf", ".jpx", ".j2c"), bits_read=(8, 10, 12, 16), colour="ICC", result=".png"

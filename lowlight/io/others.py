@@ -50,7 +50,9 @@ def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
     block = exif.bare(about.get(b"Exif", b"")[4:])
     means = meaning(cicp=header.cicp)
     notes = ["its colour profile is not read: taken for sRGB"] if header.has_profile else []
-    if header.animated and not frame:
+    if header.animated and frame:  # only decoding all tells how many there are, and for one too many there is no error
+        raise ValueError("of an animated JPEG XL the first picture alone is; leave out --frame")
+    if header.animated:
         notes.append("it is an animation, of which the first picture is read")
 
     def read() -> Levels:
@@ -58,11 +60,9 @@ def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
 
         file.seek(0)
         try:
-            values = imagecodecs.jpegxl_decode(file.read(), index=frame if frame or header.animated else None)
+            values = imagecodecs.jpegxl_decode(file.read(), index=0 if header.animated else None)
         except imagecodecs.JpegxlError as error:
             raise ValueError(error) from error
-        if values.ndim == 4:
-            values = values[frame]
         values = values.reshape(*values.shape[:2], -1)
         values = scaled(values, 1 if values.dtype.kind == "f" else 2**header.bits - 1)
         return levels_of(values, 1 if values.shape[2] < 3 else 3, means, True, notes)
