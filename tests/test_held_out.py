@@ -11,6 +11,7 @@ from PIL import Image
 
 from lowlight.benchmark import held_out, report
 from lowlight.data.pairs import read_pair
+from lowlight.errors import UserError
 from lowlight.io.photo import read_rgb
 from tests.conftest import scene, write_pair
 
@@ -74,6 +75,22 @@ def test_all_pairs_of_an_unseen_folder_are_a_set(also):
     assert all(pair.low == pair.high for pair in found["pairs, left alone"])
 
 
+def test_sets_of_folders_that_are_called_alike_are_not_mixed_up(also, tmp_path):
+    other = tmp_path / "other" / "pairs"
+    for seed in range(6, 9):
+        write_pair(other, str(seed), scene(seed))
+    found = held_out.real_sets([also], [other])
+    assert {name: len(pairs) for name, pairs in found.items()} == {
+        "pairs, held out": 1,
+        "pairs, unseen": 3,
+        "pairs, left alone": 4,
+    }
+    with pytest.raises(UserError, match=r"names of their folders\. Received: --unseen .*other"):
+        held_out.real_sets(unseen=[also, other])
+    with pytest.raises(UserError, match="Received: --also "):
+        held_out.real_sets([also, also])
+
+
 def test_noise_of_every_kind_is_cleaned_by_means_that_know_how_strong_it_is(clean, tmp_path):
     found = {name: pairs for name, pairs in sets([], [clean], tmp_path).items() if name in ("blotches", "well lit")}
     by_name = {(row["set"], row["method"]): row for row in held_out.score_sets({}, identity, found)}
@@ -132,6 +149,19 @@ def test_degradations_are_the_same_each_time_and_their_truth_is_the_photo(clean,
         np.testing.assert_array_equal(read_pair(one)[0], read_pair(two)[0])
         np.testing.assert_array_equal(read_pair(one)[1], read_rgb(path))
         assert read_pair(one)[0].mean() < read_rgb(path).mean() / 2
+
+
+def test_clean_photos_that_are_called_alike_are_told_apart(tmp_path):
+    photos = [tmp_path / name for name in ("a/1.png", "b/1.png", "b/1.bmp", "b/2.png")]
+    for seed, path in enumerate(photos):
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(scene(seed)).save(path)
+    pairs = held_out.degrade_all(photos, held_out.DEGRADATIONS["well lit"], tmp_path / "alike")
+    assert len({pair.name for pair in pairs}) == len(photos)
+    for path, pair in zip(photos, pairs, strict=True):
+        np.testing.assert_array_equal(read_pair(pair)[1], read_rgb(path))
+    pairs = held_out.degrade_all(photos[2:], held_out.DEGRADATIONS["well lit"], tmp_path / "unlike")
+    assert [pair.name for pair in pairs] == ["1", "2"]
 
 
 def test_the_table_has_a_row_for_each_method_and_the_best_in_bold(tmp_path):

@@ -22,6 +22,7 @@ from lowlight.data.camera import Camera
 from lowlight.data.noise import Residue
 from lowlight.data.pairs import Pair
 from lowlight.data.samplers import clean_photos, listed_pairs
+from lowlight.errors import UserError
 from lowlight.io.photo import read_rgb
 from lowlight.metrics.evaluate import BASELINES, Method, evaluate, mean
 
@@ -100,17 +101,19 @@ def real_sets(also: Sequence[Path] = (), unseen: Sequence[Path] = ()) -> dict[st
     Raises
     ------
     UserError
-        If a folder is not as it must be.
+        If a folder is not as it must be, or two of one kind have the same name.
     """
+    _refuse_names_alike("--also", also)
+    _refuse_names_alike("--unseen", unseen)
     found = {f"{folder.name}, held out": listed_pairs(folder)[1] for folder in also}
     found |= {f"{folder.name}, unseen": splits.all_pairs(folder) for folder in unseen}
-    targets = {
-        f"{name.rsplit(', ', 1)[0]}{tables.LEFT_ALONE}": [
-            Pair(high.stem, high, high) for high in sorted({pair.high for pair in pairs})
-        ]
-        for name, pairs in found.items()
+    targets: dict[str, set[Path]] = {}
+    for name, pairs in found.items():
+        targets.setdefault(name.rsplit(", ", 1)[0], set()).update(pair.high for pair in pairs)
+    return found | {
+        f"{name}{tables.LEFT_ALONE}": [Pair(high.stem, high, high) for high in sorted(photos)]
+        for name, photos in targets.items()
     }
-    return found | targets
 
 
 def degraded_sets(clean: Sequence[Path], folder: Path) -> dict[str, list[Pair]]:
@@ -161,16 +164,36 @@ def on_real_pairs(scored: Sequence[dict]) -> dict[str, tuple[float, int]]:
 def degrade_all(photos: Sequence[Path], degradation: Camera, folder: Path) -> list[Pair]:
     """Degrade clean photos, whole, into low/ and high/ of a folder; the same files each time."""
     pairs = []
-    for index, path in enumerate(photos):
+    for index, (path, name) in enumerate(zip(photos, _names(photos), strict=True)):
         photo = read_rgb(path)
         rng = np.random.default_rng(index)
         low, high = camera.degrade(photo, degradation, rng)
-        pair = Pair(path.stem, *(folder / side / f"{path.stem}.png" for side in ("low", "high")))
+        pair = Pair(name, *(folder / side / f"{name}.png" for side in ("low", "high")))
         for file, pixels in ((pair.low, low), (pair.high, high)):
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(file, compress_level=1)
         pairs.append(pair)
     return pairs
+
+
+def _refuse_names_alike(option, folders):
+    """Sets are called as their folders are."""
+    by_name: dict[str, Path] = {}
+    for folder in folders:
+        if folder.name in by_name:
+            raise UserError(
+                f"Sets are told apart by the names of their folders. Received: {option} {by_name[folder.name]} and "
+                f"{folder}. Rename one, or leave it out."
+            )
+        by_name[folder.name] = folder
+
+
+def _names(photos) -> list[str]:
+    """What photos are called, with their number where two are called alike, such as of two folders."""
+    stems = [path.stem for path in photos]
+    if len({stem.lower() for stem in stems}) == len(stems):
+        return stems
+    return [f"{index}-{stem}" for index, stem in enumerate(stems)]
 
 
 def _scores(method, pairs, description) -> dict:
