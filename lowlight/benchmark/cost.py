@@ -18,32 +18,59 @@ LARGE = 16 * STRIDE
 ROUNDS = 3
 
 
+KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+"""Attributes of layers; a separable convolution has the last two."""
+
+
 def macs_per_pixel(model: keras.Model) -> int:
     """Multiply-accumulate operations of the layers with a kernel, for each pixel of a large photo.
 
     Parameters
     ----------
     model : keras.Model
-        As for `lowlight.inference.enhancer.Enhancer`. Of a graph inside the graph only the one is counted that does
-        all the work.
+        As for `lowlight.inference.enhancer.Enhancer`. Layers of graphs inside the graph count, too, and each layer as
+        often as it is used.
 
     Returns
     -------
     int
         Rounded. Layers without a kernel, such as sums and normalisation, count as nothing.
     """
-    inner = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    if inner and len(model.layers) == 1 + len(model.inputs):
-        return macs_per_pixel(inner[0])
-    weighted = [layer for layer in model.layers if hasattr(layer, "kernel")]
-    probe = keras.Model(model.inputs, [(layer.input, layer.output) for layer in weighted])
-    spec = [keras.KerasTensor((1, *(side or LARGE for side in tensor.shape[1:]))) for tensor in model.inputs]
-    total = 0
-    for layer, (before, after) in zip(weighted, probe.compute_output_spec(spec), strict=True):
+    inputs = {
+        name: np.zeros((1, *(side or LARGE for side in tensor.shape[1:])), np.float32)
+        for name, tensor in model.input.items()
+    }
+    counts: list[int] = []
+    weighted = _weighted(model)
+    for layer in weighted:
+        layer.call = _counting(layer, counts)
+    try:
+        model(inputs, training=False)
+    finally:
+        for layer in weighted:
+            del layer.call
+    return round(sum(counts) / max(math.prod(array.shape[1:3]) for array in inputs.values()))
+
+
+def _weighted(model) -> set[keras.Layer]:
+    """Layers with a kernel, at any depth."""
+    inner = {layer for part in model.layers if isinstance(part, keras.Model) for layer in _weighted(part)}
+    return inner | {layer for layer in model.layers if any(hasattr(layer, kernel) for kernel in KERNELS)}
+
+
+def _counting(layer, counts) -> Callable:
+    """What the layer does, but what it costs is added to a list each time."""
+    size = sum(math.prod(getattr(layer, kernel).shape) for kernel in KERNELS if hasattr(layer, kernel))
+    call = layer.call
+
+    def counted(inputs, **options):
+        outputs = call(inputs, **options)
         # A transposed convolution applies its kernel at each pixel that goes in, any other at each that comes out.
-        applied = before if isinstance(layer, keras.layers.Conv2DTranspose) else after
-        total += math.prod(layer.kernel.shape) * math.prod(applied.shape[1:-1])
-    return round(total / max(math.prod(tensor.shape[1:3]) for tensor in spec))
+        applied = inputs if isinstance(layer, keras.layers.Conv2DTranspose) else outputs
+        counts.append(size * math.prod(applied.shape[1:-1]))
+        return outputs
+
+    return counted
 
 
 def seconds_per_megapixel(methods: dict[str, Callable[[np.ndarray], np.ndarray]]) -> dict[str, float]:
