@@ -141,6 +141,16 @@ def test_a_loaded_model_gives_what_the_short_form_gives(model, dark):
 
 
 @pytest.mark.parametrize(
+    "options", [{"model": 0}, {"model": ""}, {"device": "tpu", "engine": "onnx"}, {"device": ""}], ids=str
+)
+def test_a_model_and_a_device_that_are_not_there_are_refused(options, tmp_path, monkeypatch):
+    save_model(tmp_path)
+    monkeypatch.chdir(tmp_path)  # where a model is, but without a name
+    with pytest.raises(UserError, match="There is no such"):
+        lowlight.load_model(**options)
+
+
+@pytest.mark.parametrize(
     "photo",
     [
         np.zeros((4, 4, 2), np.uint8),

@@ -54,7 +54,7 @@ def enhance_all(settings: EnhanceSettings) -> int:
     jobs = plan(settings) if not settings.watch else check(settings)
     found = None
     if not settings.dry_run:
-        found = registry.files_of(settings.model or registry.default(), settings.models_url)
+        found = registry.files_of(settings.model, settings.models_url)
         _make_writable(output_folder(settings))
     with Reporter(settings) as reporter:
         reporter.left_out(left_out(settings))

@@ -56,7 +56,7 @@ def enhance_all(settings: ClusterSettings, make_model: Callable[[ClusterSettings
     """
     source, goal = Storage(settings.input), Storage(settings.output)
     targets = _plan(source, goal, settings)
-    registry.files_of(settings.model or registry.default(), settings.models_url)
+    registry.files_of(settings.model, settings.models_url)
     there = set() if settings.overwrite else set(goal.names())
     due = [item for item in targets.items() if item[1] not in there]
     skipped = [item for item in targets.items() if item[1] in there]

@@ -38,7 +38,7 @@ def export(settings: ExportSettings) -> Path:
         is not what Keras gives; then nothing is left behind.
     """
     _refuse_missing(settings.format)
-    card, weights = registry.files_of(settings.model or registry.default(), settings.models_url)
+    card, weights = registry.files_of(settings.model, settings.models_url)
     with spinner("loading TensorFlow"):  # now that all is known to be right
         from lowlight.export import check, formats, graphs
         from lowlight.inference.engines import KerasGraph

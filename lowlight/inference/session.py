@@ -16,6 +16,8 @@ from lowlight.inference.enhancer import Enhancer
 from lowlight.io.photo import Photo
 from lowlight.zoo import registry
 
+DEVICES = ("auto", "cpu", "gpu")
+
 
 class Session:
     """A network with its weights, its engine, its device and its tiles. TensorFlow is loaded only if it is the engine.
@@ -51,6 +53,8 @@ class Session:
         device: str = "auto",
         best: bool = False,
     ):
+        if device not in DEVICES:
+            raise UserError(f"There is no such device. Received: {device}. Choose one of: {', '.join(DEVICES)}.")
         self.card, self.process, self.engine = card, os.getpid(), engine
         self.scope: Callable[[], AbstractContextManager] = nullcontext
         if exported is not None and self.engine in engines.GRAPHS:
@@ -132,7 +136,7 @@ def load_session(
     Parameters
     ----------
     model, models_url
-        As for `lowlight.zoo.registry.files_of`. Default: `lowlight.zoo.registry.default`.
+        As for `lowlight.zoo.registry.files_of`.
     tile, device, best
         As for `Session`.
     engine, megapixels
@@ -143,7 +147,7 @@ def load_session(
     UserError
         As `lowlight.zoo.registry.files_of`, `lowlight.inference.engines.choose` and `Session`.
     """
-    card, weights = registry.files_of(model or registry.default(), models_url)
+    card, weights = registry.files_of(model, models_url)
     exported = registry.onnx_of(card, weights)
     engine = engines.choose(engine, exported is not None, device, megapixels)
     return Session(card, weights, exported, engine, tile, device, best)

@@ -87,7 +87,7 @@ class Studio:
 
     def __init__(self, settings: ServeSettings):
         self.settings = settings
-        self.default = registry.files_of(settings.model or registry.default())[0]["name"]
+        self.default = registry.files_of(settings.model)[0]["name"]
         names = (entry["name"] for entry in registry.available())
         self.models = {name: name for name in names if registry.is_here(name)}
         if settings.model:

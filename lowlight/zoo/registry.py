@@ -88,14 +88,14 @@ def is_here(name: str) -> bool:
     )
 
 
-def files_of(model: str | int | Path, address: str | None = None) -> tuple[dict, Path]:
+def files_of(model: str | int | Path | None, address: str | None = None) -> tuple[dict, Path]:
     """Card of a model and its weights file, which is the one that the card names; what is missing is downloaded.
 
     Parameters
     ----------
-    model : int, str or Path
+    model : int, str, Path or None
         Number or name of a model in models/ or the manifest; or a run's folder, a card, or a weights file with its
-        card beside it; or a .keras or .h5 file that holds a whole model and gets a card here.
+        card beside it; or a .keras or .h5 file that holds a whole model and gets a card here. None: `default`.
     address : str, optional
         Where to download from, as for `lowlight.zoo.download.base_url`. Default: the environment variable
         LOWLIGHT_MODELS_URL, or what the manifest says.
@@ -106,6 +106,7 @@ def files_of(model: str | int | Path, address: str | None = None) -> tuple[dict,
         If there is no such model, its card cannot be read, its weights are missing or others than the card's, or the
         download fails.
     """
+    model = default() if model is None else model
     whole = Path(str(model))
     if _is_whole(whole):
         return _card_of_whole(whole), whole
@@ -318,7 +319,7 @@ def _card_path(model, address) -> Path:
     if ours.name in _listed(name):
         _fetch(name, ours.name, address)
         return ours
-    if path.is_dir():
+    if name and path.is_dir():
         cards = sorted(path.glob("model_*.json"))
         if len(cards) == 1:
             return cards[0]
@@ -328,8 +329,8 @@ def _card_path(model, address) -> Path:
         return path
     known = ", ".join(entry["name"] for entry in available()) or "none"
     raise UserError(
-        f"There is no such model. Received: {model}. Known: {known}; or name a run's folder, a weights file with its "
-        "card beside it, or a .keras or .h5 file."
+        f"There is no such model. Received: {model if name else 'no name'}. Known: {known}; or name a run's folder, a "
+        "weights file with its card beside it, or a .keras or .h5 file."
     )
 
 
