@@ -36,6 +36,12 @@ def test_one_target_in_six_is_held_out_with_all_its_partners(tmp_path):
     assert not {pair.high for pair in used} & {pair.high for pair in held}
 
 
+def test_a_list_saved_by_excel_is_read(tmp_path):
+    write_listed(tmp_path)
+    (tmp_path / "pairs.csv").write_text((tmp_path / "pairs.csv").read_text(), encoding="utf-8-sig")
+    assert len(listed_pairs(tmp_path)[0]) == 20
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -282,7 +282,7 @@ def listed_pairs(folder: Path) -> tuple[list[Pair], list[Pair]]:
     path = folder / "pairs.csv"
     images = folder / "images" if (folder / "images").is_dir() else folder
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [(images / row["low"], images / row["high"]) for row in csv.DictReader(file)]
     except OSError as error:
         raise PairError(f"There is no list of pairs. Received: {path} ({error.strerror}). Name its folder.") from None
