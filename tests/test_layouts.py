@@ -353,6 +353,21 @@ def test_low_and_high_are_taken_where_other_folders_could_be_a_side_too(tmp_path
     assert "not read: dark crops, normal maps" in told
 
 
+def test_links_to_folders_elsewhere_are_followed_and_those_that_lead_back_are_not(tmp_path):
+    write_sides(tmp_path / "elsewhere", "input", "gt", range(6))
+    root = tmp_path / "data"
+    (root / "more").mkdir(parents=True)
+    for link, target in {"low": "elsewhere/input", "high": "elsewhere/gt"}.items():
+        (root / link).symlink_to(tmp_path / target)
+    for link, target in {"up": tmp_path, "same": root, "self": "self"}.items():
+        (root / "more" / link).symlink_to(target)
+    (tmp_path / "elsewhere" / "input" / "back").symlink_to(root)
+    split, told = load(root)
+    assert len((*split.train, *split.val, *split.test)) == 6
+    assert "Understood: low + high" in told
+    assert "not read" not in told
+
+
 def test_what_a_model_made_is_not_taken_for_the_truth(tmp_path):
     write_sides(tmp_path, "low", "predicted", range(4))
     assert "low with 4 photos (the low side), predicted with 4 photos" in refusal(tmp_path)

@@ -117,15 +117,22 @@ def _of_tree(root) -> Reading:
     return _assembled(of_one_set(couples, root), places, root)
 
 
-def _folders(root, depth: int = DEEPEST) -> dict[Path, list[Path]]:
-    """Folders with photos, the root itself among them, and these; hidden ones and links are left out."""
+def _folders(root, above: tuple[Path, ...] = ()) -> dict[Path, list[Path]]:
+    """Folders with photos, the root itself among them, and these; hidden ones are left out."""
     photos = list_images(root)
     found = {root: photos} if photos else {}
-    if depth:
+    above = (*above, root.resolve())
+    if len(above) <= DEEPEST:
         for entry in sorted(root.iterdir()):
-            if not entry.name.startswith(".") and entry.is_dir() and not entry.is_symlink():
-                found |= _folders(entry, depth - 1)
+            if not entry.name.startswith(".") and entry.is_dir() and not _leads_back(entry, above):
+                found |= _folders(entry, above)
     return found
+
+
+def _leads_back(folder, above) -> bool:
+    """Whether it is a link to what is found without it, or to where it comes from, which would have no end."""
+    target = folder.resolve()
+    return folder.is_symlink() and any(target.is_relative_to(at) or at.is_relative_to(target) for at in above)
 
 
 def _assembled(couples, places, root) -> Reading:
