@@ -5,6 +5,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +16,7 @@ from lowlight.imaging.exposure import overview
 from lowlight.imaging.pixels import as_levels
 from lowlight.inference.engines import OnnxGraph
 from lowlight.inference.enhancer import Enhancer
+from lowlight.inference.session import load_session
 from lowlight.io.photo import read_rgb
 from lowlight.settings import ExportSettings
 from lowlight.zoo import registry
@@ -109,6 +111,24 @@ def test_a_file_beside_the_weights_is_in_card_and_manifest_until_the_weights_cha
     registry.write_manifest()
     assert registry.onnx_of(*registry.files_of(10)) is None
     assert "model_10.onnx" not in registry._listed("model_10")
+
+
+def test_a_file_beside_a_model_from_elsewhere_is_run_until_either_changes(tmp_path):
+    needed("onnx")
+    own = tmp_path / "own.keras"
+    photo = keras.Input((None, None, 3), name="photo")
+    keras.Model(photo, keras.layers.Conv2D(3, 3, padding="same", activation="sigmoid")(photo)).save(own)
+    (tmp_path / "own.json").write_text('{"class_name": "Functional"}')
+    assert registry.onnx_of(*registry.files_of(own)) is None
+    path = run.export(ExportSettings(model=str(own), beside=True))
+    assert registry.onnx_of(*registry.files_of(own)) == path == tmp_path / "own.onnx"
+    assert load_session(own, engine="onnx").engine == "onnx"
+    content = own.read_bytes()
+    own.write_bytes(content + b"more")
+    assert registry.onnx_of(*registry.files_of(own)) is None
+    own.write_bytes(content)
+    path.write_bytes(path.read_bytes() + b"more")
+    assert registry.onnx_of(*registry.files_of(own)) is None
 
 
 def test_a_file_that_gives_something_else_is_not_kept(models, tmp_path, monkeypatch):

@@ -56,6 +56,14 @@ class ModelCard(TypedDict):
     exports: NotRequired[dict[str, Export]]
 
 
+class WholeCard(TypedDict):
+    """What is read of the card of a file that holds a whole model, NAME.json; `lowlight export --beside` writes it."""
+
+    name: str
+    weights: File
+    exports: NotRequired[dict[str, Export]]
+
+
 UNKNOWN: dict[str, Any] = {"recipe": {}, "data": {"name": "not known", "split": None}, "versions": {}}
 """What stands for a field that only measuring makes use of."""
 
@@ -102,8 +110,14 @@ def refuse_without_training(card: dict[str, Any], received: str) -> None:
         )
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Read a card, as `ModelCard` describes it.
+def read(path: Path, kind: type = ModelCard) -> dict[str, Any]:
+    """Read a card.
+
+    Parameters
+    ----------
+    path : Path
+    kind : type
+        What it must hold: `ModelCard` or `WholeCard`.
 
     Raises
     ------
@@ -117,7 +131,7 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"The model's card cannot be read. Received: {path} ({reason}). Copy or train it anew."
         ) from error
-    fault = _fault(card, ModelCard, "the card") or _foreign_file(card)
+    fault = _fault(card, kind, "the card") or _foreign_file(card)
     if fault:
         raise UserError(f"The model's card is no card. Received: {path}, where {fault}. Copy or train it anew.")
     return UNKNOWN | card

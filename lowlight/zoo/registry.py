@@ -5,6 +5,7 @@ import io
 import json
 import os
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -340,11 +341,15 @@ def _is_whole(path) -> bool:
 
 
 def _card_of_whole(path) -> dict:
+    exports = {}
+    with suppress(UserError):  # there is none, or the file of that name is something else
+        exports = cards.read(path.with_suffix(".json"), cards.WholeCard).get("exports", {})
     return cards.UNKNOWN | {
         "name": path.stem,
         "generation": None,
         "parameters": None,
         "weights": {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size},
+        "exports": exports,
     }
 
 
