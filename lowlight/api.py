@@ -22,7 +22,7 @@ from lowlight.settings import EnhanceSettings
 KEPT = 2
 """Models that stay loaded between calls."""
 
-NOT_IN_TIFF = {"PA", "La", "RGBa", "RGBX", "HSV"}
+NOT_IN_TIFF = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "HSV": "RGB"}
 """Modes of images that need another one to be kept whole."""
 
 LUMA = np.array(GREY_WEIGHTS, np.float32)
@@ -228,14 +228,20 @@ def _to_array(photo, array) -> np.ndarray:
 
 def _of_image(image) -> Photo:
     """By way of a file, so that all that is known of files holds for images, too."""
-    image.load()  # which turns a TIFF upright, and takes that out of its EXIF
-    exif, profile = image.getexif(), image.info.get("icc_profile")
-    tags = {tag: exif[tag] for tag in {*ABOUT_THE_PHOTO, ORIENTATION} & exif.keys()}
-    tags |= {tag: exif.get_ifd(tag) for tag in {EXIF_TABLE, GPS_TABLE} & exif.keys()}
-    if "transparency" in image.info or image.mode in NOT_IN_TIFF:
-        image = image.convert("RGBA")
     file = io.BytesIO()
-    image.save(file, "TIFF", compression="raw", tiffinfo=tags, icc_profile=profile)
+    try:
+        image.load()  # which turns a TIFF upright, and takes that out of its EXIF
+        exif, profile = image.getexif(), image.info.get("icc_profile")
+        tags = {tag: exif[tag] for tag in {*ABOUT_THE_PHOTO, ORIENTATION} & exif.keys()}
+        tags |= {tag: exif.get_ifd(tag) for tag in {EXIF_TABLE, GPS_TABLE} & exif.keys()}
+        mode = "RGBA" if "transparency" in image.info else NOT_IN_TIFF.get(image.mode, image.mode)
+        whole = image if mode == image.mode else image.convert(mode)
+        whole.save(file, "TIFF", compression="raw", tiffinfo=tags, icc_profile=profile)
+    except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises where pixels are missing
+        raise UserError(
+            f"The image has no pixels that can be read. Received: {image.mode}, {image.width} x {image.height} "
+            f"({error}). Open it anew, or make another."
+        ) from error
     file.seek(0)
     return read_photo(file, levels=True)
 

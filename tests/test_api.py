@@ -65,15 +65,36 @@ def test_an_array_an_image_and_a_file_of_one_photo_come_out_the_same(model, dark
 
 
 @pytest.mark.parametrize(
-    ("mode", "expected"), [("RGB", "RGB"), ("L", "L"), ("RGBA", "RGBA"), ("LA", "LA"), ("P", "RGB"), ("I;16", "I;16")]
+    ("mode", "expected"),
+    [
+        *((mode, mode) for mode in ("RGB", "L", "RGBA", "LA", "I;16")),
+        *((mode, "RGB") for mode in ("P", "HSV", "RGBX")),
+        ("La", "LA"),
+    ],
 )
 def test_an_image_keeps_its_mode(model, dark, mode, expected):
-    image = Image.fromarray(dark).convert("L" if mode == "I;16" else mode)
+    image = Image.fromarray(dark).convert({"I;16": "L", "La": "LA"}.get(mode, mode))
+    if mode == "La":
+        image = image.convert("La")
     if mode == "I;16":
         image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
     result = lowlight.enhance(image, model)
     assert (result.mode, result.size) == (expected, image.size)
-    assert np.asarray(result.convert("F")).mean() > 2 * np.asarray(image.convert("F")).mean()
+    before = image.convert({"HSV": "RGB", "RGBX": "RGB", "La": "LA"}.get(mode, mode))
+    assert np.asarray(result.convert("F")).mean() > 2 * np.asarray(before.convert("F")).mean()
+
+
+@pytest.mark.parametrize("fault", ["empty", "closed", "cut short"])
+def test_an_image_without_pixels_is_refused(model, dark, tmp_path, fault):
+    path = tmp_path / "night.bmp"
+    Image.fromarray(dark).save(path)
+    if fault == "cut short":
+        path.write_bytes(path.read_bytes()[:-2000])
+    with Image.new("RGB", (0, 5)) if fault == "empty" else Image.open(path) as image:
+        if fault == "closed":
+            image.close()
+        with pytest.raises(UserError, match="no pixels that can be read. Received: RGB, "):
+            lowlight.enhance(image, model)
 
 
 def test_an_image_that_lies_on_its_side_is_set_upright_and_keeps_what_it_says(model, dark):
