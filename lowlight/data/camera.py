@@ -94,7 +94,7 @@ def draw(rng: np.random.Generator, kinds: Mapping[str, float] = RESTORATION) -> 
     if kind in ("noisy", "low key"):
         most = 1 if kind == "noisy" else 3
         stops = rng.uniform(0, most) if rng.random() < 0.5 else 0.0
-        return Camera(stops=stops, low_key=low_key, **draw_noise(rng, (0.45, 0.35, 0.2), 55, 18))
+        return Camera(stops=stops, low_key=low_key, **draw_noise(rng, (0.35, 0.45, 0.2), 55, 18))
     return Camera(
         stops=rng.uniform(1, 4.5) if kind == "dim" else rng.uniform(0.3, 5.5),
         dim_only=rng.uniform(0.35, 0.92) if kind == "dim" else None,

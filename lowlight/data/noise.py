@@ -60,7 +60,7 @@ def draw_noise(
     kind = np.searchsorted(np.cumsum(shares), rng.random(), side="right")
     if kind == 0:
         sigma = rng.uniform(0, most_white) if rng.random() < 0.7 else log_uniform(rng, 0.5, most_white)
-        return {"sigma": sigma} | _jpeg(rng, 0.3)
+        return {"sigma": sigma} | _jpeg(rng, 0.5)
     if kind == 1:
         return {"residue": _residue(rng, most_residue)} | _jpeg(rng, 0.7)
     return _sensor(rng) | _jpeg(rng, 0.5)
@@ -192,10 +192,10 @@ def _residue(rng, most) -> Residue:
 
 
 def _jpeg(rng, share) -> dict[str, Any]:
-    """A JPEG file in that share of the photos: one in five of low quality."""
+    """A JPEG file in that share of the photos: three in ten of low quality."""
     if rng.random() > share:
         return {}
-    quality = rng.integers(20, 60) if rng.random() < 0.2 else rng.integers(60, 99)
+    quality = rng.integers(20, 60) if rng.random() < 0.3 else rng.integers(60, 99)
     return {"quality": int(quality), "subsampled": bool(rng.random() < 0.6)}
 
 
