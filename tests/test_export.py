@@ -120,7 +120,11 @@ def test_a_file_beside_a_model_from_elsewhere_is_run_until_either_changes(tmp_pa
     keras.Model(photo, keras.layers.Conv2D(3, 3, padding="same", activation="sigmoid")(photo)).save(own)
     (tmp_path / "own.json").write_text('{"class_name": "Functional"}')
     assert registry.onnx_of(*registry.files_of(own)) is None
+    with pytest.raises(UserError, match="is not its card. Received: .*own.json for own.keras. Move it"):
+        run.export(ExportSettings(model=str(own), beside=True))
+    (tmp_path / "own.json").unlink()
     path = run.export(ExportSettings(model=str(own), beside=True))
+    assert run.export(ExportSettings(model=str(own), beside=True)) == path
     assert registry.onnx_of(*registry.files_of(own)) == path == tmp_path / "own.onnx"
     assert load_session(own, engine="onnx").engine == "onnx"
     content = own.read_bytes()

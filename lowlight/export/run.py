@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from lowlight.errors import UserError
@@ -34,11 +35,13 @@ def export(settings: ExportSettings) -> Path:
     Raises
     ------
     UserError
-        If there is no such model, what the format needs is not installed, the file cannot be written, or what it gives
-        is not what Keras gives; then nothing is left behind.
+        If there is no such model, what the format needs is not installed, the file cannot be written or would take the
+        place of another, or what it gives is not what Keras gives; then nothing is left behind.
     """
     _refuse_missing(settings.format)
     card, weights = registry.files_of(settings.model, settings.models_url)
+    if settings.beside:
+        _refuse_another_card(weights.with_name(f"{card['name']}.json"), weights)
     with spinner("loading TensorFlow"):  # now that all is known to be right
         from lowlight.export import check, formats, graphs
         from lowlight.inference.engines import KerasGraph
@@ -85,6 +88,17 @@ def _refuse_missing(form):
             f"To write that format, {' and '.join(missing)} must be installed. Received: --format {form}. "
             f"{how_to_install('export,openvino' if form == 'openvino' else 'export')}"
         )
+
+
+def _refuse_another_card(place, weights):
+    """Where the card is going to be, there is nothing yet, or the card of these weights."""
+    with suppress(UserError):
+        if not place.exists() or cards.read(place, cards.WholeCard)["weights"]["file"] == weights.name:
+            return
+    raise UserError(
+        f"What lies beside the model is not its card. Received: {place} for {weights.name}. Move it, or rename the "
+        "model."
+    )
 
 
 def _refuse_far(differences, close, path):
