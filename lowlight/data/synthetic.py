@@ -174,7 +174,20 @@ def write_pairs(folder: Path, clean: Path | None = None, seed: int = 0) -> Path:
 
 
 def sources_of(pairs: Sequence[Pair], clean: Path) -> set[Path]:
-    """The photos of a folder that some of the pairs by `write_pairs` were made of."""
+    """The photos of a folder that some of the pairs by `write_pairs` were made of.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        Of the folder that `write_pairs` wrote.
+    clean : Path
+        Its folder of clean photos.
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two clean photos.
+    """
     photos = _clean_photos(clean)
     return {photos[int(pair.name.rsplit("_", 2)[1])] for pair in pairs}
 
