@@ -1,6 +1,7 @@
 """lowlight.load_model and lowlight.enhance: paths, PIL images and arrays come out as they went in."""
 
 import io
+import logging
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,8 +17,10 @@ from lowlight.inference.session import Session, load_session
 from lowlight.io.encode import GREY_WEIGHTS
 from lowlight.io.exif import ABOUT_THE_PHOTO, ORIENTATION
 from lowlight.io.ifd import EXIF_TABLE, GPS_TABLE
-from lowlight.io.photo import Photo, read_photo, write_photo
+from lowlight.io.photo import Photo, notes_on, read_photo, write_photo
 from lowlight.settings import EnhanceSettings
+
+LOG = logging.getLogger(__name__)
 
 KEPT = 2
 """Models that stay loaded between calls."""
@@ -62,6 +65,8 @@ class Model:
         **controls: Any,
     ) -> Kind:
         """Enhance one photo, as main.py does.
+
+        What of a file is left out or could not be read is a warning of the logger `lowlight`.
 
         Parameters
         ----------
@@ -109,6 +114,8 @@ class Model:
         result = run(read_photo(job.source, max_megapixels, levels=True))
         job.target.parent.mkdir(parents=True, exist_ok=True)
         write_photo(job.target, result, quality, strip_metadata)
+        for note in notes_on(result, job.target.suffix, strip_metadata):
+            LOG.warning("%s: %s", job.source, note)
         return type(photo)(job.target)
 
 

@@ -137,6 +137,14 @@ def test_a_path_gives_a_path_of_its_kind_and_nothing_is_written_over(model, dark
     assert night.read_bytes() == content
 
 
+def test_what_is_left_out_of_a_file_is_a_warning(model, dark, tmp_path, caplog):
+    night = tmp_path / "night.tif"
+    Image.fromarray(dark).save(night, save_all=True, append_images=[Image.fromarray(dark)])
+    lowlight.enhance(night, model)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert f"{night}: it holds 2 pictures, of which the largest is read" in caplog.text
+
+
 def test_controls_are_keywords(model, dark):
     np.testing.assert_array_equal(lowlight.enhance(dark, model, strength=0), dark)
     with pytest.raises(UserError, match="does not have that control"):

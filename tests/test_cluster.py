@@ -114,8 +114,13 @@ def records(folder):
 def test_results_are_those_of_one_machine_to_the_byte(nodes, tmp_path):
     for seed in range(4):
         save(tmp_path / "in" / f"{seed % 2}" / f"{seed}.jpg", dark(seed))
+    two = [Image.fromarray(dark(seed)) for seed in (4, 5)]
+    two[0].save(tmp_path / "in" / "two.tif", save_all=True, append_images=two[1:])
     answer = nodes.enhance(tmp_path / "in", tmp_path / "out", stand_in=False, workers=1, engine="onnx")
     assert answer["status"] == 0, answer
+    told = {Path(record["in"]).name: record["notes"] for record in records(tmp_path / "out")}
+    assert [name for name, notes in told.items() if notes] == ["two.tif"]
+    assert "it holds 2 pictures" in told["two.tif"][0]
     options = ["--recursive", "--quiet", "--engine", "onnx"]
     alone = [sys.executable, "main.py", tmp_path / "in", "-o", tmp_path / "alone", *options]
     subprocess.run(alone, cwd=ROOT, check=True)

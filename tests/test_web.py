@@ -77,6 +77,20 @@ def test_sixteen_bits_and_transparency_come_back(client):
     np.testing.assert_array_equal(result[..., 3], levels[..., 3])
 
 
+def test_what_is_left_out_of_a_photo_is_told(client, studio, tmp_path):
+    from lowlight.web.page import _row
+
+    file = io.BytesIO()
+    frames = [Image.fromarray(scene(seed, 30, 50) // 8) for seed in range(3)]
+    frames[0].save(file, "TIFF", save_all=True, append_images=frames[1:])
+    answer = client.post("/enhance", files={"photo": ("night.tif", file.getvalue())})
+    assert answer.headers["x-notes"] == "it holds 3 pictures, of which the largest is read"
+    assert "x-notes" not in client.post("/enhance", files={"photo": ("night.jpg", jpeg())}).headers
+    (tmp_path / "night.tif").write_bytes(file.getvalue())
+    result = studio.enhance(tmp_path / "night.tif", "night.tif", tmp_path, studio.default, Controls())
+    assert f"<span>{answer.headers['x-notes']}</span>" in _row(result)
+
+
 def test_controls_are_form_fields(client):
     same = client.post("/enhance", files={"photo": ("night.png", _png())}, data={"strength": 0})
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(same.content))), scene(0, 30, 50) // 8)

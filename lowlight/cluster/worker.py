@@ -19,7 +19,7 @@ from lowlight.cluster.settings import MODEL_GB, ClusterSettings
 from lowlight.cluster.storage import Storage
 from lowlight.controls import Controls
 from lowlight.errors import UserError
-from lowlight.io.photo import Photo, encode, image_size, read_photo
+from lowlight.io.photo import Photo, encode, image_size, notes_on, read_photo
 
 TRIES = 3
 """How often a photo is tried: whose storage did not answer, or at which a worker was lost."""
@@ -33,6 +33,7 @@ RECORD = pa.schema(
         ("out", pa.string()),
         ("status", pa.string()),
         ("reason", pa.string()),
+        ("notes", pa.list_(pa.string())),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("in_bytes", pa.int64()),
@@ -160,7 +161,9 @@ class Worker:
 
     def _store(self, task):
         settings, target = self.settings, task.job.target
-        data = encode(task.photo, PurePosixPath(target).suffix, settings.quality, settings.strip_metadata)
+        form = PurePosixPath(target).suffix
+        task.facts["notes"] = notes_on(task.photo, form, settings.strip_metadata)
+        data = encode(task.photo, form, settings.quality, settings.strip_metadata)
         _patiently(lambda: self.goal.write(target, data))
         task.facts["out_bytes"] = len(data)
 

@@ -25,6 +25,9 @@ from lowlight.io.probe import identify
 LARGEST_MEGAPIXELS = 250
 """A photo with more pixels is taken for a decompression bomb, unless told otherwise."""
 
+HOW_TO_CHOOSE = "; --frame and --all-frames choose"
+"""Which picture of several, in what is told of such a file."""
+
 
 class ImageError(UserError):
     """A photo cannot be read or written."""
@@ -282,7 +285,7 @@ def _of_several(contents, frame) -> list[str]:
     if contents.frames < 2 or frame is not None:
         return []
     which = "the largest" if contents.suffix == ".tif" else "the first"
-    return [f"it holds {contents.frames} pictures, of which {which} is read; --frame and --all-frames choose"]
+    return [f"it holds {contents.frames} pictures, of which {which} is read{HOW_TO_CHOOSE}"]
 
 
 def _format(suffix, name) -> str:

@@ -368,7 +368,8 @@ def _facts(photo: Opened) -> str:
 
 def _row(result: Result) -> str:
     facts = f"{result.width} × {result.height}, {_bytes(result.size)}, {result.seconds:.1f} s"
-    return f'<div class="result">{html.escape(result.path.name)}<span>{facts}</span></div>'
+    lines = "".join(f"<span>{html.escape(line)}</span>" for line in (facts, *result.notes))
+    return f'<div class="result">{html.escape(result.path.name)}{lines}</div>'
 
 
 def _problem(error, name) -> str:

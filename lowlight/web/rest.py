@@ -37,7 +37,8 @@ Turns dark, noisy photos into bright, clean ones, as the page at [/](/) does.
 
     curl -F photo=@night.jpg -F exposure=0.5 {address}/api/enhance -o bright.jpg
 
-The result has the photo's size, format and metadata. What is wrong is told as `{{"error": "…"}}`.
+The result has the photo's size, format and metadata; the header `X-Notes` tells what is left out.
+What is wrong is told as `{{"error": "…"}}`.
 """
 
 
@@ -127,7 +128,7 @@ def interface(studio: Studio, address: str) -> FastAPI:
         return FileResponse(
             result.path,
             filename=result.path.name,
-            headers={"X-Seconds": f"{result.seconds:.2f}"},
+            headers={"X-Seconds": f"{result.seconds:.2f}"} | _told(result.notes),
             background=BackgroundTask(shutil.rmtree, folder),
         )
 
@@ -191,6 +192,12 @@ async def _check_form(request: Request):
     twice = [name for name in FIELDS if sent.count(name) > 1]
     if twice:
         raise UserError(f"A field is given once. Received: {twice[0]} {sent.count(twice[0])} times.")
+
+
+def _told(notes) -> dict[str, str]:
+    """What is told of a photo, as a header: of characters that headers may have."""
+    line = " ".join("; ".join(notes).split()).encode("ascii", "replace").decode()
+    return {"X-Notes": line} if line else {}
 
 
 def _problem(status, message, headers=None) -> JSONResponse:

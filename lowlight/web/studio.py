@@ -17,7 +17,7 @@ from lowlight.errors import UserError
 from lowlight.imaging.exposure import overview
 from lowlight.imaging.pixels import as_levels
 from lowlight.inference.session import Session, load_session
-from lowlight.io.photo import FORMATS, ImageError, Photo, read_photo, write_photo
+from lowlight.io.photo import FORMATS, HOW_TO_CHOOSE, ImageError, Photo, notes_on, read_photo, write_photo
 from lowlight.web.settings import ServeSettings
 from lowlight.zoo import registry
 
@@ -70,6 +70,8 @@ class Result:
     size: int
     """Of the file, in bytes."""
     seconds: float
+    notes: list[str]
+    """What could not be read, or is left out."""
 
 
 class Studio:
@@ -172,7 +174,8 @@ class Studio:
             target = _free(folder, Path(name), photo.suffix)
             write_photo(target, photo)
             height, width = photo.pixels.shape[:2]
-        return Result(target, height, width, target.stat().st_size, time.perf_counter() - start)
+            notes = [note.replace(HOW_TO_CHOOSE, "") for note in notes_on(photo, target.suffix)]
+        return Result(target, height, width, target.stat().st_size, time.perf_counter() - start, notes)
 
     def _read(self, path, name) -> Photo:
         if not path.is_file():
