@@ -26,6 +26,7 @@ from tests.material import (
     picture_of,
     samples,
     write_dng,
+    write_monochrome_dng,
 )
 
 SUFFIXES = {
@@ -280,6 +281,8 @@ def _extras(folder) -> Iterator[Entry]:
         yield _good(folder / name, pixels, tolerance=4, depth=16, profile=True)
     write_dng(folder / "turned_8.dng", lying(pixels, 8), orientation=8)
     yield _good(folder / "turned_8.dng", pixels, tolerance=4, depth=16, profile=True)
+    write_monochrome_dng(folder / "monochrome.dng", pixels[..., 1])
+    yield _good(folder / "monochrome.dng", pixels[..., 1], tolerance=1, depth=16, grey=True, profile=True)
     write_dng(folder / "whole.dng", pixels)
     for cut in CUTS:
         path = folder / f"{100 * cut:.0f}%_cut.dng"

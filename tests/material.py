@@ -115,6 +115,15 @@ def write_dng(path: Path, pixels: np.ndarray, orientation: int = 1) -> None:
     tifffile.imwrite(path, levels, photometric="cfa", metadata=None, software=False, extratags=tags)
 
 
+def write_monochrome_dng(path: Path, grey: np.ndarray) -> None:
+    """(H, W) uint8 sRGB as a camera would have seen it that has no colour filters."""
+    tags = [(50706, "B", 4, bytes((1, 4, 0, 0)), True), (50708, "s", 0, CAMERA, True)]
+    levels = np.rint(linear_light(grey) * 65535).astype(np.uint16)
+    tifffile.imwrite(path, levels, photometric="minisblack", metadata=None, software=False, extratags=tags)
+    with tifffile.TiffFile(path, mode="r+") as tiff:  # which writes no linear raw of one channel
+        tiff.pages.first.tags["PhotometricInterpretation"].overwrite(tifffile.PHOTOMETRIC.LINEAR_RAW)
+
+
 def encoded(pixels: np.ndarray, **options) -> bytes:
     """An array as Pillow writes it."""
     file = io.BytesIO()

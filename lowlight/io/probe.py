@@ -7,6 +7,7 @@ from PIL import UnidentifiedImageError
 
 from lowlight.imaging.pixels import Levels
 from lowlight.io import exif
+from lowlight.io.colour import levels_of, meaning
 from lowlight.io.contents import Contents
 from lowlight.io.heif import is_avif, is_heic, open_heif
 from lowlight.io.jpeg import open_jpeg
@@ -112,9 +113,14 @@ def _other_kind(file, head) -> str | None:
 
 def _raw(file) -> Contents:
     raw = open_raw(file)
+
+    def read() -> Levels:
+        levels = develop(raw)
+        return levels_of(levels, levels.shape[2], meaning(), False, [])
+
     return Contents(
         size=raw_size(raw),
-        read=lambda: Levels(develop(raw), None, grey=False),
+        read=read,
         exif=exif.bare(raw_exif(raw, file)),
         suffix=".tif",
         tagged=True,

@@ -78,7 +78,7 @@ def develop(raw) -> np.ndarray:
 
     Returns
     -------
-    (H, W, 3) uint16 array
+    (H, W, 3) uint16 array, or (H, W, 1) of a sensor without colour filters
         Upright, sRGB.
 
     Raises
