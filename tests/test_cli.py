@@ -139,6 +139,12 @@ def test_no_word_is_guessed_at(word):
         everything(word)
 
 
+@pytest.mark.parametrize("words", [["--also", ""], ["--also="], [""], ["--", ""]])
+def test_an_empty_word_is_no_path(words):
+    with pytest.raises(UserError, match="invalid path: ''"):
+        everything(*words)
+
+
 def test_what_must_be_given_is_asked_for_unless_a_file_has_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="no INPUT"):

@@ -166,6 +166,11 @@ def test_weights_decay_by_what_the_recipe_says_where_there_is_no_gradient():
     np.testing.assert_allclose(model.get_weights()[0], before * (1 - RATE * 0.5), rtol=1e-5)
 
 
+def test_an_empty_name_to_start_from_is_no_start_from_nothing(begun):
+    with pytest.raises(UserError, match="There is no such model. Received: "):
+        begun(recipe(), start="")
+
+
 def test_weights_and_crops_begin_alike_for_one_seed_and_otherwise_for_another(begun):
     one, again, other = (begun(recipe(), seed=seed) for seed in (1, 1, 2))
     for look in (lambda trainer: trainer.model.get_weights()[0], lambda trainer: trainer.batches[0][1]):

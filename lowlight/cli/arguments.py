@@ -11,6 +11,7 @@ import re
 import textwrap
 import types
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from lowlight.errors import UserError
@@ -158,7 +159,7 @@ def _add_field(made, field, hint, text) -> list[argparse.Action]:
     if get_origin(value) is Literal:
         how["choices"] = get_args(value)
     else:
-        how |= {"type": value, "metavar": argument.metavar or value.__name__.upper()}
+        how |= {"type": _path if value is Path else value, "metavar": argument.metavar or value.__name__.upper()}
     if argument.positional:
         names, how["nargs"], how["metavar"] = [field.name], "*" if many else "?", field.name.upper()
     elif many:
@@ -178,6 +179,13 @@ def _add_flag(made, name, names, default, text) -> list[argparse.Action]:
         )
         for flags, value in ((names, True), ([option(f"no_{name}")], False))
     ]
+
+
+def _path(word) -> Path:
+    """An empty word, as of a variable that is not set, is none: Path would take it for the working folder."""
+    if not word:
+        raise argparse.ArgumentTypeError("invalid path: ''")
+    return Path(word)
 
 
 def _with_default(text, default) -> str:

@@ -136,7 +136,7 @@ class Trainer:
         self.learnt = part_of(self.measured, self.part)
         self.enhancer = Enhancer(self.measured)
         self.earlier: dict = {}
-        self.started_from = self._start(settings.start) if settings.start else None
+        self.started_from = self._start(settings.start) if settings.start is not None else None
         if state.arrays:
             self._restore()
         self.averages = self._averages()
