@@ -140,6 +140,14 @@ def test_a_set_that_does_not_fit_in_memory_is_refused(pairs, monkeypatch):
         Patches(pairs, crop=32, batch_size=2, seed=0)
 
 
+def test_a_crop_that_photos_do_not_hold_shrinks_which_is_said(pairs, news):
+    assert fitting_crop(pairs, 32, 16) == 32
+    assert not news.text
+    assert fitting_crop(pairs, 128, 16) == 32
+    assert "crops are of 32 pixels in place of 128" in news.text
+    assert pairs[0].name in news.text
+
+
 def test_a_crop_that_photos_do_not_hold_shrinks_and_a_wrong_one_is_refused(pairs):
     assert fitting_crop(pairs, 128, 16) == 32
     assert fitting_crop(pairs, 16, 16) == 16

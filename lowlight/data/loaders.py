@@ -174,7 +174,10 @@ def fitting_crop(pairs: Sequence[Pair], crop: int, multiple: int) -> int:
             f"Photos must be at least {multiple} pixels wide and high. Received: {name} with a side of {side}. "
             "Take it out of both folders."
         )
-    return min(crop, side // multiple * multiple)
+    fitting = min(crop, side // multiple * multiple)
+    if fitting < crop:
+        LOG.warning("crops are of %s pixels in place of %s: %s has a side of %s", fitting, crop, name, side)
+    return fitting
 
 
 @lru_cache(maxsize=1)
