@@ -345,6 +345,14 @@ def test_a_table_that_names_what_is_not_there_or_twice_is_refused_by_name(tmp_pa
     assert "Received: columns a, b. Name two of them low and high" in refusal(tmp_path)
 
 
+def test_a_split_beside_a_table_is_followed_also_where_the_table_is_named(tmp_path):
+    table(tmp_path)
+    (tmp_path / "split.json").write_text('{"train": ["0_0", "1_0"], "val": ["2_0"]}')
+    for named in (tmp_path, tmp_path / "pairs.csv"):
+        split, _ = load(named)
+        assert [pair.name for pair in (*split.train, *split.val)] == ["0_0", "1_0", "2_0"]
+
+
 def test_low_and_high_are_taken_where_other_folders_could_be_a_side_too(tmp_path):
     write_sides(tmp_path, "low", "high", range(4))
     write_sides(tmp_path, "dark crops", "normal maps", range(4))

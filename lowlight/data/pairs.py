@@ -42,9 +42,9 @@ def load_split(
     Parameters
     ----------
     data : path or None
-        As for `lowlight.data.layouts.read`. The folder's split.json, ``{"train": [names], "val": [...], "test":
-        [...]}``, is used if there is one; else the dataset's own parts for validation and test, such as eval15; and if
-        it has none for validation, whole scenes go to `val` until it has a tenth of the pairs.
+        As for `lowlight.data.layouts.read`. The split.json in the folder, or beside the table, ``{"train": [names],
+        "val": [...], "test": [...]}``, is used if there is one; else the dataset's own parts for validation and test,
+        such as eval15; and if it has none for validation, whole scenes go to `val` until it has a tenth of the pairs.
     low, high : path, optional
         The two sides, where they are not in one folder or it is not clear which is which.
     skip_bad : bool
@@ -63,7 +63,8 @@ def load_split(
     """
     reading = layouts.read(data, low, high)
     pools, listed, notes = reading.pools, None, [reading.said]
-    if data and (path := Path(data) / "split.json").is_file():
+    folder = data and (Path(data) if Path(data).is_dir() else Path(data).parent)
+    if folder and (path := folder / "split.json").is_file():
         listed = _read_split(path, pools)
         notes += _keep_listed(listed, pools)
     pairs = [pair for pool in pools.values() for pair in pool.pairs.values()]
