@@ -13,6 +13,7 @@ from PIL import Image
 
 from lowlight.data import camera
 from lowlight.data.pairs import Pair, PairError, read_pair
+from lowlight.data.tables import separator
 from lowlight.errors import UserError
 from lowlight.imaging.exposure import THUMBNAIL, WHOLE, exposure_map, overview, thumbnail
 from lowlight.io.photo import ImageError, list_images, read_rgb
@@ -283,7 +284,8 @@ def listed_pairs(folder: Path) -> tuple[list[Pair], list[Pair]]:
     images = folder / "images" if (folder / "images").is_dir() else folder
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [(images / row["low"], images / row["high"]) for row in csv.DictReader(file)]
+            listed = csv.DictReader(file, delimiter=separator(file))
+            rows = [(images / row["low"], images / row["high"]) for row in listed]
     except OSError as error:
         raise PairError(f"There is no list of pairs. Received: {path} ({error.strerror}). Name its folder.") from None
     except (KeyError, TypeError, UnicodeDecodeError):

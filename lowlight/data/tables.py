@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import TextIO
 
 from lowlight.data.matching import Pair, PairError, Pool, side_word
 from lowlight.data.validate import Problem, few
@@ -40,13 +41,13 @@ def read_table(path: Path) -> Pool:
             "and high."
         )
     pool = Pool()
-    cells = [[row[column].strip() for column in columns] for row in rows[1:] if len(row) > max(columns)]
+    cells = [["".join(row[column : column + 1]).strip() for column in columns] for row in rows[1:]]
     stems = {Path(low).stem for low, _ in cells}
     named_by_stem = len(stems) == len({low for low, _ in cells})
     for low, high in cells:
-        name = Path(low).stem if named_by_stem else Path(low).with_suffix("").as_posix()
+        name = Path(low).stem if named_by_stem else (Path(low).parent / Path(low).stem).as_posix()
         sides = [_beside(path, cell) for cell in (low, high)]
-        lost = [cell for cell, side in zip((low, high), sides, strict=True) if not side.is_file()]
+        lost = [cell or "an empty cell" for cell, side in zip((low, high), sides, strict=True) if not side.is_file()]
         if name in pool.pairs:
             pool.problems.append(Problem(name, "listed twice in the table", f"{low} + {high}"))
         elif lost:
@@ -56,10 +57,17 @@ def read_table(path: Path) -> Pool:
     return pool
 
 
+def separator(file: TextIO) -> str:
+    """What stands between the cells of a CSV file: a comma, or what Excel writes where that is for decimals."""
+    head = file.readline()
+    file.seek(0)
+    return max(",;\t", key=head.count)
+
+
 def _rows(path) -> list[list[str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return [row for row in csv.reader(file) if row]
+            return [row for row in csv.reader(file, delimiter=separator(file)) if any(row)]
     except (OSError, ValueError, csv.Error) as error:
         raise PairError(f"{path} cannot be read as a table of pairs. Received: {error}. Save it as CSV.") from None
 
