@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -51,6 +52,17 @@ def test_a_file_is_the_same_by_onnx_runtime_and_tensorflow_within_a_level(precis
     ours = Enhancer(engines.OnnxGraph(onnx, "cpu"))(photo).astype(int)
     theirs = Enhancer(registry.build(card, weights, precision)[0])(photo)
     assert np.mean(np.abs(ours - theirs) > 1) <= 0.001
+
+
+@pytest.mark.parametrize("engine", sorted(engines.GRAPHS))
+def test_several_threads_use_one_model_at_once(engine, shipped):
+    pytest.importorskip(engines.MODULES[engine])
+    enhancer = Enhancer(engines.GRAPHS[engine](shipped[2], "cpu"))
+    photos = [check.dark_photo(64, 48 + 16 * number) for number in range(6)]
+    expected = [enhancer(photo) for photo in photos]
+    with ThreadPoolExecutor(len(photos)) as threads:
+        for found, alone in zip(threads.map(enhancer, photos), expected, strict=True):
+            np.testing.assert_array_equal(found, alone)
 
 
 def test_a_model_from_elsewhere_is_run_by_the_same_tiles(tmp_path, monkeypatch):

@@ -193,9 +193,9 @@ class OpenVinoGraph:
         ports = [compiled.output(name) for name in outputs]
 
         def run(inputs):
-            # A copy: what OpenVINO gives is written over by its next run.
-            found = compiled({name: inputs[name] for name in wanted})
-            return [np.array(found[port]) for port in ports]
+            # Each run is a request of its own: threads that share one are refused, and its results are written over.
+            found = compiled.infer_new_request({name: inputs[name] for name in wanted})
+            return [found[port] for port in ports]
 
         return run
 
