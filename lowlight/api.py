@@ -259,6 +259,6 @@ def _to_image(photo) -> Image.Image:
     image = Image.fromarray(levels)
     if photo.alpha is not None:
         image.putalpha(Image.fromarray(as_levels(photo.alpha, 8)))
-    image.info |= {"exif": photo.exif} if photo.exif else {}
+    image.info |= {"exif": b"Exif\0\0" + photo.exif} if photo.exif else {}  # as Pillow's writer of JPEG wants it
     image.info |= {"icc_profile": photo.icc} if photo.icc else {}
     return image

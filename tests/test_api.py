@@ -109,6 +109,16 @@ def test_an_image_that_lies_on_its_side_is_set_upright_and_keeps_what_it_says(mo
     assert exif.get(0x0112, 1) == 1
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_an_image_is_saved_with_its_exif_as_one_that_pillow_opened_is(form, model, dark):
+    image, file = Image.fromarray(dark), io.BytesIO()
+    image.getexif()[0x0110] = "Box"
+    result = lowlight.enhance(image, model)
+    result.save(file, form, exif=result.info["exif"])
+    with Image.open(file) as saved:
+        assert saved.getexif()[0x0110] == "Box"
+
+
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg"])
 @pytest.mark.parametrize("turned", [1, 3, 6])
 def test_an_image_of_a_tiff_comes_out_as_pillow_shows_it(model, dark, turned, compression):
