@@ -95,11 +95,13 @@ class Model:
         Raises
         ------
         UserError
-            If the photo is none, a result is there already, a value is out of its range, or the model does not have a
-            control.
+            If the photo is none, a result is there already, a value is out of its range, the model does not have a
+            control, or what is of a path alone is given with an image or an array.
         """
         wanted = Controls(**controls)
         self._session.check(wanted)
+        if isinstance(photo, np.ndarray | Image.Image):
+            _refuse_for_files(output, overwrite, quality, strip_metadata, max_megapixels)
 
         def run(read: Photo) -> Photo:
             return self._session.enhance(read, wanted, compare)
@@ -203,6 +205,14 @@ def _job(path, output, overwrite):
     if is_done(job, settings):
         raise UserError(f"The result is there already. Received: {job.target}. Pass overwrite=True, or another output.")
     return job
+
+
+def _refuse_for_files(*options):
+    """Of what has no file nothing is written, and nobody would notice."""
+    names = ("output", "overwrite", "quality", "strip_metadata", "max_megapixels")
+    for name, value in zip(names, options, strict=True):
+        if value is not None and value is not False:
+            raise UserError(f"Of an array or image no file is read or written. Received: {name}={value}. Leave it out.")
 
 
 def _of_array(array) -> Photo:

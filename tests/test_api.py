@@ -155,6 +155,15 @@ def test_what_is_left_out_of_a_file_is_a_warning(model, dark, tmp_path, caplog):
     assert f"{night}: it holds 2 pictures, of which the largest is read" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "option", [{"output": "bright.jpg"}, {"overwrite": True}, {"quality": 50}, {"strip_metadata": True}]
+)
+@pytest.mark.parametrize("kind", [np.asarray, Image.fromarray])
+def test_what_is_of_files_alone_is_refused_for_an_array_or_an_image(option, kind, model, dark):
+    with pytest.raises(UserError, match=f"no file is read or written. Received: {next(iter(option))}="):
+        lowlight.enhance(kind(dark), model, **option)
+
+
 def test_controls_are_keywords(model, dark):
     np.testing.assert_array_equal(lowlight.enhance(dark, model, strength=0), dark)
     with pytest.raises(UserError, match="does not have that control"):
