@@ -219,11 +219,14 @@ def _of_array(array) -> Photo:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in (1, 3, 4) or not array.size:
         raise UserError(f"An array must be (H, W), or (H, W, 1, 3 or 4). Received: {array.shape}.")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype not in (np.uint8, np.uint16) and not np.issubdtype(array.dtype, np.floating):
-        raise UserError(f"An array must be uint8, uint16 or of floats. Received: {array.dtype}.")
+        raise UserError(
+            f"An array must be uint8, uint16 or of floats. Received: {array.dtype}. Convert it to one of them."
+        )
     levels = array if array.dtype in (np.uint8, np.uint16) else array.astype(np.float32)
     if levels.dtype == np.float32 and not (levels.min() >= 0 and levels.max() <= 1):
-        raise UserError(f"Floats must be in [0, 1]. Received: {levels.min()} to {levels.max()}.")
+        raise UserError(f"Floats must be in [0, 1]. Received: {levels.min()} to {levels.max()}. Scale or clip them.")
     levels = levels.reshape(*array.shape[:2], channels)
     pixels = np.repeat(levels, 3, axis=2) if channels == 1 else levels[..., :3].copy()
     if channels == 4:
@@ -234,13 +237,10 @@ def _of_array(array) -> Photo:
 def _to_array(photo, array) -> np.ndarray:
     """Of the dtype and the channels of the array."""
     result = (as_float(photo.pixels) @ LUMA)[..., None] if photo.grey else photo.pixels
-    if np.issubdtype(array.dtype, np.floating):
-        result = result.astype(array.dtype)
-    else:
-        result = as_levels(result, 8 * array.dtype.itemsize)
+    result = result if np.issubdtype(array.dtype, np.floating) else as_levels(result, 8 * array.dtype.itemsize)
     if photo.alpha is not None:
         result = np.dstack([result, np.tile(array[..., 3], (1, result.shape[1] // array.shape[1]))])
-    return result[..., 0] if array.ndim == 2 else result
+    return (result[..., 0] if array.ndim == 2 else result).astype(array.dtype, copy=False)
 
 
 def _of_image(image) -> Photo:

@@ -55,6 +55,16 @@ def test_an_array_keeps_its_shape_and_type(model, dark, dtype, channels):
     np.testing.assert_array_equal(array, before)
 
 
+@pytest.mark.parametrize("dtype", [">u2", ">f4", ">f8"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_an_array_of_the_other_byte_order_comes_out_in_it(model, dark, dtype, channels):
+    array = np.dstack([dark, dark[..., 0] + 100])[..., :channels] / np.float32(255)
+    array = (array * 65535).astype(np.uint16) if dtype == ">u2" else array
+    result = lowlight.enhance(array.astype(dtype), model)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, lowlight.enhance(array, model))
+
+
 def test_an_array_an_image_and_a_file_of_one_photo_come_out_the_same(model, dark, tmp_path):
     Image.fromarray(dark).save(tmp_path / "night.png")
     from_array = lowlight.enhance(dark, model)
