@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from lowlight.controls import RANGES, Controls
 from lowlight.errors import UserError
-from lowlight.imaging.exposure import BLACK, STOP, adjust_exposure, exposure_map, overview, thumbnail
+from lowlight.imaging.exposure import (
+    BLACK,
+    STOP,
+    WHOLE,
+    adjust_exposure,
+    exposure_map,
+    overview,
+    thumbnail,
+    without_bars,
+)
 
 
 @settings(deadline=None, max_examples=30)
@@ -62,6 +71,26 @@ def test_of_a_large_photo_an_overview_is_taken_once_it_is_scaled_down():
     photo = np.random.default_rng(0).integers(0, 256, (2051, 2049, 3), dtype=np.uint8)
     halved = photo[:2050, :2048].reshape(1025, 2, 1024, 2, 3).mean(axis=(1, 3), dtype=np.float32) / 255
     np.testing.assert_allclose(overview(photo), overview(halved), atol=1e-5)
+
+
+@pytest.mark.parametrize(("top", "left"), [(80, 0), (0, 200), (100, 60)])
+def test_what_lies_between_black_bars_has_the_overview_that_it_has_alone(top, left):
+    rng = np.random.default_rng(0)
+    inside = np.tile(np.linspace(0.1, 0.3, 640 - 2 * left)[:, None], (640 - 2 * top, 1, 3)).astype(np.float32)
+    photo = np.pad(inside, ((top, top), (left, left), (0, 0))) + rng.random((640, 640, 3), np.float32) / 510
+    seen, box = without_bars(overview(photo))
+    np.testing.assert_allclose(box, [top / 640, left / 640, 1 - top / 640, 1 - left / 640], atol=2.1 / 64)
+    np.testing.assert_allclose(seen[..., :3], thumbnail(inside), atol=0.02)
+
+
+def test_black_that_is_no_bar_is_part_of_the_photo():
+    for top, bottom, dark in ((100, 0, 0), (100, 200, 0), (0, 0, 640), (100, 100, 400), (320, 320, 0)):
+        photo = np.full((640, 640, 3), 0.3, np.float32)
+        photo[:top] = photo[640 - bottom :] = photo[: top + 100, :dark] = 0
+        seen = overview(photo)
+        kept, box = without_bars(seen)
+        assert kept is seen
+        assert box == WHOLE
 
 
 def test_a_level_is_the_logarithm_of_each_cells_mean():

@@ -110,6 +110,13 @@ def test_the_enhancer_gives_the_model_the_inputs_of_the_whole_photo(trained, enh
     np.testing.assert_allclose(enhance(photo, target_exposure=exposure), np.clip(expected, 0, 1), atol=1e-5)
 
 
+def test_a_photo_between_black_bars_comes_out_as_it_does_alone(enhance):
+    photo = picture(128, 96)
+    framed = np.pad(photo, ((0, 0), (160, 160), (0, 0)))
+    alone, between = enhance(photo), enhance(framed)[:, 160:-160]
+    np.testing.assert_allclose(between[16:-16, 16:-16], alone[16:-16, 16:-16], atol=0.08)
+
+
 def test_tiles_agree_with_the_whole(trained, enhance):
     photo = picture(300, 340)
     tiled = Enhancer(trained, tile=256)(photo)

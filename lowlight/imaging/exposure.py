@@ -28,6 +28,9 @@ OVERVIEW_PIXELS = 2**20
 """Of larger photos an overview is taken once they are scaled down to about this, so that noise and texture, which are
 finer the more pixels there are, mean the same."""
 
+BAR_LIGHT, BAR_NOISE = 0.012, 0.0008
+"""What is brightest in a cell of a black bar, and its noise, at most: more than a lossy encoder leaves."""
+
 CELLS = 8
 """Cells along each side of an exposure map, whatever the photo's shape."""
 
@@ -111,6 +114,32 @@ def overview(photo: np.ndarray) -> np.ndarray:
     return means.astype(np.float32)
 
 
+def without_bars(overview: np.ndarray) -> tuple[np.ndarray, Sequence[float]]:
+    """What an overview shows between two black bars of one size, as of a clip in a frame of another shape.
+
+    With them the photo would be taken for darker than it is, and come out white.
+
+    Parameters
+    ----------
+    overview : (64, 64, `OVERVIEW`) float array
+        By `overview`.
+
+    Returns
+    -------
+    overview : (64, 64, `OVERVIEW`) float32 array
+        Of the part between the bars; as it was, if there are none.
+    box : four floats
+        Top, left, bottom and right of that part, in shares of the photo's sides.
+    """
+    lit = (overview[..., 3] > BAR_LIGHT) | (overview[..., 4] > BAR_NOISE)
+    (top, bottom), (left, right) = _between_bars(lit), _between_bars(lit.T)
+    box = (top, left, bottom, right)
+    if box == WHOLE:
+        return overview, WHOLE
+    rows, columns = (_cell_weights(THUMBNAIL, *sides, THUMBNAIL) for sides in ((top, bottom), (left, right)))
+    return np.einsum("ih,jw,hwc->ijc", rows, columns, overview, optimize=True).astype(np.float32), box
+
+
 def exposure_map(small: np.ndarray) -> np.ndarray:
     """Exposure map: the logarithm of each cell's mean + `BLACK`.
 
@@ -152,6 +181,17 @@ def smoothstep(t: np.ndarray) -> np.ndarray:
     """From 0 to 1 as t does, level at both ends: float array of any shape, clipped to [0, 1] first."""
     t = np.clip(t, 0, 1)
     return t * t * (3 - 2 * t)
+
+
+def _between_bars(lit) -> tuple[float, float]:
+    """From where to where lines of cells lie between bars, in shares; their outermost may be in part of a bar."""
+    found = np.flatnonzero(lit.any(1))
+    start, stop = (found[0] + 1, found[-1]) if found.size else (0, 0)
+    alike = start > 1 and stop < THUMBNAIL - 1 and abs(start + stop - THUMBNAIL) <= 1
+    # What is black because it is dark ends somewhere here, somewhere there.
+    if stop - start < CELLS or not alike or 2 * min(lit[start].sum(), lit[stop - 1].sum()) < lit.any(0).sum():
+        return 0.0, 1.0
+    return start / THUMBNAIL, stop / THUMBNAIL
 
 
 def _scaled_down(photo, factor) -> np.ndarray:

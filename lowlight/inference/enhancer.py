@@ -1,6 +1,7 @@
 """A network as a function from photo to photo: whole or in tiles, in one symmetry or all eight."""
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -98,9 +99,10 @@ class Enhancer:
         -------
         (H, W, 3) array of the photo's type
         """
-        shared = self._of_whole(photo, controls, target_exposure, overview)
+        shared, (top, left, bottom, right) = self._of_whole(photo, controls, target_exposure, overview)
 
         def run_tile(tile, box):
+            box = (box - (top, left, top, left)) / (bottom - top, right - left, bottom - top, right - left)
             return self._run_tile(tile, box, shared, controls.denoise)
 
         while True:
@@ -169,19 +171,22 @@ class Enhancer:
         change = output - base
         return output - (1 - denoise) * (change - box_mean(change, DETAIL_SCALE))
 
-    def _of_whole(self, photo, controls, target_exposure, overview) -> dict[str, np.ndarray]:
-        """The inputs that are the same for all tiles."""
+    def _of_whole(self, photo, controls, target_exposure, overview) -> tuple[dict[str, np.ndarray], Sequence[float]]:
+        """The inputs that are the same for all tiles, and which part of the photo they speak of."""
         if not self.takes_exposure_map:
             gain = exposure.gain(photo if overview is None else overview[..., :3])
-            return {"gain": np.reshape(gain, (1, 1, 1, 1))}
+            return {"gain": np.reshape(gain, (1, 1, 1, 1))}, exposure.WHOLE
         overview = exposure.overview(photo) if overview is None else overview
+        part: Sequence[float] = exposure.WHOLE
         if target_exposure is None:
+            overview, part = exposure.without_bars(overview)
             target_exposure = self.predict_exposure(overview)
-        return {
+        inputs = {
             "thumbnail": overview[None, ..., :3],
             "level": exposure.adjust_exposure(target_exposure, controls)[None],
             "white_balance": np.full((1, 1), controls.white_balance, np.float32),
         }
+        return inputs, part
 
     def _check(self, tile):
         if any(self.fixed):
