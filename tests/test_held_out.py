@@ -75,6 +75,17 @@ def test_all_pairs_of_an_unseen_folder_are_a_set(also):
     assert all(pair.low == pair.high for pair in found["pairs, left alone"])
 
 
+def test_an_unseen_set_may_be_one_scene_and_its_broken_pairs_can_be_left_out(tmp_path):
+    write_pair(tmp_path / "one", "night", scene(1))
+    assert len(held_out.real_sets(unseen=[tmp_path / "one"])["one, unseen"]) == 1
+    (tmp_path / "one" / "low" / "night.png").write_bytes(b"no photo")
+    write_pair(tmp_path / "one", "day", scene(2))
+    with pytest.raises(UserError, match="--skip-bad-pairs"):
+        held_out.real_sets(unseen=[tmp_path / "one"])
+    found = held_out.real_sets(unseen=[tmp_path / "one"], skip_bad=True)
+    assert [pair.name for pair in found["one, unseen"]] == ["day"]
+
+
 def test_sets_of_folders_that_are_called_alike_are_not_mixed_up(also, tmp_path):
     other = tmp_path / "other" / "pairs"
     for seed in range(6, 9):

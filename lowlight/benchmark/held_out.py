@@ -17,10 +17,10 @@ from skimage.exposure import equalize_adapthist
 from skimage.restoration import denoise_nl_means
 
 from lowlight.benchmark import rows, tables
-from lowlight.data import camera, splits
+from lowlight.data import camera
 from lowlight.data.camera import Camera
 from lowlight.data.noise import Residue
-from lowlight.data.pairs import Pair
+from lowlight.data.pairs import Pair, load_all
 from lowlight.data.samplers import clean_photos, listed_pairs
 from lowlight.errors import UserError
 from lowlight.io.photo import read_rgb
@@ -88,7 +88,7 @@ def block_matching(sigma: float) -> Method:
     return clean
 
 
-def real_sets(also: Sequence[Path] = (), unseen: Sequence[Path] = ()) -> dict[str, list[Pair]]:
+def real_sets(also: Sequence[Path] = (), unseen: Sequence[Path] = (), skip_bad: bool = False) -> dict[str, list[Pair]]:
     """Real pairs that no model learnt from, by set; and their good photos, each as a pair with itself.
 
     Parameters
@@ -97,6 +97,8 @@ def real_sets(also: Sequence[Path] = (), unseen: Sequence[Path] = ()) -> dict[st
         Folders as for training: what is held out of them.
     unseen : sequence of Path
         Folders of pairs, as --data takes them, of which nothing is ever trained on: all of them.
+    skip_bad : bool
+        Leave broken pairs of `unseen` out instead of raising.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def real_sets(also: Sequence[Path] = (), unseen: Sequence[Path] = ()) -> dict[st
     _refuse_names_alike("--also", also)
     _refuse_names_alike("--unseen", unseen)
     found = {f"{folder.name}, held out": listed_pairs(folder)[1] for folder in also}
-    found |= {f"{folder.name}, unseen": splits.all_pairs(folder) for folder in unseen}
+    found |= {f"{folder.name}, unseen": load_all(folder, skip_bad) for folder in unseen}
     targets: dict[str, set[Path]] = {}
     for name, pairs in found.items():
         targets.setdefault(name.rsplit(", ", 1)[0], set()).update(pair.high for pair in pairs)

@@ -61,6 +61,22 @@ def load_split(
         If folders, photos or partners are missing, or a pair is broken: unreadable, of two sizes, the same picture
         twice, low brighter than high, or two different scenes.
     """
+    looks, pools, listed = _whole_pairs(data, low, high, skip_bad)
+    split = _split_as_listed(listed, pools, looks) if listed else _split_by_scene(pools, looks)
+    LOG.info("%s", _describe_split(split, looks))
+    return split
+
+
+def load_all(data: str | Path, skip_bad: bool = False) -> list[Pair]:
+    """Find and check the pairs of a folder, whatever its split, and be it one scene; sorted by name.
+
+    Parameters and errors as of `load_split`.
+    """
+    return sorted(_whole_pairs(data, None, None, skip_bad)[0], key=lambda pair: pair.name)
+
+
+def _whole_pairs(data, low, high, skip_bad) -> tuple[dict[Pair, Look], dict[str, Pool], dict[str, list[str]] | None]:
+    """What is kept of each whole pair, the pools that they are in, and what split.json lists if there is one."""
     reading = layouts.read(data, low, high)
     pools, listed, notes = reading.pools, None, [reading.said]
     folder = data and (Path(data) if Path(data).is_dir() else Path(data).parent)
@@ -81,9 +97,7 @@ def load_split(
         LOG.info("%d broken pairs are left out.", len(problems))
     if not looks:
         raise PairError(f"There is no whole pair. Received: {data or low}. Mend the photos, or name another folder.")
-    split = _split_as_listed(listed, pools, looks) if listed else _split_by_scene(pools, looks)
-    LOG.info("%s", _describe_split(split, looks))
-    return split
+    return looks, pools, listed
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:

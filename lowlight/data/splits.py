@@ -1,10 +1,9 @@
 """The pairs that a command works on: what --data, --also and --clean, and the other settings, mean."""
 
 import logging
-from pathlib import Path
 
 from lowlight.data import synthetic, validate
-from lowlight.data.pairs import Pair, Split, load_split
+from lowlight.data.pairs import Split, load_split
 from lowlight.data.samplers import CleanSource, PairSource, Share, clean_photos, listed_pairs
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings
@@ -53,18 +52,6 @@ def load_pairs(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
     split = load_split(settings.data, settings.low, settings.high, settings.skip_bad_pairs)
     kind = "LOL" if any(pair.low.parent.parent.name == "our485" for pair in split.train) else "own"
     return split, {"name": "LOL v1" if kind == "LOL" else "own pairs", "licence": LICENCES[kind]}
-
-
-def all_pairs(folder: Path) -> list[Pair]:
-    """All pairs of a folder, by name, whatever its split.
-
-    Raises
-    ------
-    PairError
-        From `lowlight.data.pairs.load_split`.
-    """
-    split = load_split(folder)
-    return sorted((*split.train, *split.val, *split.test), key=lambda pair: pair.name)
 
 
 def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[list[Share], list[Share], dict]:
