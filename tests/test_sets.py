@@ -2,6 +2,7 @@
 drawn from, and what a card says of it."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +96,27 @@ def test_a_card_names_the_terms_of_the_clean_photos_that_it_knows(sets, tmp_path
     plan = dataclasses.replace(RECIPES[12], crop=16)
     about = splits.sources(dataclasses.replace(sets, clean=(folder,)), plan, load_split(sets.data))[2]
     assert about["clean"][0]["licence"].startswith(licence)
+
+
+def test_what_validation_and_test_measure_is_in_no_set_either(sets):
+    data = Path(sets.data)
+    rows = [f"low/data{seed}.png,high/data{seed}.png" for seed in range(4)]
+    (data / "pairs.csv").write_text("\n".join(["low,high", *rows]))
+    (data / "split.json").write_text('{"train": ["data1"], "val": ["data2"], "test": ["data3"]}')
+    settings, plan = (
+        dataclasses.replace(sets, also=(data,), clean=(data / "high",)),
+        dataclasses.replace(RECIPES[12], crop=16),
+    )
+    (_, own), (_, also), (_, clean) = splits.sources(settings, plan, load_split(data))[0]
+    assert {pair.high.stem for source in (own, also) for pair in source.photos.items} == {"data1"}
+    assert {photo.stem for group in clean.groups for photo in group.items} == {"data1"}
+
+
+def test_a_folder_whose_photos_are_all_held_out_is_refused_with_that(sets):
+    table = sets.also[0] / "pairs.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:2]))
+    with pytest.raises(UserError, match="also with nothing that is not held out"):
+        splits.sources(sets, dataclasses.replace(RECIPES[12], crop=16), load_split(sets.data))
 
 
 def test_each_set_has_its_own_share_and_what_is_held_out_is_in_none(sets):

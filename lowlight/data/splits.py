@@ -81,17 +81,20 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
     found: list = [(shares[0], PairSource(split.train, lifted=lifted))]
     about: dict = {}
     clean = [[pair.high for pair in split.train]]
+    measured = {photo.resolve() for pair in (*split.val, *split.test) for photo in (pair.low, pair.high)}
+    if _made_of_clean(settings):
+        measured |= {photo.resolve() for photo in synthetic.sources_of(split.val, settings.clean[0])}
     for folder in settings.also:
         more, held = listed_pairs(folder)
+        more = [pair for pair in more if not {pair.low.resolve(), pair.high.resolve()} & measured]
         more = _whole(folder, _large_enough(folder, more, lambda pair: (pair.low, pair.high), plan.crop))
         share = [part / len(settings.also) for part in shares[1]]
         found.append((share, PairSource(more, RELIT, lifted)))
         clean.append(sorted({pair.high for pair in more}))
         about.setdefault("also", []).append(_described(folder, len(more), len(held)))
-    validated = synthetic.sources_of(split.val, settings.clean[0]) if _made_of_clean(settings) else set()
     for folder in settings.clean:
         photos, held_photos = clean_photos(folder)
-        photos = [photo for photo in photos if photo not in validated]
+        photos = [photo for photo in photos if photo.resolve() not in measured]
         photos = _large_enough(folder, photos, lambda photo: (photo,), plan.crop)
         clean.append(photos)
         about.setdefault("clean", []).append(_described(folder, len(photos), len(held_photos)))
@@ -113,7 +116,7 @@ def _whole(folder, pairs):
 
 
 def _said(folder, items, kept, problems):
-    what = "; ".join(validate.listing(problems, most=3))
+    what = "; ".join(validate.listing(problems, most=3)) or "nothing that is not held out"
     if not kept:
         raise UserError(
             f"No photo can be learnt from. Received: {folder} with {what}. Give others, or a smaller --crop."
