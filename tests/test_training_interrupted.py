@@ -3,6 +3,7 @@
 Ctrl-C is in test_training.
 """
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -62,6 +63,13 @@ def test_a_signal_to_end_saves_what_was_learnt_says_so_and_is_the_exit_status(
     assert checkpoint.load(settings.run_folder).total_steps == STEPS + 1
     assert (settings.run_folder / "model_10.weights.h5").exists()
     assert not list(settings.run_folder.glob(".*"))
+
+
+def test_what_was_begun_anew_goes_on_by_the_command_without_overwrite(settings, after_five_steps, caplog):
+    after_five_steps(partial(signal.raise_signal, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(dataclasses.replace(settings, overwrite=True), "latest")
+    assert caplog.messages[-1].endswith("; the same command without --overwrite goes on")
 
 
 def test_a_second_ctrl_c_leaves_out_the_scores_and_loses_no_step(settings, after_five_steps, monkeypatch, caplog):

@@ -117,8 +117,14 @@ def load(folder: Path) -> State | None:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path, again: str = "the same command") -> Iterator[None]:
     """Have a run's folder, which is made if need be, to oneself; a run that ends in whatever way leaves it free.
+
+    Parameters
+    ----------
+    folder : Path
+    again : str
+        What goes on with the run, for a message.
 
     Raises
     ------
@@ -144,7 +150,7 @@ def claimed(folder: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in FULL:
                 raise
-            words = f"The run cannot be saved ({error.strerror}). Make room: the same command goes on from there"
+            words = f"The run cannot be saved ({error.strerror}). Make room: {again} goes on from there"
             raise OSError(error.errno, words, str(folder)) from error
 
 

@@ -78,7 +78,7 @@ def train(
     plan = dataclasses.replace(plan, crop=fitting_crop(split.train, plan.crop, architectures.STRIDE))
     made_by = _unchangeable(plan, settings, split)
     processes = joined(settings.devices)
-    with processes.writing(settings) as own, checkpoint.claimed(own.run_folder):
+    with processes.writing(settings) as own, checkpoint.claimed(own.run_folder, _again(settings)):
         _train(plan, own, split, about, made_by, processes)
     return settings.run_folder
 
@@ -165,7 +165,7 @@ class Trainer:
                     self._end_epoch({name: _last(history, name) for name in ("loss", "psnr", "mae", "mse")})
                     ending.agree()
                 if ending.signal:
-                    next_time = "the run is finished" if self.state.finished else "the same command goes on"
+                    next_time = "the run is finished" if self.state.finished else f"{_again(self.settings)} goes on"
                     LOG.info("stopped and saved after step %s; %s", self.state.total_steps, next_time)
                     raise KeyboardInterrupt(ending.signal)
         if not self.last:
@@ -312,6 +312,11 @@ class Trainer:
             registry.save_weights(self.measured, self.folder / f"{self.plan.name}.weights.h5")
             card.write(self)
         return scores
+
+
+def _again(settings) -> str:
+    """Which command goes on with a run that stops."""
+    return "the same command" + " without --overwrite" * settings.overwrite
 
 
 def _but_for_more(graph) -> dict:
