@@ -319,6 +319,15 @@ def test_while_a_model_trains_its_averages_follow_its_weights(begun):
         assert 0 < np.abs(average - first).max() < np.abs(last - first).max()
 
 
+def test_a_run_that_has_had_its_epochs_says_that_nothing_is_left_to_train(begun, news):
+    plan = recipe(epochs=1, keep_last=True)
+    trained = begun(plan)
+    trained.run()
+    assert "nothing is left" not in news.text
+    begun(plan, state=trained.state).run()
+    assert "nothing is left to train after 1 epochs" in news.text
+
+
 def test_the_state_is_saved_every_few_seconds_of_an_epoch_but_not_after_its_last_step(monkeypatch):
     times = iter([0, 4, 6, 6, 6, 10, 12, 12, 12, 99])  # at the start, after each step, and twice after each saving
     monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=partial(next, times)))

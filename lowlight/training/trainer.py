@@ -150,6 +150,9 @@ class Trainer:
     def run(self) -> None:
         """Train to the end of the stage's budget, or to Ctrl-C."""
         ending = Ending(self.state, lambda: self.done >= 1, self.processes)
+        if self.done >= 1 and self.state.history and self.last:
+            epochs, minutes = self.state.epoch, self.state.seconds / 60
+            LOG.warning("nothing is left to train after %s epochs, %.1f minutes: give more of them", epochs, minutes)
         with TrainingProgress() as self.progress, stop_on_signal(ending):
             callbacks = self._callbacks(ending)
             while self.done < 1 or not self.state.history:
