@@ -1,7 +1,10 @@
 """The server: photos over HTTP come back at full size with what belongs to them; what is wrong is told in a line."""
 
+import contextlib
 import importlib.util
 import io
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -248,6 +251,43 @@ def test_wrong_words_get_one_line_and_status_2(words, message):
     assert result.returncode == 2
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_ctrl_c_amid_photos_says_one_line_begins_no_other_and_leaves_nothing_behind(tmp_path):
+    import httpx
+
+    command = [sys.executable, "-m", "lowlight", "serve", "--port", "0"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    server = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    address = server.stdout.readline().split()[0]
+
+    def ask():
+        with contextlib.suppress(httpx.HTTPError):
+            httpx.post(f"{address}/api/enhance", files={"photo": ("night.jpg", jpeg(800, 1200))}, timeout=60)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(list(tmp_path.glob("**/photo.jpg"))) < len(threads):
+        threading.Event().wait(0.05)
+    server.send_signal(signal.SIGINT)
+    _, told = server.communicate(timeout=60)
+    for thread in threads:
+        thread.join()
+    assert (server.returncode, told) == (130, "stopped\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_stops_begins_no_photo(model, tmp_path):
+    (tmp_path / "night.jpg").write_bytes(jpeg())
+    studio = Studio(ServeSettings(model=model))
+    studio.stop()
+    studio.wait()
+    with pytest.raises(BusyError, match="The server stops"):
+        studio.open(tmp_path / "night.jpg", "night.jpg")
 
 
 def test_there_is_a_public_link_only_if_it_is_asked_for(model):

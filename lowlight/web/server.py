@@ -1,11 +1,14 @@
 """Start the server: the page at /, the interface for programs at /api."""
 
+import contextlib
+import logging
 import os
 import secrets
 import signal
 import socket
 import tempfile
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lowlight.errors import UserError
@@ -37,8 +40,7 @@ def serve(settings: ServeSettings) -> int:
     """
     os.environ.update(QUIET)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as after Ctrl-C, what was uploaded is to be deleted
-    with _listen(settings) as listener, tempfile.TemporaryDirectory(prefix="lowlight-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
+    with _listen(settings) as listener, _folder():
         port = listener.getsockname()[1]
         address = f"http://{settings.host}:{port}"
         studio = Studio(settings)
@@ -88,6 +90,18 @@ def application(studio: Studio, address: str) -> "FastAPI":
     )
 
 
+@contextlib.contextmanager
+def _folder() -> Iterator[None]:
+    """For all that is put down while photos are served: uploads and results, of the page and of programs."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="lowlight-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
 def _listen(settings) -> socket.socket:
     try:
         return socket.create_server(
@@ -103,11 +117,19 @@ def _listen(settings) -> socket.socket:
 def _run(app, studio, listener):
     import uvicorn
 
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets=None):
+            studio.stop()
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what is cut off from now on is meant to be
+            await super().shutdown(sockets)
+
     loading = threading.Thread(target=studio.controls_of, args=(studio.default,))  # which takes seconds
     loading.start()
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-    uvicorn.Server(config).run(sockets=[listener])
-    loading.join()  # TensorFlow cannot be left in the midst of it
+    try:
+        Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listener])
+    finally:
+        loading.join()  # TensorFlow cannot be left in the midst of it
+        studio.wait()
 
 
 def _public(host, port) -> str:

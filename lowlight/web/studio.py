@@ -95,6 +95,7 @@ class Studio:
         if settings.model:
             self.models[self.default] = settings.model
         self._work = threading.Lock()
+        self._stopping = False
         self._places = threading.BoundedSemaphore(settings.queue + 1)
         self._session = lru_cache(KEPT)(self._load)
 
@@ -177,6 +178,15 @@ class Studio:
             notes = [note.replace(HOW_TO_CHOOSE, "") for note in notes_on(photo, target.suffix)]
         return Result(target, height, width, target.stat().st_size, time.perf_counter() - start, notes)
 
+    def stop(self) -> None:
+        """Begin no photo any more; those who wait are told so."""
+        self._stopping = True
+
+    def wait(self) -> None:
+        """Wait for the photo that is worked on."""
+        with self._work:
+            pass
+
     def _read(self, path, name) -> Photo:
         if not path.is_file():
             raise ImageError(f"{name} is no longer here, because uploads are deleted after a while. Upload it again.")
@@ -206,6 +216,8 @@ class Studio:
             raise BusyError("The server is busy: too many photos wait. Try again in a minute.")
         try:
             with self._work:
+                if self._stopping:
+                    raise BusyError("The server stops. Start it again, then ask again.")
                 yield
         finally:
             self._places.release()
