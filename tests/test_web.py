@@ -107,6 +107,7 @@ def test_controls_are_form_fields(client):
         ("", b"", {}, 400, "photo"),
         ("wide.jpg", jpeg(2000, 2100), {}, 415, "wide.jpg is too large: 2100x2000 pixels, above 4 megapixels."),
         ("heavy.jpg", bytes(4_000_000), {}, 413, "too large: 4 MB"),
+        ("heavy.jpg", bytes(5_000_000), {}, 413, "too large: 5 MB, above 3 MB. Send a smaller one."),
         ("night.jpg", jpeg(), {"exposure": 9}, 400, "exposure: Input should be less than or equal to 3. Received: 9"),
         ("night.jpg", jpeg(), {"exposure": 1}, 400, "does not have that control. Received: exposure"),
         ("night.jpg", jpeg(), {"exposur": 1}, 400, "no such field. Received: exposur. Known: photo, model, exposure"),

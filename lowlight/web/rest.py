@@ -164,7 +164,8 @@ class Limited:
             if not length.isdecimal():
                 problem = _problem(411, "The length of the request is missing. Send Content-Length.")
             elif int(length) > self.most:
-                problem = _problem(413, f"The file is too large: {int(length) / 1e6:.0f} MB.")
+                limit = f"{int(length) / 1e6:.0f} MB, above {(self.most - AROUND) / 1e6:.0f} MB"
+                problem = _problem(413, f"The file is too large: {limit}. Send a smaller one.")
             if problem:
                 await problem(scope, receive, send)
                 return
