@@ -156,6 +156,15 @@ def test_a_subfolder_that_cannot_be_made_costs_its_photos_alone(enhance, photos,
     assert "2 done, 0 skipped, 1 failed" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("options", [{"suffix": "_bright"}, {"in_place": True}])
+def test_a_name_too_long_for_its_result_costs_that_photo_alone(enhance, photos, capsys, options):
+    (photos / "night 1.png").rename(photos / f"{'a' * 251}.png")
+    assert enhance(photos, **options) == 1
+    said = capsys.readouterr()
+    assert "2 done, 0 skipped, 1 failed" in said.out
+    assert "File name too long" in said.err
+
+
 def test_photos_above_the_limit_are_refused(enhance, photos, capsys):
     Image.new("RGB", (100, 100)).save(photos / "large.png")
     assert enhance(photos, max_megapixels=0.005) == 1

@@ -131,9 +131,12 @@ def output_folder(settings: EnhanceSettings) -> Path | None:
 
 def is_done(job: Job, settings: EnhanceSettings) -> bool:
     """Whether the result is there and may stay."""
-    if settings.in_place:
-        return is_replaced(job.target)
-    return not (settings.overwrite or settings.piped) and job.target.is_file()
+    try:
+        if settings.in_place:
+            return is_replaced(job.target)
+        return not (settings.overwrite or settings.piped) and job.target.is_file()
+    except OSError:  # a name that is too long, or a folder that is closed: writing it will tell
+        return False
 
 
 def key(path: Path) -> str:
