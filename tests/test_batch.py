@@ -156,6 +156,16 @@ def test_a_subfolder_that_cannot_be_made_costs_its_photos_alone(enhance, photos,
     assert "2 done, 0 skipped, 1 failed" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(os.name != "posix", reason="named pipes of POSIX")
+def test_a_pipe_beside_photos_is_told_and_not_opened(enhance, photos, tmp_path, capsys, monkeypatch):
+    looks = []
+    monkeypatch.setattr(batch, "count_pixels", lambda worker, source: looks.append(source.name) or 1)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert enhance(tmp_path / "pipe.jpg", photos / "night 0.png") == 1
+    assert set(looks) == {"night 0.png"}
+    assert "pipe.jpg is a pipe or a device" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("options", [{"suffix": "_bright"}, {"in_place": True}])
 def test_a_name_too_long_for_its_result_costs_that_photo_alone(enhance, photos, capsys, options):
     (photos / "night 1.png").rename(photos / f"{'a' * 251}.png")

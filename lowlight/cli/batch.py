@@ -117,6 +117,8 @@ def _run(jobs: Sequence[Job], session, worker, settings, reporter):
 
 
 def _weigh(job, worker) -> int:
+    if job.problem:  # it is not read: to open a pipe may wait for ever
+        return 0
     try:
         return count_pixels(worker, job.source) * BYTES_PER_PIXEL
     except Exception:  # whatever it is, reading it will tell, or allow: then alone
