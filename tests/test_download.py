@@ -9,7 +9,7 @@ import pytest
 
 from lowlight.cli import info
 from lowlight.errors import UserError
-from lowlight.zoo import download, registry
+from lowlight.zoo import cards, download, registry
 from tests.test_zoo import save_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -169,6 +169,28 @@ def test_a_missing_model_is_downloaded_and_used(zoo_on_server, monkeypatch):
     asked = len(zoo_on_server.asked)
     registry.load_network(10)
     assert len(zoo_on_server.asked) == asked == 4
+
+
+def test_the_onnx_file_comes_with_the_weights_or_without_tensorflow_there_is_nothing_to_run(
+    zoo_on_server, tmp_path, monkeypatch
+):
+    folder = zoo_on_server.folder
+    (folder / "model_10.onnx").write_bytes(b"graph")
+    card = cards.read(folder / "model_10.json")
+    facts = {"file": "model_10.onnx", "sha256": registry.sha256(folder / "model_10.onnx"), "bytes": 5}
+    card["exports"] = {"onnx": facts | {"of": card["weights"]["sha256"]}}
+    registry.write_card(folder / "model_10.json", card)
+    monkeypatch.setattr(registry, "MODELS", folder)
+    registry.write_manifest()
+    monkeypatch.setattr(registry, "MODELS", tmp_path / "here")
+    found = registry.files_of(10, zoo_on_server.url)
+    assert registry.onnx_of(*found) == registry.MODELS / "model_10.onnx"
+    registry.files_of(10, zoo_on_server.url)
+    assert [path.rsplit("/", 1)[1] for path in zoo_on_server.asked] == [
+        "model_10.json",
+        "model_10.onnx",
+        "model_10.weights.h5",
+    ]
 
 
 def test_a_spoilt_file_is_fetched_again_if_it_is_one_of_ours(zoo_on_server):

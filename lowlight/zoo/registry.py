@@ -116,8 +116,11 @@ def files_of(model: str | int | Path | None, address: str | None = None) -> tupl
     weights, expected = path.with_name(card["weights"]["file"]), card["weights"]["sha256"]
     if weights.is_file() and sha256(weights) == expected:
         return card, weights
-    listed = _listed(card["name"]).get(weights.name, {})
-    if path.parent == MODELS and listed.get("sha256") == expected and _address(address):
+    listed = _listed(card["name"])
+    if path.parent == MODELS and listed.get(weights.name, {}).get("sha256") == expected and _address(address):
+        for file in listed:  # the ONNX file, too; first, for weights that are here tell that all is
+            if file not in (path.name, weights.name) and not path.with_name(file).is_file():
+                _fetch(card["name"], file, address)
         _fetch(card["name"], weights.name, address)
     elif weights.is_file():
         raise UserError(
