@@ -56,6 +56,22 @@ EXTRAS = {
 }
 """By package that only a part of the program needs, the extra of this one that installs it."""
 
+NEEDED = {
+    "PIL",
+    "imagecodecs",
+    "numpy",
+    "onnxruntime",
+    "pillow_heif",
+    "platformdirs",
+    "pooch",
+    "psutil",
+    "rawpy",
+    "rich",
+    "shtab",
+    "tifffile",
+}
+"""Packages that come with this one, and may be absent beside a clone's scripts."""
+
 
 _unsaid: list[OSError] = []
 """Why lines could not be written to standard output."""
@@ -169,10 +185,11 @@ def spinner(line: str) -> Iterator[None]:
         yield
 
 
-def how_to_install(extra: str) -> str:
-    """A sentence that says by which command an extra is installed: that of the clone that runs, or of the package."""
+def how_to_install(extra: str | None) -> str:
+    """A sentence that says how an extra, or all but the extras, is installed: that of the clone that runs, or of the
+    package."""
     place = ROOT if ROOT.is_absolute() else "lowlight"
-    return f"Install it by: pip install '{place}[{extra}]'"
+    return f"Install it by: pip install '{place}{f'[{extra}]' if extra else ''}'"
 
 
 def give_up(stream: TextIO) -> None:
@@ -201,10 +218,10 @@ def _status(main) -> int:
         return EXIT_USAGE
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in EXTRAS:
+        if package not in EXTRAS.keys() | NEEDED:
             tell(traceback.format_exc().rstrip())
             return EXIT_FAILED
-        tell(f"error: That needs what is not installed. Received: no {package}. {how_to_install(EXTRAS[package])}")
+        tell(f"error: That needs what is not installed. Received: no {package}. {how_to_install(EXTRAS.get(package))}")
         return EXIT_USAGE
     except BrokenPipeError:  # who reads the output, such as head, has heard enough
         give_up(sys.stdout)

@@ -221,6 +221,8 @@ def test_what_is_not_installed_is_told_with_what_installs_it(capsys):
 
     assert run(lambda: needs("gradio")) == 2
     assert f"no gradio. Install it by: pip install '{ROOT}[web]'" in capsys.readouterr().err
+    assert run(lambda: needs("psutil")) == 2
+    assert f"no psutil. Install it by: pip install '{ROOT}'" in capsys.readouterr().err
     assert run(lambda: needs("other")) == 1
     assert "Traceback" in capsys.readouterr().err
 

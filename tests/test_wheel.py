@@ -1,6 +1,7 @@
 """The package as strangers get it: a wheel, in an empty environment, without TensorFlow, in a folder of photos."""
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import lowlight
 from lowlight.export.check import dark_photo
 from lowlight.imaging.pixels import as_levels
 from lowlight.io.photo import read_rgb
+from lowlight.system import NEEDED
 from lowlight.zoo import registry
 from tests.conftest import ROOT
 
@@ -28,6 +30,12 @@ def test_requirements_are_those_of_the_package_and_its_extra_train():
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     listed = [line for line in lines if line and not line.startswith("#")]
     assert sorted(listed) == sorted(set(expected) - {"lowlight[tensorflow]"})
+
+
+def test_each_requirement_of_the_package_is_told_if_it_is_absent():
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    required = {re.split("[<>=]", line)[0].replace("-", "_") for line in dependencies}
+    assert {"pillow" if module == "PIL" else module for module in NEEDED} == required
 
 
 def test_the_package_list_names_every_room_and_the_default_model():
