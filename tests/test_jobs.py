@@ -107,6 +107,13 @@ def test_results_inside_the_searched_tree_are_not_taken_for_photos(tmp_path):
     assert places(tmp_path, tmp_path / "in", **options) == {"in/a.jpg": "in/out/a.jpg"}
 
 
+def test_results_inside_the_searched_tree_are_not_taken_for_photos_by_another_name_of_it_either(tmp_path, monkeypatch):
+    touch(tmp_path / "in", "a.jpg", "sub/b.jpg", "out/a.jpg", "out/sub/b.jpg")
+    monkeypatch.chdir(tmp_path / "in")
+    jobs = plan(EnhanceSettings((Path("../in"),), Path("out"), recursive=True))
+    assert [job.source for job in jobs] == [Path("../in/a.jpg"), Path("../in/sub/b.jpg")]
+
+
 def test_patterns_that_no_shell_expanded_find_photos_and_folders_but_nothing_hidden(tmp_path, monkeypatch):
     touch(tmp_path / "in", "a.jpg", "b.JPG", "c.txt", ".d.jpg", "sub/e.png")
     assert places(tmp_path, tmp_path / "in" / "*.[jJ]*") == {"in/a.jpg": "out/a.jpg", "in/b.JPG": "out/b.JPG"}

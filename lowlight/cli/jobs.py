@@ -210,7 +210,8 @@ def _folders(folder, settings) -> Iterator[Path]:
 def _is_searched(entry, settings) -> bool:
     if entry.name.startswith(".") or entry.name in SIDE_FOLDERS:
         return False
-    return not entry.is_symlink() and entry.is_dir() and key(entry) != key(settings.output)
+    # A folder has many names, such as ../photos/out and out.
+    return not entry.is_symlink() and entry.is_dir() and key(_real(entry)) != key(_real(settings.output))
 
 
 def _frames(found) -> list[Found]:
