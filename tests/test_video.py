@@ -112,6 +112,27 @@ def test_uneven_times_and_sound_stay_and_each_frame_is_run(clip, tmp_path, endin
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
+@pytest.mark.parametrize("ending", [".mov", ".mp4", ".mkv"])
+def test_when_where_and_by_what_a_phone_took_a_clip_stays(tmp_path, ending):
+    said = {f"com.apple.quicktime.{key}": key for key in ("creationdate", "location.ISO6709", "make", "model")}
+    source = tmp_path / "phone.mov"
+    with (
+        av.open(str(write_clip(tmp_path / "plain.mov", [scene(0)] * 3, sound=False))) as plain,
+        av.open(str(source), "w", options={"movflags": "use_metadata_tags"}) as file,
+    ):
+        stream = file.add_stream_from_template(plain.streams.video[0])
+        file.metadata.update(said)
+        for packet in plain.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                file.mux(packet)
+    enhance(source, tmp_path / f"bright{ending}")
+    with av.open(str(tmp_path / f"bright{ending}")) as file:
+        found = {key.lower(): value for key, value in file.metadata.items()}
+    assert {key.lower(): value for key, value in said.items()}.items() <= found.items()
+    assert found.get("major_brand") != "qt  " or ending == ".mov"
+
+
 @pytest.mark.parametrize("count", [7, 107])
 def test_no_frame_is_lost_however_few_the_last_segment_has(tmp_path, count):
     """Of a segment of 7 frames FFmpeg tells no time of decoding."""

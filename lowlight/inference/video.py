@@ -21,6 +21,9 @@ from lowlight.io.worker import Worker, limits_for_clip
 WRITTEN = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """The containers that results are written in, by the end of the name."""
 
+OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands"}
+"""Metadata of FFmpeg that is of a container, and not of the clip."""
+
 VIDEO_SUFFIXES = frozenset(
     {*WRITTEN, ".3gp", ".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
 )
@@ -136,11 +139,12 @@ class Clip:
         """
         import av
 
+        form = WRITTEN[self.target.suffix.lower()]
         with (
             reading(self.source) as source,
             writing(self.target),
             replacing(self.target) as file,
-            av.open(file, "w", format=WRITTEN[self.target.suffix.lower()]) as joined,
+            av.open(file, "w", format=form, options=_options(source, form)) as joined,
         ):
             with av.open(str(self._segments()[0])) as first:
                 video = joined.add_stream_from_template(first.streams.video[0])
@@ -151,7 +155,8 @@ class Clip:
             for index, sound in sounds.items():
                 sound.metadata.update(source.streams[index].metadata)
             if not strip_metadata:
-                joined.metadata.update(source.metadata)
+                told = {key: value for key, value in source.metadata.items() if key not in OF_THE_FILE}
+                joined.metadata.update(told)
             sound = _packets(source, source.streams.audio, sounds)
             for packet in heapq.merge(self._video(video), sound, key=lambda packet: packet.dts * packet.time_base):
                 joined.mux(packet)
@@ -189,6 +194,12 @@ class Clip:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             atomic.write(note, self.recipe.encode(errors="surrogateescape"))
+
+
+def _options(source, form) -> dict[str, str]:
+    """Apple's clips say by keys when and where they were taken, which FFmpeg writes only if it is told to."""
+    keys = form != "matroska" and any(key.startswith("com.apple.") for key in source.metadata)
+    return {"movflags": "use_metadata_tags"} if keys else {}
 
 
 def _packets(container, streams, targets) -> Iterator[Any]:
