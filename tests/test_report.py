@@ -1,12 +1,14 @@
 """What a report writes is opened and looked at: CSV, JSON, PNG and the overview's table."""
 
 import csv
+import io
 import json
 import math
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from lowlight.benchmark import plots, report, tables
 from lowlight.errors import UserError
@@ -68,6 +70,15 @@ def write(folder, name="model_10", psnr=20.0, baseline=8.0, sha256="ab", history
     report.write_report(folder, summary, by_part, [example("validation, best: photo a")], history)
     report.write_overview(folder)
     return summary, by_part
+
+
+def test_no_number_is_cut_from_the_table_of_a_terminal_of_80_columns(tmp_path):
+    summary, _ = write(tmp_path, "model_12")
+    summary["scores"]["val"]["model_12"] |= {"psnr_oracle": 29.59, "ssim_oracle": 0.889}
+    shown = Console(width=80, file=io.StringIO())
+    shown.print(tables.table([summary], "val"))
+    line = next(line for line in shown.file.getvalue().splitlines() if "model_12" in line)
+    assert line.split()[-2:] == ["29.59", "0.889"]
 
 
 def contents(folder):

@@ -50,7 +50,8 @@ def table(summaries: Sequence[dict], part: str) -> Table:
     result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     result.add_column("method", no_wrap=True)
     labels = _labels(summaries)
-    for key, label in labels.items():
+    for key, long in labels.items():
+        label = long.replace(" exposure:", "")
         values = [shown(scores, key) for _, scores in methods(summaries, part)]
         widest = max(map(len, values + label.split()))
         result.add_column(label, justify="right", min_width=widest)  # nothing is cut on a narrow terminal
