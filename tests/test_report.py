@@ -280,6 +280,11 @@ def test_a_training_in_stages_is_reported_with_the_epoch_that_it_kept(tmp_path, 
     mark = figures[0].axes[0].get_lines()[-1]
     assert list(mark.get_xdata()) == [epoch]
     assert f"kept, {why}" in mark.get_label()
+    train, validation, boundary, *_ = figures[0].axes[0].get_lines()
+    np.testing.assert_array_equal(train.get_xydata(), [[1, 0.2], [np.nan] * 2, [2, 0.1], [3, 0.08]])
+    np.testing.assert_array_equal(validation.get_ydata(), [0.05, np.nan, 0.12, 0.13])
+    assert list(boundary.get_xdata()) == [1, 1]
+    assert "another" in boundary.get_label()
 
 
 def test_bars_are_as_long_as_their_scores(monkeypatch):
@@ -304,6 +309,13 @@ def test_points_stand_at_their_cost_and_quality(monkeypatch):
     assert points.get_xydata().tolist() == [[75_456, 14.5], [22_392, 20.5]]
     assert [text.get_text() for text in axes.texts] == ["model_01", "model_10"]
     assert axes.get_xscale() == "log"
+
+
+def test_one_photo_stands_at_1_and_no_tick_between_photos(monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "_png", lambda figure: figures.append(figure) or b"")
+    plots.metric("psnr", "PSNR (dB)", [], {**dict.fromkeys(BASELINES, [5.0]), "m": [20.0]}, "validation", "m")
+    assert all(tick == round(tick) for tick in figures[0].axes[0].get_xticks())
 
 
 def test_many_photos_go_on_in_the_next_row(tmp_path):

@@ -188,9 +188,14 @@ def _draw_epochs(axes, epochs, key, label, title, keep_last):
     numbers = [row["epoch"] for row in epochs]
     marker = "o" if len(epochs) <= 40 else None
     looks = {"markersize": 4, "marker": marker}
-    axes.plot(numbers, [row[key] for row in epochs], color=TRAIN, label="train (crops, in training mode)", **looks)
     validation = [row[f"val_{key}"] for row in epochs]
-    axes.plot(numbers, validation, color=VALIDATION, lw=2, label="validation (whole photos, as measured)", **looks)
+    of_another = "next stage" + ", whose loss is another one" * (key == "loss")
+    begun = [i for i in range(1, len(epochs)) if epochs[i].get("stage") != epochs[i - 1].get("stage")]
+    places, train, shown = (np.insert(v, begun, np.nan) for v in (numbers, [row[key] for row in epochs], validation))
+    axes.plot(places, train, color=TRAIN, label="train (crops, in training mode)", **looks)
+    axes.plot(places, shown, color=VALIDATION, lw=2, label="validation (whole photos, as measured)", **looks)
+    for i in begun:
+        axes.axvline(numbers[i - 1], color="#666666", ls="--", lw=1, label=of_another if i == begun[0] else None)
     best, why = _kept(epochs, keep_last)
     value = f"{validation[best]:.2f} dB" if key == "psnr" else f"{validation[best]:.4f}"
     axes.axvline(numbers[best], color=VALIDATION, ls=":", lw=1)
@@ -228,7 +233,7 @@ def _draw_photos(axes, of_photos, label, title):
         finite = [value if np.isfinite(value) else np.nan for value in np.array(values)[order]]
         looks = {"markersize": 6, "ls": "-"} if is_model else {"markersize": 4, "ls": "none"}
         axes.plot(places, finite, marker=marker, color=colour, label=method, **looks)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel="photos, sorted by the model's value", ylabel=label)
     axes.set_title(title, loc="left")
     _legend_below(axes)
