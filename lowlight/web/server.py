@@ -95,7 +95,8 @@ def _folder() -> Iterator[None]:
     """For all that is put down while photos are served: uploads and results, of the page and of programs."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="lowlight-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = folder
+        tempfile.tempdir = folder
+        os.environ["GRADIO_TEMP_DIR"] = f"{folder}/page"  # what is not in its own folder Gradio copies, as it should
         try:
             yield
         finally:
