@@ -175,6 +175,25 @@ def test_a_name_too_long_for_its_result_costs_that_photo_alone(enhance, photos, 
     assert "File name too long" in said.err
 
 
+def test_a_results_folder_that_is_taken_away_meanwhile_is_made_anew(enhance, photos, tmp_path, monkeypatch):
+    def load(*settings):
+        (tmp_path / "out").rmdir()
+        return Doubler()
+
+    monkeypatch.setattr(batch, "Session", load)
+    assert enhance(photos) == 0
+    assert len(files(tmp_path / "out")) == 3
+
+
+def test_a_place_in_which_nothing_can_be_made_is_told_by_the_photos_name(enhance, photos, capsys, monkeypatch):
+    def closed(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(batch, "holding", closed)
+    assert enhance(photos / "night 0.png", in_place=True) == 1
+    assert f"failed: {photos}/night 0.png cannot be written: Permission denied." in capsys.readouterr().err
+
+
 def test_photos_above_the_limit_are_refused(enhance, photos, capsys):
     Image.new("RGB", (100, 100)).save(photos / "large.png")
     assert enhance(photos, max_megapixels=0.005) == 1

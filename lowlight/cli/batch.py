@@ -146,7 +146,12 @@ def _claim(task, settings):
     """Have the result to oneself, for another process may be at work on the same folder."""
     target = task.job.target
     lock = atomic.lock_of(target, output_folder(settings) or target.parent)
-    if not task.claim.enter_context(holding(lock)):
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)  # who takes results away may have taken their folder, too
+        held = task.claim.enter_context(holding(lock))
+    except OSError as error:
+        raise UserError(f"{target} cannot be written: {error.strerror}.") from error
+    if not held:
         raise Skip("another process is at it")
     if is_done(task.job, settings):
         raise Skip("the result is there")
