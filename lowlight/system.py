@@ -185,6 +185,13 @@ def spinner(line: str) -> Iterator[None]:
         yield
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: in Python, TensorFlow or PyTorch; ONNX Runtime tells by its message alone."""
+    if isinstance(error, MemoryError) or type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError"):
+        return True
+    return any(words in str(error) for words in ("Failed to allocate memory", "std::bad_alloc"))
+
+
 def how_to_install(extra: str | None) -> str:
     """A sentence that says how an extra, or all but the extras, is installed: that of the clone that runs, or of the
     package."""

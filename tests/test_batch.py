@@ -194,6 +194,15 @@ def test_a_place_in_which_nothing_can_be_made_is_told_by_the_photos_name(enhance
     assert f"failed: {photos}/night 0.png cannot be written: Permission denied." in capsys.readouterr().err
 
 
+def test_lack_of_memory_is_told_in_words_whatever_the_engine_calls_it(enhance, photos, capsys, monkeypatch):
+    def scarce(*arguments, **options):
+        raise RuntimeError("Non-zero status code returned while running Transpose node: std::bad_alloc")
+
+    monkeypatch.setattr(Doubler, "enhancer", scarce)
+    assert enhance(photos / "night 0.png") == 1
+    assert f"failed: {photos}/night 0.png: there is not enough memory." in capsys.readouterr().err
+
+
 def test_photos_above_the_limit_are_refused(enhance, photos, capsys):
     Image.new("RGB", (100, 100)).save(photos / "large.png")
     assert enhance(photos, max_megapixels=0.005) == 1

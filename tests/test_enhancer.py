@@ -196,6 +196,21 @@ def test_when_memory_runs_out_smaller_tiles_are_tried(model):
         enhancer(photo)
 
 
+def test_when_memory_runs_out_in_onnx_runtime_smaller_tiles_are_tried_too(model):
+    enhancer = Enhancer(model, tile=256)
+    whole, sizes = enhancer.run, []
+
+    def run(inputs):
+        sizes.append(inputs["photo"].shape[1])
+        if sizes[-1] > 128:
+            raise RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Status Message: std::bad_alloc")
+        return whole(inputs)
+
+    enhancer.run = run
+    assert enhancer(photo_of(200, 300)).shape == (200, 300, 3)
+    assert sizes[-1] <= 128
+
+
 def test_little_free_memory_makes_small_tiles(model, monkeypatch):
     for free, side in ((64 * 2**30, 1024), (2**30, 512), (1000, 128)):
         monkeypatch.setattr("psutil.virtual_memory", lambda free=free: SimpleNamespace(available=free))

@@ -17,7 +17,7 @@ from lowlight.cli.jobs import KNOWN
 from lowlight.cli.pipeline import Skip, Task
 from lowlight.errors import UserError
 from lowlight.settings import STANDARD_STREAM, EnhanceSettings
-from lowlight.system import NO_MEMORY, one_line, say, spinner, tell
+from lowlight.system import NO_MEMORY, one_line, out_of_memory, say, spinner, tell
 
 
 class SpeedColumn(ProgressColumn):
@@ -189,6 +189,6 @@ def _outcome(task) -> tuple[str, str | None]:
 
 def _reason(task) -> str:
     error = task.error
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
+    if out_of_memory(error):
         return f"{task.job.source}: {NO_MEMORY}"
     return str(error) if isinstance(error, UserError) else f"{task.job.source}: {type(error).__name__}: {error}"

@@ -15,6 +15,7 @@ from lowlight.imaging.pixels import box_mean
 from lowlight.imaging.symmetry import SYMMETRIES, apply_symmetry, apply_symmetry_to_box, undo_symmetry
 from lowlight.inference.engines import STRIDES, Run, graph_of
 from lowlight.inference.tiling import plan_axis, run_in_tiles
+from lowlight.system import out_of_memory
 
 STRIDE = STRIDES[0]
 
@@ -113,7 +114,7 @@ class Enhancer:
             try:
                 return run_in_tiles(photo, rows, columns, run_tile, controls.strength)
             except Exception as error:
-                if not _out_of_memory(error) or any(self.fixed) or self.tiles[0] < 2 * SMALLEST_TILE:
+                if not out_of_memory(error) or any(self.fixed) or self.tiles[0] < 2 * SMALLEST_TILE:
                     raise
                 unit = max(STRIDE, self.stride)
                 self.tiles = [max(SMALLEST_TILE, side // 2 // unit * unit) for side in self.tiles]
@@ -198,12 +199,6 @@ class Enhancer:
             raise UserError(
                 f"The side of tiles must be a multiple of {unit} from {SMALLEST_TILE} up. Received: {tile}."
             )
-
-
-def _out_of_memory(error) -> bool:
-    """Whether memory ran out: in Python, TensorFlow or PyTorch; ONNX Runtime tells by its message alone."""
-    kinds = ("ResourceExhaustedError", "OutOfMemoryError")
-    return isinstance(error, MemoryError) or type(error).__name__ in kinds or "Failed to allocate memory" in str(error)
 
 
 def _tile_for_memory() -> int:
