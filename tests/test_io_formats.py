@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from lowlight.imaging.pixels import as_float
-from lowlight.io import bmff, formats
+from lowlight.io import bmff, formats, jpeg
 from lowlight.io.exif import EXIF_HEADER
 from lowlight.io.formats import FORMATS, TABLE
 from lowlight.io.icc import grey_profile, srgb_profile
@@ -97,6 +97,13 @@ def test_what_was_packed_without_loss_is_written_so(form, suffix):
     np.testing.assert_array_equal(again.pixels, photo.pixels)
     assert again.lossless
     assert len(encode(photo, suffix, quality=50)) < len(encode(photo, suffix))
+
+
+def test_a_jpeg_of_a_webp_without_loss_is_one_that_all_viewers_show():
+    photo = read_photo(io.BytesIO(material.encoded(PICTURE, format="WEBP", lossless=True)))
+    assert photo.lossless
+    baseline = 0xC0  # ITU-T T.81, table B.1
+    assert jpeg.read_header(io.BytesIO(encode(photo, ".jpg"))).kind == baseline
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jfif", ".jpe", ".tif", ".png", ".webp"])

@@ -113,7 +113,7 @@ def _write_jpeg(file, photo, quality, about):
     if quality is not None:
         options["quality"] = quality
     bare = io.BytesIO()
-    if photo.lossless and quality is None:
+    if photo.lossless and photo.quality is not None and quality is None:  # a JPEG; of others few viewers would show it
         import imagecodecs
 
         bare.write(imagecodecs.jpeg8_encode(_levels(dataclasses.replace(photo, alpha=None), 8), lossless=True))
