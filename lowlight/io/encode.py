@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from lowlight.imaging.pixels import as_levels, bands
+from lowlight.imaging.pixels import as_float, as_levels, bands
 from lowlight.io.avif import write_deep_avif
 from lowlight.io.exif import EXIF_HEADER, truthful, without_orientation
 from lowlight.io.formats import WITHOUT_ALPHA
@@ -178,12 +178,17 @@ def _write_deep_heic(file, photo, options):
 
 
 def _image(photo, with_alpha) -> Image.Image:
-    """As 8-bit image, made in bands: at no time is there a second copy of the photo beside it."""
+    """As 8-bit image, without transparency on white, made in bands: at no time is there a second copy of the photo."""
     height, width = photo.pixels.shape[:2]
     mode = ("L" if photo.grey else "RGB") + ("A" if with_alpha else "")
     image = Image.new(mode, (width, height))
+    on_white = not with_alpha and photo.alpha is not None and photo.alpha.any()  # some BMPs have 0 for what is opaque
     for rows in bands(height, width):
-        band = Image.fromarray(as_levels(photo.pixels[rows], 8))
+        pixels = photo.pixels[rows]
+        if on_white:
+            share = as_float(photo.alpha[rows])[..., None]
+            pixels = as_float(pixels) * share + (1 - share)
+        band = Image.fromarray(as_levels(pixels, 8))
         if photo.grey:
             band = band.convert("L")
         if with_alpha:

@@ -18,7 +18,7 @@ from lowlight.io import encode as encoders
 from lowlight.io import exif, xmp
 from lowlight.io.atomic import replacing
 from lowlight.io.contents import Contents
-from lowlight.io.formats import FORMATS, IMAGE_SUFFIXES
+from lowlight.io.formats import FORMATS, IMAGE_SUFFIXES, WITHOUT_ALPHA
 from lowlight.io.icc import grey_profile, srgb_profile
 from lowlight.io.probe import identify
 
@@ -206,7 +206,7 @@ def write_photo(path: Path, photo: Photo, quality: int | None = None, strip_meta
 
 
 def notes_on(photo: Photo, form: str, strip_metadata: bool = False) -> list[str]:
-    """What a user should be told of how a photo was read, and of what is too long to be written.
+    """What a user should be told of how a photo was read, and of what is too long to be written, or has no place.
 
     Parameters
     ----------
@@ -221,8 +221,10 @@ def notes_on(photo: Photo, form: str, strip_metadata: bool = False) -> list[str]
     ImageError
         If the format is unknown.
     """
-    too_long = [] if strip_metadata else encoders.too_long(photo, _format(form, form))
-    return [*photo.notes, *too_long]
+    written = _format(form, form)
+    lost = ["its transparency is left out: white lies behind it"] if photo.alpha is not None else []
+    too_long = [] if strip_metadata else encoders.too_long(photo, written)
+    return [*photo.notes, *(lost if written in WITHOUT_ALPHA else []), *too_long]
 
 
 def encode(photo: Photo, form: str, quality: int | None = None, strip_metadata: bool = False) -> bytes:
