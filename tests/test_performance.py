@@ -225,6 +225,13 @@ def test_statistics_that_cannot_be_written_are_told_before_the_work(tmp_path, sp
         measure_models(["model_10"], split, tmp_path / "file")
 
 
+def test_statistics_that_cannot_be_written_are_told_before_the_training(pairs_folder, tmp_path, zoo, monkeypatch):
+    monkeypatch.setattr("lowlight.training.trainer.train", lambda *_, **__: pytest.fail("trained"))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="--statistics another folder"):
+        perform(PerformanceSettings(10, str(pairs_folder), epochs=1, statistics=tmp_path / "file"), "latest")
+
+
 def test_settings_that_do_not_go_together_are_refused(zoo):
     with pytest.raises(UserError, match="only with --evaluate-only. Received: --weights here"):
         perform(PerformanceSettings(model=10, weights=Path("here")), "latest")

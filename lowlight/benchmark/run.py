@@ -70,8 +70,9 @@ def perform(settings: PerformanceSettings, generation: str) -> list[dict]:
     refuse_what_would_be_ignored(settings)
     if settings.evaluate_only:
         return _measure_trained(settings, generation)
-    recipe(settings.model, generation)  # refused before the pairs are checked
+    plan = recipe(settings.model, generation)  # refused before the pairs are checked
     pairs = splits.load_pairs(settings)
+    report.make_folder(settings.statistics / plan.name)  # what cannot be written is told before hours of training
     with spinner("loading TensorFlow"):
         from lowlight.training.devices import shared
         from lowlight.training.trainer import train
