@@ -174,6 +174,10 @@ def test_what_is_transparent_lies_on_white_where_it_has_no_place_and_that_is_tol
     np.testing.assert_allclose(shown, [255, 127, 0], atol=3)
     assert len(notes_on(photo, suffix)) == 1
     assert notes_on(photo, ".png") == []
+    for nowhere in (0, 255):
+        opaque = Photo(pixels, np.full_like(alpha, nowhere))
+        assert notes_on(opaque, suffix) == []
+        assert read_photo(io.BytesIO(encode(opaque, suffix))).pixels.max() < 0.02
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

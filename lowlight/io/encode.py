@@ -177,12 +177,17 @@ def _write_deep_heic(file, photo, options):
     heic.save(file, **options)
 
 
+def is_transparent(photo: "Photo") -> bool:
+    """Whether a photo is transparent anywhere. Some BMPs have no alpha but 0, and are opaque."""
+    return photo.alpha is not None and bool(photo.alpha.any()) and photo.alpha.min() < np.iinfo(photo.alpha.dtype).max
+
+
 def _image(photo, with_alpha) -> Image.Image:
     """As 8-bit image, without transparency on white, made in bands: at no time is there a second copy of the photo."""
     height, width = photo.pixels.shape[:2]
     mode = ("L" if photo.grey else "RGB") + ("A" if with_alpha else "")
     image = Image.new(mode, (width, height))
-    on_white = not with_alpha and photo.alpha is not None and photo.alpha.any()  # some BMPs have 0 for what is opaque
+    on_white = not with_alpha and is_transparent(photo)
     for rows in bands(height, width):
         pixels = photo.pixels[rows]
         if on_white:

@@ -222,7 +222,7 @@ def notes_on(photo: Photo, form: str, strip_metadata: bool = False) -> list[str]
         If the format is unknown.
     """
     written = _format(form, form)
-    lost = ["its transparency is left out: white lies behind it"] if photo.alpha is not None else []
+    lost = ["its transparency is left out: white lies behind it"] if encoders.is_transparent(photo) else []
     too_long = [] if strip_metadata else encoders.too_long(photo, written)
     return [*photo.notes, *(lost if written in WITHOUT_ALPHA else []), *too_long]
 

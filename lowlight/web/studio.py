@@ -187,15 +187,6 @@ class Studio:
         with self._work:
             pass
 
-    def stop(self) -> None:
-        """Begin no photo any more; those who wait are told so."""
-        self._stopping = True
-
-    def wait(self) -> None:
-        """Wait for the photo that is worked on."""
-        with self._work:
-            pass
-
     def _read(self, path, name) -> Photo:
         if not path.is_file():
             raise ImageError(f"{name} is no longer here, because uploads are deleted after a while. Upload it again.")
