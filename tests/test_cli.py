@@ -44,6 +44,8 @@ def test_controls_are_options_like_the_others(monkeypatch):
         (["--model"], r"--model.* See --help\."),
         (["--strength", "1.5"], r"strength must be a number from 0 to 1. Received: 1.5\."),
         (["--denoise", "nan"], r"Received: nan\."),
+        ([""], r"the name is empty\. Received: ''\."),
+        (["photos", "--output", ""], r"--output.*the name is empty\. Received: ''\."),
     ],
 )
 def test_wrong_words_are_told_in_one_line_without_a_box(monkeypatch, words, message):
@@ -141,7 +143,7 @@ def test_no_word_is_guessed_at(word):
 
 @pytest.mark.parametrize("words", [["--also", ""], ["--also="], [""], ["--", ""]])
 def test_an_empty_word_is_no_path(words):
-    with pytest.raises(UserError, match="invalid path: ''"):
+    with pytest.raises(UserError, match="the name is empty. Received: ''"):
         everything(*words)
 
 

@@ -143,6 +143,19 @@ def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def path(word: str) -> Path:
+    """The path that a word names.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is empty, as an empty variable of the shell is: to Python that would be the working folder.
+    """
+    if not word:
+        raise argparse.ArgumentTypeError("the name is empty. Received: ''. Give one, or . for the working folder")
+    return Path(word)
+
+
 def _fields(kind) -> Iterator[tuple[dataclasses.Field, Any]]:
     hints = get_type_hints(kind, include_extras=True)
     return ((field, hints[field.name]) for field in dataclasses.fields(kind))
@@ -159,7 +172,7 @@ def _add_field(made, field, hint, text) -> list[argparse.Action]:
     if get_origin(value) is Literal:
         how["choices"] = get_args(value)
     else:
-        how |= {"type": _path if value is Path else value, "metavar": argument.metavar or value.__name__.upper()}
+        how |= {"type": path if value is Path else value, "metavar": argument.metavar or value.__name__.upper()}
     if argument.positional:
         names, how["nargs"], how["metavar"] = [field.name], "*" if many else "?", field.name.upper()
     elif many:
@@ -179,13 +192,6 @@ def _add_flag(made, name, names, default, text) -> list[argparse.Action]:
         )
         for flags, value in ((names, True), ([option(f"no_{name}")], False))
     ]
-
-
-def _path(word) -> Path:
-    """An empty word, as of a variable that is not set, is none: Path would take it for the working folder."""
-    if not word:
-        raise argparse.ArgumentTypeError("invalid path: ''")
-    return Path(word)
 
 
 def _with_default(text, default) -> str:

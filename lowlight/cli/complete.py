@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import shtab
@@ -39,6 +38,6 @@ def script(shell: str, kinds: Mapping[str, type], default: type) -> str:
     for name, kind in kinds.items():
         added += arguments.add(commands.add_parser(name, help=name), kind)  # shtab leaves out those without help
     for action in added:
-        if action.type is Path:
+        if action.type is arguments.path:
             action.complete = shtab.FILE
     return shtab.complete(program, shell) + TAILS[shell]
