@@ -143,6 +143,11 @@ def test_one_photo_may_be_given_the_file_of_its_result(tmp_path):
         places(tmp_path, tmp_path / "a.png", output=tmp_path / "a.png")
 
 
+def test_a_photo_that_is_not_there_is_told_as_such_also_where_its_result_is_given_a_file(tmp_path):
+    with pytest.raises(UserError, match="There is no such photo or folder. Received: .*nigth.jpg"):
+        places(tmp_path, tmp_path / "nigth.jpg", output=tmp_path / "x.jpg")
+
+
 @pytest.mark.parametrize("ending", [".gif", ".jxl", ".JP2", ".dng", ".avi"])
 def test_a_result_in_a_format_that_is_not_written_is_refused_and_a_folder_of_such_a_name_taken(ending, tmp_path):
     touch(tmp_path, "a.png")

@@ -156,6 +156,8 @@ def _into_one_file(settings) -> bool:
             f"{_names({*FORMATS, *WRITTEN})}."
         )
     if len(settings.inputs) > 1 or not settings.inputs[0].is_file() or settings.watch:
+        for path in settings.inputs:
+            any(_photos(path, settings))  # which tells of one that is not there
         raise UserError(
             f"One file cannot hold the results of many photos. Received: --output {output}. Give it a folder's name."
         )
