@@ -143,6 +143,13 @@ def test_one_photo_may_be_given_the_file_of_its_result(tmp_path):
         places(tmp_path, tmp_path / "a.png", output=tmp_path / "a.png")
 
 
+def test_where_there_are_photos_in_subfolders_alone_it_is_told_what_takes_them(tmp_path):
+    touch(tmp_path, "DCIM/100CANON/a.jpg", "DCIM/101CANON/b.jpg", "DCIM/c.mp4")
+    said = r"Received: .*DCIM. Left out: 2 folders in folders \(--recursive takes them\), 1 clips \(those"
+    with pytest.raises(UserError, match=said):
+        places(tmp_path, tmp_path / "DCIM")
+
+
 def test_a_photo_that_is_not_there_is_told_as_such_also_where_its_result_is_given_a_file(tmp_path):
     with pytest.raises(UserError, match="There is no such photo or folder. Received: .*nigth.jpg"):
         places(tmp_path, tmp_path / "nigth.jpg", output=tmp_path / "x.jpg")

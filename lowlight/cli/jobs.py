@@ -58,9 +58,10 @@ def plan(settings: EnhanceSettings) -> list[Job]:
     """
     jobs = find(settings)
     if not jobs:
+        others = ", ".join(f"{count} {what}" for what, count in left_out(settings).items())
         raise UserError(
             f"There are no photos to enhance. Received: {', '.join(map(str, settings.inputs))}. "
-            f"Known: {_names(IMAGE_SUFFIXES)}."
+            + (f"Left out: {others}." if others else f"Known: {_names(IMAGE_SUFFIXES)}.")
         )
     jobs = _apart(jobs, settings)
     if not settings.in_place and not settings.piped:
