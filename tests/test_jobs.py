@@ -143,6 +143,13 @@ def test_one_photo_may_be_given_the_file_of_its_result(tmp_path):
         places(tmp_path, tmp_path / "a.png", output=tmp_path / "a.png")
 
 
+def test_photos_that_are_called_as_results_are_left_out_and_counted(tmp_path):
+    touch(tmp_path / "in", "night.jpg", "party_1.jpg", "party_2.jpg", "notes_1.txt")
+    assert list(places(tmp_path, tmp_path / "in", suffix="_1")) == ["in/night.jpg", "in/party_2.jpg"]
+    settings = EnhanceSettings((tmp_path / "in",), tmp_path / "out", suffix="_1")
+    assert left_out(settings) == {"photos called as results (*_1; another --suffix takes them)": 1}
+
+
 def test_where_there_are_photos_in_subfolders_alone_it_is_told_what_takes_them(tmp_path):
     touch(tmp_path, "DCIM/100CANON/a.jpg", "DCIM/101CANON/b.jpg", "DCIM/c.mp4")
     said = r"Received: .*DCIM. Left out: 2 folders in folders \(--recursive takes them\), 1 clips \(those"

@@ -109,18 +109,21 @@ def passed_over(settings: EnhanceSettings) -> Counter[str]:
 
 
 def left_out(settings: EnhanceSettings) -> dict[str, int]:
-    """How many folders in the folders, and clips, are not taken, by the words that tell what takes them."""
-    folders = clips = 0
+    """How many folders in the folders, clips and photos called as results are not taken, by words that tell why."""
+    found: Counter[str] = Counter()
     for root in settings.inputs:
         if not settings.piped and root.is_dir():
             for folder in _folders(root, settings):
                 with suppress(OSError):
                     seen = [path for path in folder.iterdir() if not path.name.startswith(".")]
-                    clips += sum(is_clip(path) and path.is_file() for path in seen)
                     if not settings.recursive:
-                        folders += sum(_is_searched(path, settings) for path in seen)
-    found = {"folders in folders (--recursive takes them)": folders, "clips (those that are named are taken)": clips}
-    return {what: count for what, count in found.items() if count}
+                        searched = sum(_is_searched(path, settings) for path in seen)
+                        found["folders in folders (--recursive takes them)"] += searched
+                    clips = sum(is_clip(path) and path.is_file() for path in seen)
+                    found["clips (those that are named are taken)"] += clips
+                    results = sum(_is_called_as_result(path, settings) for path in list_images(folder))
+                    found[f"photos called as results (*{settings.name_suffix}; another --suffix takes them)"] += results
+    return dict(+found)
 
 
 def output_folder(settings: EnhanceSettings) -> Path | None:
@@ -195,11 +198,15 @@ def _below(folder, root, settings) -> Iterator[Found]:
         yield Found(folder, folder.relative_to(root), f"{folder} cannot be searched: {error.strerror}.")
         return
     for photo in photos:
-        if not (settings.name_suffix and photo.stem.endswith(settings.name_suffix)):
+        if not _is_called_as_result(photo, settings):
             yield Found(photo, photo.relative_to(root))
     for entry in entries:
         if _is_searched(entry, settings):
             yield from _below(entry, root, settings)
+
+
+def _is_called_as_result(photo, settings) -> bool:
+    return bool(settings.name_suffix) and photo.stem.endswith(settings.name_suffix)
 
 
 def _folders(folder, settings) -> Iterator[Path]:
