@@ -137,6 +137,10 @@ def test_one_photo_may_be_given_the_file_of_its_result(tmp_path):
         places(tmp_path, tmp_path / "a.png", tmp_path / "b.png", output=tmp_path / "x.jpg")
     with pytest.raises(UserError, match="many photos"):
         places(tmp_path, tmp_path, output=tmp_path / "x.jpg")
+    with pytest.raises(UserError, match="many photos"):
+        places(tmp_path, tmp_path / "a.png", output=tmp_path / "x.jpg", all_frames=True)
+    with pytest.raises(UserError, match="no such photo or folder. Received: .*nigth.png"):
+        places(tmp_path, tmp_path / "nigth.png", output=tmp_path / "x.jpg")
     (tmp_path / "album.jpg").mkdir()
     assert places(tmp_path, tmp_path / "a.png", output=tmp_path / "album.jpg") == {"a.png": "album.jpg/a.png"}
     with pytest.raises(UserError, match="over a photo"):

@@ -159,7 +159,7 @@ def _into_one_file(settings) -> bool:
             f"Results cannot be written in that format. Received: --output {output}. Known: "
             f"{_names({*FORMATS, *WRITTEN})}."
         )
-    if len(settings.inputs) > 1 or not settings.inputs[0].is_file() or settings.watch:
+    if len(settings.inputs) > 1 or not settings.inputs[0].is_file() or settings.watch or settings.all_frames:
         for path in settings.inputs:
             any(_photos(path, settings))  # which tells of one that is not there
         raise UserError(
