@@ -310,6 +310,24 @@ def test_what_is_no_clip_or_cannot_become_one_is_told(clip, tmp_path):
         Clip(tmp_path / "song.mp4", tmp_path / "out.mp4", "", Here())
 
 
+def test_a_container_that_cannot_hold_the_sound_is_refused_before_work_starts(tmp_path):
+    source = tmp_path / "opus.mkv"
+    with av.open(str(source), "w") as file:
+        stream, tone = file.add_stream("libx264", rate=30), file.add_stream("libopus", rate=SOUND)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        file.mux(stream.encode(None))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.int16), format="s16", layout="mono")
+        silence.rate = SOUND
+        file.mux(tone.encode(silence))
+        file.mux(tone.encode(None))
+    with pytest.raises(
+        ImageError, match=r"^.mov cannot hold the sound of .*opus.mkv. Received: opus. Name the result .mkv"
+    ):
+        Clip(source, tmp_path / "out.mov", "", Here())
+    Clip(source, tmp_path / "out.mkv", "", Here())
+
+
 def test_without_pyav_the_error_says_how_to_install_it(clip, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImageError, match=r"needs av to be read. Install it: pip install av$"):

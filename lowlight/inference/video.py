@@ -1,6 +1,7 @@
 """Enhance a clip frame by frame, in segments that outlast an interruption; sound and times stay as they are."""
 
 import heapq
+import io
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
@@ -59,8 +60,8 @@ class Clip:
     Raises
     ------
     ImageError
-        If the file is no clip, is cut short or too large, the target's container is not known, or PyAV is not
-        installed.
+        If the file is no clip, is cut short or too large, the target's container is not known or cannot hold the
+        sound, or PyAV is not installed.
     """
 
     def __init__(self, source: Path, target: Path, recipe: str, worker: Worker):
@@ -69,6 +70,7 @@ class Clip:
             known = ", ".join(sorted(WRITTEN))
             raise ImageError(f"Clips cannot be written so. Received: {target.name}. Known: {known}.")
         self.head = worker.call(read_head, source, limits=limits_for_clip(source))
+        _refuse_sound(source, target)
         self.frames, self.notes = self.head.frames, self.head.notes
         self.folder = target.with_name(f"{hidden_name(target)}.part")
         status = source.stat()
@@ -194,6 +196,26 @@ class Clip:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             atomic.write(note, self.recipe.encode(errors="surrogateescape"))
+
+
+def _refuse_sound(path, target):
+    """Before hours of work: a container tells what it cannot hold once its header is written."""
+    import av
+
+    with reading(path) as source:
+        sounds = source.streams.audio
+        try:
+            with av.open(io.BytesIO(), "w", format=WRITTEN[target.suffix.lower()]) as trial:
+                for sound in sounds:
+                    trial.add_stream_from_template(sound)
+                if sounds:
+                    trial.start_encoding()
+        except (av.FFmpegError, ValueError) as error:
+            names = ", ".join(dict.fromkeys(sound.codec_context.name for sound in sounds))
+            raise ImageError(
+                f"{target.suffix} cannot hold the sound of {path}. Received: {names}. Name the result .mkv, which "
+                "holds any sound."
+            ) from error
 
 
 def _options(source, form) -> dict[str, str]:
