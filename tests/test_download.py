@@ -2,6 +2,7 @@
 
 import gc
 import http.server
+import os
 import threading
 import time
 
@@ -123,6 +124,15 @@ def test_a_folder_that_cannot_be_written_is_told_and_no_address_is_blamed(server
     with pytest.raises(UserError, match=r"cannot be kept there. Received: .*Not a directory.*LOWLIGHT_HOME") as told:
         fetch(server, tmp_path / "file" / "models")
     assert "--models-url" not in str(told.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_who_may_read_the_folder_may_read_what_was_downloaded(server, tmp_path):
+    before = os.umask(0o022)
+    try:
+        assert fetch(server, tmp_path / "models").stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)
 
 
 def test_files_come_from_this_machine_too(server, tmp_path):

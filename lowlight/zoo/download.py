@@ -129,6 +129,7 @@ class _Limited(io.FileIO):
 def _download(url: str, output_file: str, library: object, size: int) -> None:
     import pooch
 
+    Path(output_file).unlink()  # pooch made it for its owner alone; made anew, all who use the folder may read it
     with _Limited(output_file, size) as target:
         if not url.startswith("file:"):
             pooch.HTTPDownloader(timeout=TIMEOUT)(url, target, library)
