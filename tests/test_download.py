@@ -1,5 +1,6 @@
 """Models are downloaded from a server of the test's own, which does to them what servers do."""
 
+import errno
 import gc
 import http.server
 import os
@@ -133,6 +134,16 @@ def test_who_may_read_the_folder_may_read_what_was_downloaded(server, tmp_path):
         assert fetch(server, tmp_path / "models").stat().st_mode & 0o777 == 0o644
     finally:
         os.umask(before)
+
+
+def test_a_full_disk_is_told_and_no_address_is_blamed(server, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download._Limited, "write", full)
+    with pytest.raises(UserError, match=rf"disk is full. Received: file of {len(CONTENT)} bytes .*/models. Make room"):
+        fetch(server, tmp_path / "models")
+    assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_files_come_from_this_machine_too(server, tmp_path):

@@ -1,5 +1,6 @@
 """Fetch files of known sha256 from an address: http(s), file, or a repository on the Hugging Face Hub."""
 
+import errno
 import io
 import os
 import re
@@ -49,7 +50,7 @@ def fetch(file: str, sha256: str, size: int, folder: Path, address: str) -> Path
     ------
     UserError
         If the address is of no known form, the download fails twice, is larger than it should be, its hash is another
-        one twice, or the folder cannot be written.
+        one twice, the folder cannot be written, or the disk is full.
     """
     import pooch
     import requests
@@ -67,6 +68,8 @@ def fetch(file: str, sha256: str, size: int, folder: Path, address: str) -> Path
         ) from error
     except (OSError, requests.RequestException) as error:
         _refuse_closed(folder)
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise UserError(f"The disk is full. Received: {file} of {size} bytes for {folder}. Make room.") from error
         raise UserError(
             f"The download failed. Received: {error} for {url}{file}. Try later, or name another address by "
             "--models-url."
