@@ -11,6 +11,7 @@ from lowlight.data.noise import add_noise
 from lowlight.data.pairs import load_split
 from lowlight.data.synthetic import darken, write_pairs, write_samples
 from lowlight.errors import UserError
+from lowlight.io.lock import holding
 from lowlight.io.photo import ImageError
 from tests.conftest import ROOT, scene
 
@@ -159,6 +160,15 @@ def test_nothing_half_written_is_left_where_a_clean_photo_is_broken(clean_folder
     with pytest.raises(ImageError, match=r"photo2\.png"):
         write_pairs(tmp_path / "pairs", clean_folder)
     assert [path.name for path in tmp_path.iterdir()] == ["clean"]
+
+
+def test_that_pairs_are_made_is_said_and_what_a_killed_process_left_goes(clean_folder, tmp_path, news):
+    (tmp_path / ".pairs-abcd1234" / "new" / "low").mkdir(parents=True)
+    with holding(tmp_path / ".pairs.lock"), pytest.raises(UserError, match="Another process makes pairs there"):
+        write_pairs(tmp_path / "pairs", clean_folder)
+    write_pairs(tmp_path / "pairs", clean_folder)
+    assert "Making pairs of 3 clean photos" in news.text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clean", "pairs"]
 
 
 def test_clean_folders_that_give_no_pairs_are_refused(clean_folder, tmp_path):

@@ -20,6 +20,8 @@ The sample photos in test/low are made by ``python -m lowlight.data.synthetic te
 import io
 import itertools
 import json
+import logging
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -35,7 +37,10 @@ from lowlight.data.matching import Pair
 from lowlight.data.noise import add_noise, log_uniform, read_noise
 from lowlight.errors import UserError
 from lowlight.imaging.srgb import to_linear, to_srgb
+from lowlight.io.lock import holding
 from lowlight.io.photo import list_images, read_rgb
+
+LOG = logging.getLogger(__name__)
 
 STOPS = (2.0, 4.5)
 SHOT = (1e-4, 4e-3)
@@ -150,7 +155,8 @@ def write_pairs(folder: Path, clean: Path | None = None, seed: int = 0) -> Path:
     Raises
     ------
     UserError
-        If there are fewer than two clean photos, one cannot be read, or `folder` is in other use or not writable.
+        If there are fewer than two clean photos, one cannot be read, or `folder` is in other use, another process
+        making pairs there among it, or not writable.
     """
     folder = Path(folder)
     photos = _clean_photos(clean)
@@ -160,9 +166,18 @@ def write_pairs(folder: Path, clean: Path | None = None, seed: int = 0) -> Path:
         return folder
     if folder.is_dir() and any(folder.iterdir()) and not _recipe_of(folder):
         raise UserError(f"Synthetic pairs need a folder of their own. Received: {folder}. Name another or empty it.")
+    LOG.info("Making pairs of %d clean photos in %s ...", len(photos), folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        with (
+            holding(folder.parent / f".{folder.name}.lock") as mine,
+            tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary,
+        ):
+            if not mine:
+                raise UserError(f"Another process makes pairs there. Received: {folder}. Wait for its end.")
+            for left in folder.parent.glob(f".{folder.name}-*"):
+                if left != Path(temporary):
+                    shutil.rmtree(left)  # by a process that was killed
             made = Path(temporary, "new")
             _write_all(made, photos, seed, recipe)
             if folder.is_dir():
