@@ -166,6 +166,8 @@ def test_a_finished_run_is_not_overwritten_unasked_and_goes_on_with_resume(pairs
     train(settings, "latest")
     with pytest.raises(UserError, match="finished"):
         train(settings, "latest")
+    with pytest.raises(UserError, match="or measure it: performance_latest.py --evaluate-only --weights"):
+        train(settings, "latest")
     with pytest.raises(UserError, match="another crop"):
         train(dataclasses.replace(settings, crop=32, resume=True), "latest")
     train(dataclasses.replace(settings, epochs=2, resume=True), "latest")

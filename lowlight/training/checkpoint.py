@@ -177,7 +177,8 @@ def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> Stat
     if state.finished and not resume:
         raise UserError(
             f"{folder} holds a finished run. Give --resume with more --epochs or --minutes to train it further, "
-            "--overwrite to start anew, or --output another folder."
+            "--overwrite to start anew, or --output another folder; or measure it: performance_latest.py "
+            f"--evaluate-only --weights {folder}"
         )
     return dataclasses.replace(state, finished=False)
 
