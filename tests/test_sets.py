@@ -206,6 +206,12 @@ def test_a_clean_photo_whose_header_alone_can_be_read_is_said_once_and_another_o
         CleanSource([[broken]]).draw_crop(rng, 16)
 
 
+def test_synthetic_pairs_and_the_run_do_not_share_a_folder(tmp_path):
+    with pytest.raises(UserError, match=r"pairs are made in that folder\. Received: --output .*synthetic"):
+        splits.load_pairs(TrainingSettings(8, "synthetic", output=tmp_path / "synthetic"))
+    assert not (tmp_path / "synthetic").exists()
+
+
 def test_photos_that_synthetic_pairs_are_validated_on_are_not_learnt_from(tmp_path):
     for seed in range(22):
         write_pair(tmp_path / "set", f"{seed:02}", scene(seed, 60, 60))

@@ -44,7 +44,10 @@ def load_pairs(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
     """
     _refuse_what_would_be_ignored(settings)
     if settings.data == "synthetic":
-        folder = synthetic.write_pairs(settings.run_folder.parent / "synthetic", next(iter(settings.clean), None))
+        folder = settings.run_folder.parent / "synthetic"
+        if folder == settings.run_folder:
+            raise UserError(f"The pairs are made in that folder. Received: --output {folder}. Give another one.")
+        synthetic.write_pairs(folder, next(iter(settings.clean), None))
         kind = "own" if settings.clean else "synthetic"
         return load_split(folder), {"name": "synthetic", "licence": LICENCES[kind]}
     if not settings.data and not (settings.low and settings.high):
