@@ -5,19 +5,22 @@ Each of these could be lost without an error, and a long training would only be 
 
 import csv
 import dataclasses
+import io
 import json
+import re
 from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from lowlight.backend import keras, layers
 from lowlight.data.pairs import Split
 from lowlight.errors import UserError
 from lowlight.networks import architectures
 from lowlight.settings import TrainingSettings
-from lowlight.training import callbacks, checkpoint, stages, validation
+from lowlight.training import callbacks, checkpoint, progress, stages, validation
 from lowlight.training import trainer as training
 from lowlight.training.checkpoint import State
 from lowlight.training.devices import Processes
@@ -326,6 +329,19 @@ def test_a_run_that_has_had_its_epochs_says_that_nothing_is_left_to_train(begun,
     assert "nothing is left" not in news.text
     begun(plan, state=trained.state).run()
     assert "nothing is left to train after 1 epochs" in news.text
+
+
+def test_what_is_left_of_a_training_is_seen_on_a_terminal_of_80_columns(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=shown, force_terminal=True, width=80))
+    row = {"epoch": 9, "minutes": 60, "learning_rate": 1e-3, "loss": 0.1, "psnr": 20, "val_loss": 0.1, "val_psnr": 20}
+    with progress.TrainingProgress() as line:
+        line.epoch_ended(row | {"val_psnr_oracle": 27}, 20)
+        line.step(State({}, epoch=10, step=1234), 1240, 0.5, {"loss": -0.5})
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue()).splitlines()[-1]
+    assert "step 1234/1240" in last
+    assert "val PSNR 20.00" in last
+    assert last.endswith("left")
 
 
 def test_the_state_is_saved_every_few_seconds_of_an_epoch_but_not_after_its_last_step(monkeypatch):
