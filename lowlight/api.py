@@ -112,7 +112,7 @@ class Model:
             return _to_image(run(_of_image(photo)))
         if not isinstance(photo, str | Path):
             raise UserError(f"A photo is a path, a PIL image or an array. Received: {type(photo).__name__}.")
-        job = _job(Path(photo), output, overwrite)
+        job = _job(Path(photo), output, overwrite, quality, max_megapixels)
         result = run(read_photo(job.source, max_megapixels, levels=True))
         job.target.parent.mkdir(parents=True, exist_ok=True)
         write_photo(job.target, result, quality, strip_metadata)
@@ -195,12 +195,14 @@ def _kept(model, tile, device, best, engine) -> Model:
     return load_model(model, tile=tile, device=device, best=best, engine=engine)
 
 
-def _job(path, output, overwrite):
+def _job(path, output, overwrite, quality, max_megapixels):
     """By the rules of main.py: no photo is written over."""
     if path.is_dir():
         raise UserError(f"That is a folder. Received: {path}. Name a photo, or use lowlight.cli.batch.enhance_all.")
     where, suffix = (path.parent, "_enhanced") if output is None else (Path(output), None)
-    settings = EnhanceSettings((path,), where, suffix=suffix, overwrite=overwrite)
+    settings = EnhanceSettings(
+        (path,), where, suffix=suffix, overwrite=overwrite, quality=quality, max_megapixels=max_megapixels
+    )
     (job,) = plan(settings)
     if is_done(job, settings):
         raise UserError(f"The result is there already. Received: {job.target}. Pass overwrite=True, or another output.")

@@ -174,6 +174,14 @@ def test_what_is_of_files_alone_is_refused_for_an_array_or_an_image(option, kind
         lowlight.enhance(kind(dark), model, **option)
 
 
+@pytest.mark.parametrize("option", [{"quality": 0}, {"quality": 500}, {"max_megapixels": -1}])
+def test_options_out_of_their_range_are_refused_as_the_program_refuses_them(option, model, dark, tmp_path):
+    Image.fromarray(dark).save(tmp_path / "night.jpg")
+    with pytest.raises(UserError, match=f"must be .* Received: {next(iter(option.values()))}."):
+        lowlight.enhance(tmp_path / "night.jpg", model, **option)
+    assert [path.name for path in tmp_path.iterdir()] == ["night.jpg"]
+
+
 def test_controls_are_keywords(model, dark):
     np.testing.assert_array_equal(lowlight.enhance(dark, model, strength=0), dark)
     with pytest.raises(UserError, match="does not have that control"):
