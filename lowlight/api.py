@@ -203,7 +203,9 @@ def _job(path, output, overwrite, quality, max_megapixels):
     settings = EnhanceSettings(
         (path,), where, suffix=suffix, overwrite=overwrite, quality=quality, max_megapixels=max_megapixels
     )
-    (job,) = plan(settings)
+    job, *others = plan(settings)
+    if others:
+        raise UserError(f"That pattern names {1 + len(others)} photos. Received: {path}. Name one of them.")
     if is_done(job, settings):
         raise UserError(f"The result is there already. Received: {job.target}. Pass overwrite=True, or another output.")
     return job

@@ -182,6 +182,13 @@ def test_options_out_of_their_range_are_refused_as_the_program_refuses_them(opti
     assert [path.name for path in tmp_path.iterdir()] == ["night.jpg"]
 
 
+def test_a_pattern_of_several_photos_is_refused(model, dark, tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(dark).save(tmp_path / name)
+    with pytest.raises(UserError, match="names 2 photos. Received: .*png. Name one of them."):
+        lowlight.enhance(tmp_path / "*.png", model)
+
+
 def test_controls_are_keywords(model, dark):
     np.testing.assert_array_equal(lowlight.enhance(dark, model, strength=0), dark)
     with pytest.raises(UserError, match="does not have that control"):
