@@ -310,6 +310,22 @@ for share in (False, True):
     assert "public.example" in public
 
 
+def test_an_address_of_ip_version_6_is_told_as_browsers_take_it(model):
+    code = f"""
+import uvicorn
+from lowlight.web.server import serve
+from lowlight.web.settings import ServeSettings
+from lowlight.web.studio import Studio
+Studio.controls_of = lambda self, model: None
+uvicorn.Server.run = lambda self, sockets: None
+serve(ServeSettings(model={model!r}, host="::1", port=0))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    if "cannot be listened at" in result.stderr:
+        pytest.skip("This machine has no IPv6")
+    assert result.stdout.startswith("http://[::1]:"), result.stderr
+
+
 def _png() -> bytes:
     file = io.BytesIO()
     Image.fromarray(scene(0, 30, 50) // 8).save(file, "PNG")

@@ -42,7 +42,8 @@ def serve(settings: ServeSettings) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as after Ctrl-C, what was uploaded is to be deleted
     with _listen(settings) as listener, _folder():
         port = listener.getsockname()[1]
-        address = f"http://{settings.host}:{port}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host  # RFC 3986, 3.2.2
+        address = f"http://{host}:{port}"
         studio = Studio(settings)
         with spinner("loading the page"):
             app = application(studio, address)
