@@ -72,6 +72,20 @@ def test_a_photo_that_changes_is_given_again(watched):
     wait_for(lambda: len(given) == 2)
 
 
+def test_a_photo_that_comes_back_with_its_disk_is_given_again_unless_its_result_is_there(watched, tmp_path):
+    folder, given = watched()
+    (folder / "a.jpg").touch()
+    (folder / "b.jpg").touch()
+    wait_for(lambda: len(given) == 2)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.jpg").touch()
+    folder.rename(tmp_path / "unplugged")
+    time.sleep(0.2)
+    (tmp_path / "unplugged").rename(folder)
+    wait_for(lambda: len(given) == 3)
+    assert given[2].source.name == "b.jpg"
+
+
 def test_two_photos_that_would_write_one_result_do_not(watched):
     folder, given = watched(format="png")
     (folder / "a.jpg").touch()

@@ -55,8 +55,9 @@ def watch(settings: EnhanceSettings, stop: threading.Event) -> Iterator[Job]:
     owners: dict[str, Path] = {}
     gone: set[Path] = set()
     while not stop.is_set():
+        before, sights = sights, {}  # what went away, perhaps amid its turn, and comes back is looked at anew
         for job in _jobs(settings, gone):
-            sight = _look(job.source, sights.get(job.source))
+            sight = _look(job.source, before.get(job.source))
             settled = sight.taken is False and time.monotonic() - sight.since >= SETTLED
             sights[job.source] = sight._replace(taken=sight.taken or settled)
             if not settled or is_done(job, settings):
