@@ -14,10 +14,11 @@ from lowlight.imaging.exposure import (
     STOP,
     WHOLE,
     adjust_exposure,
+    between_bars,
     exposure_map,
     overview,
+    part_of,
     thumbnail,
-    without_bars,
 )
 
 
@@ -78,7 +79,8 @@ def test_what_lies_between_black_bars_has_the_overview_that_it_has_alone(top, le
     rng = np.random.default_rng(0)
     inside = np.tile(np.linspace(0.1, 0.3, 640 - 2 * left)[:, None], (640 - 2 * top, 1, 3)).astype(np.float32)
     photo = np.pad(inside, ((top, top), (left, left), (0, 0))) + rng.random((640, 640, 3), np.float32) / 510
-    seen, box = without_bars(overview(photo))
+    box = between_bars(overview(photo))
+    seen = part_of(overview(photo), box)
     np.testing.assert_allclose(box, [top / 640, left / 640, 1 - top / 640, 1 - left / 640], atol=2.1 / 64)
     np.testing.assert_allclose(seen[..., :3], thumbnail(inside), atol=0.02)
 
@@ -87,10 +89,7 @@ def test_black_that_is_no_bar_is_part_of_the_photo():
     for top, bottom, dark in ((100, 0, 0), (100, 200, 0), (0, 0, 640), (100, 100, 400), (320, 320, 0)):
         photo = np.full((640, 640, 3), 0.3, np.float32)
         photo[:top] = photo[640 - bottom :] = photo[: top + 100, :dark] = 0
-        seen = overview(photo)
-        kept, box = without_bars(seen)
-        assert kept is seen
-        assert box == WHOLE
+        assert between_bars(overview(photo)) == WHOLE
 
 
 def test_a_level_is_the_logarithm_of_each_cells_mean():

@@ -371,6 +371,15 @@ def test_of_a_long_shot_few_overviews_are_kept():
     assert len(shot.overviews) == 10
 
 
+def test_where_black_bars_are_is_decided_once_for_a_clip():
+    smoothing = Smoothing()
+    for time in range(4):  # the upper half of the picture is as black as the bars at first
+        frame = np.zeros((128, 128, 3), np.float32)
+        frame[64 if time < 2 else 32 : 96] = 0.2
+        smoothing.add(frame, time)
+    np.testing.assert_allclose(smoothing.box, (0.25, 0, 0.75, 1), atol=1.1 / 64)
+
+
 @pytest.fixture
 def lamp(tmp_path):
     """A dark and noisy room, the light of which hums; a lamp comes and goes on the left; then another room."""

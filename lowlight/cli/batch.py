@@ -162,7 +162,7 @@ def _enhance(task, session, settings, bar):
         clip = task.photo
 
         def run(pixels, small):
-            return session.enhance(Photo(pixels), settings.controls, settings.compare, small).pixels
+            return session.enhance(Photo(pixels), settings.controls, settings.compare, small, clip.smoothing.box).pixels
 
         name = clip.source.name
         for frames, description in ((clip.look(), f"{name}: looking at it"), (clip.enhance(run), name)):

@@ -114,10 +114,10 @@ def overview(photo: np.ndarray) -> np.ndarray:
     return means.astype(np.float32)
 
 
-def without_bars(overview: np.ndarray) -> tuple[np.ndarray, Sequence[float]]:
-    """What an overview shows between two black bars of one size, as of a clip in a frame of another shape.
+def between_bars(overview: np.ndarray) -> tuple[float, float, float, float]:
+    """Where the picture lies between two black bars of one size, as of a clip in a frame of another shape.
 
-    With them the photo would be taken for darker than it is, and come out white.
+    With them a photo would be taken for darker than it is, and come out white.
 
     Parameters
     ----------
@@ -126,18 +126,31 @@ def without_bars(overview: np.ndarray) -> tuple[np.ndarray, Sequence[float]]:
 
     Returns
     -------
-    overview : (64, 64, `OVERVIEW`) float32 array
-        Of the part between the bars; as it was, if there are none.
-    box : four floats
-        Top, left, bottom and right of that part, in shares of the photo's sides.
+    four floats
+        Top, left, bottom and right of the picture, in shares of the photo's sides; `WHOLE`, if there are no bars.
     """
     lit = (overview[..., 3] > BAR_LIGHT) | (overview[..., 4] > BAR_NOISE)
     (top, bottom), (left, right) = _between_bars(lit), _between_bars(lit.T)
-    box = (top, left, bottom, right)
-    if box == WHOLE:
-        return overview, WHOLE
-    rows, columns = (_cell_weights(THUMBNAIL, *sides, THUMBNAIL) for sides in ((top, bottom), (left, right)))
-    return np.einsum("ih,jw,hwc->ijc", rows, columns, overview, optimize=True).astype(np.float32), box
+    return top, left, bottom, right
+
+
+def part_of(overview: np.ndarray, box: Sequence[float]) -> np.ndarray:
+    """The overview of a part of a photo, from that of the photo.
+
+    Parameters
+    ----------
+    overview : (64, 64, `OVERVIEW`) float array
+    box : four floats
+        Top, left, bottom and right of the part, in shares of the photo's sides.
+
+    Returns
+    -------
+    (64, 64, `OVERVIEW`) float32 array
+    """
+    if tuple(box) == WHOLE:
+        return overview
+    rows, columns = (_cell_weights(THUMBNAIL, box[i], box[i + 2], THUMBNAIL) for i in range(2))
+    return np.einsum("ih,jw,hwc->ijc", rows, columns, overview, optimize=True).astype(np.float32)
 
 
 def exposure_map(small: np.ndarray) -> np.ndarray:

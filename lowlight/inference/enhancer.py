@@ -81,6 +81,7 @@ class Enhancer:
         controls: Controls = DEFAULTS,
         target_exposure: np.ndarray | None = None,
         overview: np.ndarray | None = None,
+        box: Sequence[float] | None = None,
     ) -> np.ndarray:
         """Enhance a photo.
 
@@ -95,16 +96,26 @@ class Enhancer:
             (`takes_exposure_map`). Default: as the network predicts it.
         overview : (64, 64, 5) float32 array, optional
             What to decide from for the whole photo, by `lowlight.imaging.exposure.overview`. Default: the photo's own.
+        box : four floats, optional
+            Where the picture that is decided for lies in the photo: its top, left, bottom and right, in shares of the
+            photo's sides. Default: all of it, but for black bars.
 
         Returns
         -------
         (H, W, 3) array of the photo's type
         """
-        shared, (top, left, bottom, right) = self._of_whole(photo, controls, target_exposure, overview)
+        if overview is None and self.takes_exposure_map:
+            overview = exposure.overview(photo)
+        if box is None:
+            box = exposure.WHOLE
+            if overview is not None and target_exposure is None:
+                box = exposure.between_bars(overview)
+        shared = self._of_whole(photo, controls, target_exposure, overview, box)
+        top, left, bottom, right = box
 
-        def run_tile(tile, box):
-            box = (box - (top, left, top, left)) / (bottom - top, right - left, bottom - top, right - left)
-            return self._run_tile(tile, box, shared, controls.denoise)
+        def run_tile(tile, place):
+            place = (place - (top, left, top, left)) / (bottom - top, right - left, bottom - top, right - left)
+            return self._run_tile(tile, place, shared, controls.denoise)
 
         while True:
             rows, columns = (
@@ -172,22 +183,19 @@ class Enhancer:
         change = output - base
         return output - (1 - denoise) * (change - box_mean(change, DETAIL_SCALE))
 
-    def _of_whole(self, photo, controls, target_exposure, overview) -> tuple[dict[str, np.ndarray], Sequence[float]]:
-        """The inputs that are the same for all tiles, and which part of the photo they speak of."""
+    def _of_whole(self, photo, controls, target_exposure, overview, box) -> dict[str, np.ndarray]:
+        """The inputs that are the same for all tiles."""
         if not self.takes_exposure_map:
             gain = exposure.gain(photo if overview is None else overview[..., :3])
-            return {"gain": np.reshape(gain, (1, 1, 1, 1))}, exposure.WHOLE
-        overview = exposure.overview(photo) if overview is None else overview
-        part: Sequence[float] = exposure.WHOLE
+            return {"gain": np.reshape(gain, (1, 1, 1, 1))}
+        overview = exposure.part_of(overview, box)
         if target_exposure is None:
-            overview, part = exposure.without_bars(overview)
             target_exposure = self.predict_exposure(overview)
-        inputs = {
+        return {
             "thumbnail": overview[None, ..., :3],
             "level": exposure.adjust_exposure(target_exposure, controls)[None],
             "white_balance": np.full((1, 1), controls.white_balance, np.float32),
         }
-        return inputs, part
 
     def _check(self, tile):
         if any(self.fixed):

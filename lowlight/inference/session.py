@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -90,7 +90,12 @@ class Session:
             )
 
     def enhance(
-        self, photo: Photo, controls: Controls, compare: bool = False, overview: np.ndarray | None = None
+        self,
+        photo: Photo,
+        controls: Controls,
+        compare: bool = False,
+        overview: np.ndarray | None = None,
+        box: Sequence[float] | None = None,
     ) -> Photo:
         """Enhance a photo; what belongs to it stays.
 
@@ -102,6 +107,7 @@ class Session:
         compare : bool
             Put the photo and its result side by side.
         overview : (64, 64, 5) float32 array, optional
+        box : four floats, optional
             As for `lowlight.inference.enhancer.Enhancer`.
 
         Returns
@@ -115,7 +121,11 @@ class Session:
                 'process, and start them by multiprocessing.get_context("spawn").'
             )
         with self.scope():
-            pixels, alpha = self.enhancer(photo.pixels, controls, overview=overview), photo.alpha
+            if overview is None:
+                pixels = self.enhancer(photo.pixels, controls)
+            else:
+                pixels = self.enhancer(photo.pixels, controls, overview=overview, box=box)
+        alpha = photo.alpha
         if compare:
             pixels = np.concatenate([photo.pixels, pixels], axis=1)
             alpha = None if alpha is None else np.concatenate([alpha, alpha], axis=1)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lowlight.imaging.exposure import BLACK, exposure_map, overview, thumbnail
+from lowlight.imaging.exposure import BLACK, OVERVIEW, THUMBNAIL, between_bars, exposure_map, overview, thumbnail
 
 SECONDS = 5.0
 """Standard deviation of the time around a frame by which is decided: a lasting change of the light is followed within
@@ -49,6 +49,13 @@ class Smoothing:
     def __init__(self) -> None:
         self.shots: list[Shot] = []
         self.exposure_map: np.ndarray | None = None
+        self.total = np.zeros((THUMBNAIL, THUMBNAIL, OVERVIEW))
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Where the picture lies between black bars, once all frames are taken in: it is one for the whole clip, as
+        `lowlight.imaging.exposure.between_bars` gives it. In a dark frame alone, bars and picture look alike."""
+        return between_bars(self.total / max(1, sum(len(shot.times) for shot in self.shots)))
 
     def add(self, pixels: np.ndarray, time: float) -> None:
         """Take the next frame in.
@@ -68,7 +75,9 @@ class Smoothing:
         times, overviews = self.shots[-1][1:]
         if not times or time - times[-1] >= STEP:
             times.append(time)
-            overviews.append(np.log(overview(pixels) + BLACK).astype(np.float16))
+            seen = overview(pixels)
+            self.total += seen
+            overviews.append(np.log(seen + BLACK).astype(np.float16))
 
     def __call__(self, time: float) -> np.ndarray:
         """What to decide from for a frame, once all are taken in.
