@@ -96,6 +96,8 @@ def test_a_file_that_is_no_graph_and_a_device_that_is_not_there_are_refused(tmp_
         engines.OnnxGraph(tmp_path / "bad.onnx")
     with pytest.raises(UserError, match="has no GPU here"):
         engines.OnnxGraph(shipped[2], "gpu")
+    with pytest.raises(UserError, match="^ONNX Runtime"):  # the file is not to blame
+        engines.OnnxGraph(shipped[2], "gpu")
 
 
 def test_an_onnx_file_of_other_weights_is_not_used(tmp_path):

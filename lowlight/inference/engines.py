@@ -139,8 +139,9 @@ class OnnxGraph:
         onnxruntime = onnx_runtime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # errors are raised; what else it would print is for those who write graphs
+        providers = _providers(device)
         try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=_providers(device))
+            self.session = onnxruntime.InferenceSession(path, options, providers=providers)
         except Exception as error:  # of classes that ONNX Runtime does not export
             raise UserError(f"The graph cannot be loaded. Received: {path} ({error}). Export it anew.") from error
         self.shapes = {put.name: tuple(map(_size, put.shape[1:])) for put in self.session.get_inputs()}
