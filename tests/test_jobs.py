@@ -147,6 +147,15 @@ def test_one_photo_may_be_given_the_file_of_its_result(tmp_path):
         places(tmp_path, tmp_path / "a.png", output=tmp_path / "a.png")
 
 
+def test_links_in_a_folder_that_lead_nowhere_are_counted(tmp_path):
+    touch(tmp_path / "in", "a.jpg")
+    (tmp_path / "in" / "b.jpg").symlink_to(tmp_path / "unplugged" / "b.jpg")
+    (tmp_path / "in" / "c.jpg").symlink_to(tmp_path / "in" / "a.jpg")
+    assert list(places(tmp_path, tmp_path / "in")) == ["in/a.jpg", "in/c.jpg"]
+    settings = EnhanceSettings((tmp_path / "in",), tmp_path / "out")
+    assert left_out(settings) == {"links that lead nowhere (is a disk missing?)": 1}
+
+
 def test_photos_that_are_called_as_results_are_left_out_and_counted(tmp_path):
     touch(tmp_path / "in", "night.jpg", "party_1.jpg", "party_2.jpg", "notes_1.txt")
     assert list(places(tmp_path, tmp_path / "in", suffix="_1")) == ["in/night.jpg", "in/party_2.jpg"]

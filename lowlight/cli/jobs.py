@@ -109,7 +109,7 @@ def passed_over(settings: EnhanceSettings) -> Counter[str]:
 
 
 def left_out(settings: EnhanceSettings) -> dict[str, int]:
-    """How many folders in the folders, clips and photos called as results are not taken, by words that tell why."""
+    """How many things in the folders that could be photos, or hold some, are not taken, by words that tell why."""
     found: Counter[str] = Counter()
     for root in settings.inputs:
         if not settings.piped and root.is_dir():
@@ -121,6 +121,8 @@ def left_out(settings: EnhanceSettings) -> dict[str, int]:
                         found["folders in folders (--recursive takes them)"] += searched
                     clips = sum(is_clip(path) and path.is_file() for path in seen)
                     found["clips (those that are named are taken)"] += clips
+                    lost = sum(path.suffix.lower() in KNOWN and not path.exists() for path in seen)
+                    found["links that lead nowhere (is a disk missing?)"] += lost
                     results = sum(_is_called_as_result(path, settings) for path in list_images(folder))
                     found[f"photos called as results (*{settings.name_suffix}; another --suffix takes them)"] += results
     return dict(+found)
