@@ -104,6 +104,15 @@ def test_a_file_without_a_card_has_no_mean_and_nothing_is_written(tmp_path):
     assert not (tmp_path / "mean").exists()
 
 
+def test_a_run_that_could_go_on_is_not_averaged_over(tmp_path):
+    first = with_facts(tmp_path / "first")
+    (tmp_path / "first" / "state.npz").write_bytes(b"")
+    before = weights(first)
+    with pytest.raises(UserError, match="A run goes on in that folder. Received: --output .*first"):
+        average(AverageSettings((first, first), output=tmp_path / "first", overwrite=True))
+    assert weights(first).keys() == before.keys()
+
+
 def test_a_folder_holds_one_model(tmp_path):
     first = with_facts(tmp_path / "first")
     (tmp_path / "mean").mkdir()

@@ -37,7 +37,7 @@ def average(settings: AverageSettings) -> Path:
     ------
     UserError
         If there is no such model, they are not of the same graph, they have no such part, the folder holds a model
-        already, or it cannot be written.
+        already or a run, or it cannot be written.
     """
     folder = settings.output
     networks, known = zip(*(registry.load_network(model) for model in settings.models), strict=True)
@@ -46,6 +46,8 @@ def average(settings: AverageSettings) -> Path:
     name = known[0]["name"]
     _set_mean(networks, settings)
     with checkpoint.claimed(folder):
+        if (folder / checkpoint.STATE).exists():  # which would go on as if there were no mean
+            raise UserError(f"A run goes on in that folder. Received: --output {folder}. Name another.")
         if not settings.overwrite and any(folder.glob("*.json")):
             raise UserError(f"There is a model already. Received: --output {folder}. Name another, or --overwrite it.")
         registry.refuse_another(folder, name)

@@ -19,6 +19,9 @@ from lowlight.io.lock import holding
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 """What systems answer when a disk, a share of it or a file is full."""
 
+STATE = "state.npz"
+"""In a run's folder."""
+
 LOCK = ".lock"
 """In a run's folder, while a process trains there."""
 
@@ -85,7 +88,7 @@ def save(state: State, folder: Path) -> None:
     named: dict[str, Any] = {
         f"{owner}/{i:04}": array for owner, arrays in state.arrays.items() for i, array in enumerate(arrays)
     }
-    with atomic.replacing(folder / "state.npz") as file:
+    with atomic.replacing(folder / STATE) as file:
         np.savez(file, **named, facts=np.array(json.dumps(facts)))
     _write_history(state.history, folder / "history.csv")
 
@@ -98,7 +101,7 @@ def load(folder: Path) -> State | None:
     UserError
         If the file cannot be read.
     """
-    path = folder / "state.npz"
+    path = folder / STATE
     if not path.exists():
         return None
     try:
