@@ -205,6 +205,24 @@ def test_of_several_files_a_wrong_one_is_named_and_the_others_come_as_one_zip_on
     assert {path.name for path in names} == {"night_enhanced.jpg", "small_enhanced.png"}
 
 
+def test_a_number_can_be_typed_without_errors_on_the_way(browser, address, night):
+    from selenium.webdriver import Keys
+
+    open_at(browser, address, 1400, 900)
+    drop(browser, night)
+    old = shown(browser)[1]
+    field = find(browser, "#exposure input[type=number]")
+    for keys, left in ((Keys.DELETE, "0"), ("9", "3"), ("-1.5", "-1.5")):
+        field.send_keys(Keys.CONTROL, "a")
+        field.send_keys(keys)
+        if keys != Keys.DELETE:  # the same picture again
+            new = until(lambda: [after for after in shown(browser)[1:] if after != old])  # noqa: B023
+            old = new[0]
+        field.send_keys(Keys.TAB)
+        assert until(lambda: field.get_attribute("value")) == left
+    assert not browser.find_elements("css selector", ".toast-body")
+
+
 def test_a_model_that_does_not_know_a_control_has_it_switched_off(browser, address, night):
     from selenium.webdriver import Keys
 

@@ -340,6 +340,15 @@ def _slider(name, label, unit) -> gr.Slider:
     )
 
 
+def _while_typed(self, payload) -> float:
+    """What a slider's field makes of it when it is left: nothing is 0, and what is out of range the nearest in it."""
+    return min(max(payload or 0, self.minimum), self.maximum)
+
+
+# Gradio shows errors while a number is typed. (A class of our own would have it write a file beside this one.)
+gr.Slider.preprocess = _while_typed  # type: ignore[method-assign]
+
+
 def _label(photos) -> str:
     return "Enhance at full size" if photos == 1 else f"Enhance {photos} photos at full size"
 
