@@ -153,6 +153,7 @@ def test_auto_takes_tensorflow_where_it_is_loaded_or_a_gpu_is_asked_for(monkeypa
         ),
         ("tensorflow", ["onnx"], True, r"pip install '/.*\[tensorflow\]'"),
         ("onnx", ["tensorflow", "onnx"], False, "no ONNX file.*export --beside"),
+        ("torch", ["onnx"], True, "no such engine. Received: torch. Choose one of: auto, tensorflow, onnx, openvino"),
         ("auto", ["onnx"], False, r"TensorFlow is not installed.*pip install '/.*\[tensorflow\]'"),
     ],
 )

@@ -235,6 +235,8 @@ def choose(engine: str, exported: bool, device: str = "auto", megapixels: float 
         If the engine is not installed, or cannot run the model.
     """
     here = installed()
+    if engine not in ("auto", *ENGINES):
+        raise UserError(f"There is no such engine. Received: {engine}. Choose one of: auto, {', '.join(ENGINES)}.")
     if engine != "auto":
         if engine not in here:
             raise UserError(
