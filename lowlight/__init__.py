@@ -1,6 +1,10 @@
 """Turn dark, noisy photos into bright, clean ones; train, check and compare the models that do it."""
 
+import sys
 from typing import TYPE_CHECKING
+
+if sys.version_info < (3, 11):  # noqa: UP036 - a clone is not kept from it by any installer
+    raise SystemExit(f"lowlight needs Python 3.11 to 3.13. Received: {sys.version.split()[0]}. Run it by another one.")
 
 if TYPE_CHECKING:
     from lowlight.api import Model, enhance, load_model

@@ -28,6 +28,9 @@ KEPT = 2
 NOT_IN_TIFF = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "HSV": "RGB"}
 """Modes of images that need another one to be kept whole."""
 
+ROUNDING = 1e-5
+"""By how much floats may lie outside [0, 1], as what was computed does; they are clipped."""
+
 LUMA = np.array(GREY_WEIGHTS, np.float32)
 
 Kind = TypeVar("Kind", str, Path, Image.Image, np.ndarray)
@@ -229,8 +232,9 @@ def _of_array(array) -> Photo:
             f"An array must be uint8, uint16 or of floats. Received: {array.dtype}. Convert it to one of them."
         )
     levels = array if array.dtype in (np.uint8, np.uint16) else array.astype(np.float32)
-    if levels.dtype == np.float32 and not (levels.min() >= 0 and levels.max() <= 1):
+    if levels.dtype == np.float32 and not (levels.min() >= -ROUNDING and levels.max() <= 1 + ROUNDING):
         raise UserError(f"Floats must be in [0, 1]. Received: {levels.min()} to {levels.max()}. Scale or clip them.")
+    levels = levels.clip(0, 1) if levels.dtype == np.float32 else levels
     levels = levels.reshape(*array.shape[:2], channels)
     pixels = np.repeat(levels, 3, axis=2) if channels == 1 else levels[..., :3].copy()
     if channels == 4:

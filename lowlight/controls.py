@@ -1,6 +1,7 @@
 """How a result shall look: what a photographer sets, where the model has the control."""
 
 import dataclasses
+import numbers
 
 from lowlight.errors import UserError
 
@@ -20,7 +21,7 @@ class Controls:
     Raises
     ------
     UserError
-        If a value is out of its range.
+        If a value is out of its range, or of another kind.
     """
 
     exposure: float = 0.0
@@ -39,5 +40,7 @@ class Controls:
     def __post_init__(self):
         for name, (least, most) in RANGES.items():
             value = getattr(self, name)
-            if not least <= value <= most:
+            if not isinstance(value, numbers.Real) or not least <= float(value) <= most:
                 raise UserError(f"{name} must be a number from {least} to {most}. Received: {value}.")
+        if self.white_balance not in (True, False):
+            raise UserError(f"white_balance must be True or False. Received: {self.white_balance}.")

@@ -189,6 +189,27 @@ def test_a_pattern_of_several_photos_is_refused(model, dark, tmp_path):
         lowlight.enhance(tmp_path / "*.png", model)
 
 
+def test_floats_that_rounding_has_put_outside_are_taken(model, dark):
+    outside = np.float32(dark / 255 + 1e-6 * np.sign(dark / 255 - 0.01))
+    outside[0, 0] = (-1e-6, 1 + 1e-6, 0)
+    np.testing.assert_array_equal(lowlight.enhance(outside, model), lowlight.enhance(outside.clip(0, 1), model))
+    with pytest.raises(UserError, match="Scale or clip them"):
+        lowlight.enhance(outside + 0.1, model)
+
+
+@pytest.mark.parametrize("wrong", [{"exposure": "1"}, {"exposure": None}, {"white_balance": None}])
+def test_controls_of_another_kind_are_refused(wrong, model, dark):
+    with pytest.raises(UserError, match=f"{next(iter(wrong))} must be"):
+        lowlight.enhance(dark, model, **wrong)
+
+
+def test_an_older_python_is_told_in_a_line():
+    code = "import sys; sys.version_info = (3, 10, 4); import lowlight"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("lowlight needs Python 3.11")
+
+
 def test_controls_are_keywords(model, dark):
     np.testing.assert_array_equal(lowlight.enhance(dark, model, strength=0), dark)
     with pytest.raises(UserError, match="does not have that control"):

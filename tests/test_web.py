@@ -152,6 +152,14 @@ def test_names_of_any_kind_are_survived(client, name):
     assert "/" not in answer.headers["content-disposition"].split("filename")[1].removeprefix("*=utf-8''")
 
 
+def test_a_form_is_one_in_capitals_too_and_its_file_may_have_an_odd_name(client):
+    head = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a\0b.jpg"\r\n\r\n'
+    kind = {"content-type": "Multipart/Form-Data; boundary=x"}
+    answer = client.post("/enhance", content=head + jpeg() + b"\r\n--x--\r\n", headers=kind)
+    assert answer.status_code == 200, answer.text
+    assert 'filename="ab_enhanced.jpg"' in answer.headers["content-disposition"]
+
+
 def test_a_request_that_does_not_tell_its_length_is_refused(client):
     answer = client.post("/enhance", content=iter([b"part"]), headers={"content-type": "multipart/form-data"})
     assert answer.status_code == 411

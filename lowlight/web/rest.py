@@ -116,7 +116,7 @@ def interface(studio: Studio, address: str) -> FastAPI:
         controls = Controls(exposure, shadows, highlights, strength, denoise, white_balance)
         folder = Path(tempfile.mkdtemp())
         try:
-            name = Path(photo.filename or "photo").name or "photo"
+            name = Path((photo.filename or "").replace("\0", "")).name or "photo"
             suffix = Path(name).suffix.lower()
             uploaded = folder / f"photo{suffix if suffix in IMAGE_SUFFIXES else ''}"
             with uploaded.open("wb") as file:
@@ -180,7 +180,7 @@ def _of(control, description) -> Any:
 async def _check_form(request: Request):
     """Refuse other forms, and fields that are not known: a misspelt control would change nothing, and nobody notice."""
     form = await request.form()
-    kind = request.headers.get("content-type", "none").partition(";")[0]
+    kind = request.headers.get("content-type", "none").partition(";")[0].strip().lower()
     if kind != "multipart/form-data" or isinstance(form.get("photo"), str):
         raise UserError(
             f"The photo must be sent as a file in a form, as by: curl -F photo=@night.jpg. Received: {kind}, "

@@ -112,7 +112,7 @@ def _listen(settings) -> socket.socket:
     except OSError as error:
         raise UserError(
             f"That address cannot be listened at. Received: {settings.host}:{settings.port} ({error.strerror}). Give "
-            "--port another number, or 0 for any that is free."
+            "another --host, or another --port: 0 for any that is free."
         ) from error
 
 
