@@ -176,6 +176,18 @@ def test_a_finished_run_is_not_overwritten_unasked_and_goes_on_with_resume(pairs
     assert len(history(tmp_path / "run")) == 1
 
 
+@pytest.mark.usefixtures("shallow", "brief")
+def test_weights_without_the_state_of_their_run_are_not_trained_over_unasked(pairs_folder, tmp_path):
+    settings = quick(pairs_folder, tmp_path / "run")
+    train(settings, "latest")
+    (tmp_path / "run" / "state.npz").unlink()
+    before = (tmp_path / "run" / "model_10.weights.h5").read_bytes()
+    with pytest.raises(UserError, match="without the state to go on from"):
+        train(settings, "latest")
+    assert (tmp_path / "run" / "model_10.weights.h5").read_bytes() == before
+    train(dataclasses.replace(settings, overwrite=True), "latest")
+
+
 @pytest.mark.usefixtures("narrow")
 def test_training_learns_what_can_be_learnt(tmp_path):
     """High is low times two everywhere: model 10 must come closer to it than its input is."""

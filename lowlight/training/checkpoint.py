@@ -165,10 +165,16 @@ def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> Stat
     Raises
     ------
     UserError
-        If the folder holds a run of other settings, or a finished one without `resume`, and not `overwrite`.
+        If the folder holds a run of other settings, a finished one without `resume`, or a model without a state, and
+        not `overwrite`.
     """
     state = None if overwrite else load(folder)
     if state is None:
+        if not overwrite and any(folder.glob("*.weights.h5")):
+            raise UserError(
+                f"{folder} holds a model without the state to go on from. Give --output another folder, and --start "
+                f"{folder} to go on from its weights; or --overwrite to train over it."
+            )
         return State(made_by)
     state.made_by.setdefault(SIZE, made_by.get(SIZE))
     different = sorted(key for key in made_by | state.made_by if made_by.get(key) != state.made_by.get(key))

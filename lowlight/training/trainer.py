@@ -312,6 +312,8 @@ class Trainer:
         if state.best_loss is None or scores["val_loss"] < state.best_loss or self.plan.keep_last:
             state.best_loss, state.best_psnr = scores["val_loss"], scores["val_psnr"]
             state.best_epoch = epoch if epoch is not None else state.epoch + state.step / self.batches.steps
+            if not (self.folder / checkpoint.STATE).exists():
+                self.save_state()  # first: weights without a state are not trained over
             registry.save_weights(self.measured, self.folder / f"{self.plan.name}.weights.h5")
             card.write(self)
         return scores
