@@ -212,6 +212,13 @@ def test_synthetic_pairs_and_the_run_do_not_share_a_folder(tmp_path):
     assert not (tmp_path / "synthetic").exists()
 
 
+def test_a_run_in_the_folder_of_its_pairs_is_refused_whose_split_it_would_write_over(tmp_path):
+    for seed in range(4):
+        write_pair(tmp_path / "set", str(seed), scene(seed, 40, 40))
+    with pytest.raises(UserError, match=r"written over that of the pairs\. Received: --output .*set"):
+        splits.load_pairs(TrainingSettings(8, tmp_path / "set", output=tmp_path / "x" / ".." / "set"))
+
+
 def test_photos_that_synthetic_pairs_are_validated_on_are_not_learnt_from(tmp_path):
     for seed in range(22):
         write_pair(tmp_path / "set", f"{seed:02}", scene(seed, 60, 60))

@@ -1,6 +1,7 @@
 """The pairs that a command works on: what --data, --also and --clean, and the other settings, mean."""
 
 import logging
+from pathlib import Path
 
 from lowlight.data import synthetic, validate
 from lowlight.data.pairs import Split, load_split
@@ -52,6 +53,12 @@ def load_pairs(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
         return load_split(folder), {"name": "synthetic", "licence": LICENCES[kind]}
     if not settings.data and not (settings.low and settings.high):
         raise UserError("No pairs were named. Give --data DIR, --data synthetic, or --low DIR and --high DIR.")
+    folder = settings.run_folder
+    if settings.data and Path(settings.data).resolve() == folder.resolve():
+        raise UserError(
+            f"The run's split.json would be written over that of the pairs. Received: --output {folder}, which is "
+            "--data, too. Give another one."
+        )
     split = load_split(settings.data, settings.low, settings.high, settings.skip_bad_pairs)
     kind = "LOL" if any(pair.low.parent.parent.name == "our485" for pair in split.train) else "own"
     return split, {"name": "LOL v1" if kind == "LOL" else "own pairs", "licence": LICENCES[kind]}
