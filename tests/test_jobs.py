@@ -35,6 +35,14 @@ def test_photos_that_would_write_one_result_get_it_under_their_whole_names(tmp_p
     }
 
 
+@pytest.mark.parametrize("option", [{"format": "png"}, {"quality": 90}, {"frame": 2}, {"all_frames": True}])
+def test_what_changes_nothing_of_clips_is_refused_for_clips_alone(option, tmp_path):
+    touch(tmp_path, "a.mp4", "b.webp")
+    with pytest.raises(UserError, match=f"Received: --{next(iter(option)).replace('_', '-')} for .*a.mp4"):
+        plan(EnhanceSettings((tmp_path / "a.mp4",), tmp_path / "out", **option))
+    assert plan(EnhanceSettings((tmp_path / "a.mp4", tmp_path / "b.webp"), tmp_path / "out", **option))
+
+
 def test_of_photos_of_one_name_from_two_folders_the_second_is_told(photos, tmp_path):
     touch(tmp_path, "other/night 1.png", "other/night 9.png")
     jobs = plan(EnhanceSettings((photos, tmp_path / "other"), tmp_path / "out"))

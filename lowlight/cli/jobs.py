@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from lowlight.cli.arguments import option
 from lowlight.cli.backup import is_replaced
 from lowlight.errors import UserError
 from lowlight.inference.video import VIDEO_SUFFIXES, WRITTEN, clip_suffix, is_clip
@@ -54,7 +55,8 @@ def plan(settings: EnhanceSettings) -> list[Job]:
     Raises
     ------
     UserError
-        If an input is missing, there is nothing to do, or results would be written over photos.
+        If an input is missing, there is nothing to do, an option would change nothing, or results would be written
+        over photos.
     """
     jobs = find(settings)
     if not jobs:
@@ -63,6 +65,7 @@ def plan(settings: EnhanceSettings) -> list[Job]:
             f"There are no photos to enhance. Received: {', '.join(map(str, settings.inputs))}. "
             + (f"Left out: {others}." if others else f"Known: {_names(IMAGE_SUFFIXES)}.")
         )
+    _refuse_for_clips_alone(jobs, settings)
     jobs = _apart(jobs, settings)
     if not settings.in_place and not settings.piped:
         _refuse_overwriting(jobs)
@@ -172,6 +175,15 @@ def _into_one_file(settings) -> bool:
             f"The result's name is given in full. Received: --output {output} with --format or --suffix. Give one."
         )
     return True
+
+
+def _refuse_for_clips_alone(jobs, settings):
+    given = [option(name) for name in ("format", "quality", "frame", "all_frames") if getattr(settings, name)]
+    if given and all(is_clip(job.source) for job in jobs):
+        raise UserError(
+            f"That is for photos, and changes nothing of clips. Received: {' and '.join(given)} for {jobs[0].source}. "
+            "Leave it out."
+        )
 
 
 def _photos(path, settings) -> Iterator[Found]:
