@@ -85,6 +85,14 @@ def test_what_lies_between_black_bars_has_the_overview_that_it_has_alone(top, le
     np.testing.assert_allclose(seen[..., :3], thumbnail(inside), atol=0.02)
 
 
+def test_a_white_frame_does_not_count_either():
+    inside = np.tile(np.linspace(0.1, 0.3, 400)[:, None], (440, 1, 3)).astype(np.float32)
+    photo = np.pad(inside, ((100, 100), (120, 120), (0, 0)), constant_values=1)
+    box = between_bars(overview(photo))
+    np.testing.assert_allclose(box, [100 / 640, 120 / 640, 540 / 640, 520 / 640], atol=2.1 / 64)
+    np.testing.assert_allclose(part_of(overview(photo), box)[..., :3], thumbnail(inside), atol=0.02)
+
+
 def test_black_that_is_no_bar_is_part_of_the_photo():
     for top, bottom, dark in ((100, 0, 0), (100, 200, 0), (0, 0, 640), (100, 100, 400), (320, 320, 0)):
         photo = np.full((640, 640, 3), 0.3, np.float32)

@@ -29,7 +29,8 @@ OVERVIEW_PIXELS = 2**20
 finer the more pixels there are, mean the same."""
 
 BAR_LIGHT, BAR_NOISE = 0.012, 0.0008
-"""What is brightest in a cell of a black bar, and its noise, at most: more than a lossy encoder leaves."""
+"""What is brightest in a cell of a black bar (as far is the darkest of a white one from white), and its noise, at most:
+more than a lossy encoder leaves."""
 
 CELLS = 8
 """Cells along each side of an exposure map, whatever the photo's shape."""
@@ -115,9 +116,9 @@ def overview(photo: np.ndarray) -> np.ndarray:
 
 
 def between_bars(overview: np.ndarray) -> tuple[float, float, float, float]:
-    """Where the picture lies between two black bars of one size, as of a clip in a frame of another shape.
+    """Where the picture lies between two bars of one size, black or white, as of a frame, or a clip of another shape.
 
-    With them a photo would be taken for darker than it is, and come out white.
+    With them a photo would be taken for darker than it is, and come out white, or for brighter, and stay dark.
 
     Parameters
     ----------
@@ -129,7 +130,8 @@ def between_bars(overview: np.ndarray) -> tuple[float, float, float, float]:
     four floats
         Top, left, bottom and right of the picture, in shares of the photo's sides; `WHOLE`, if there are no bars.
     """
-    lit = (overview[..., 3] > BAR_LIGHT) | (overview[..., 4] > BAR_NOISE)
+    bar = (overview[..., 3] <= BAR_LIGHT) | (overview[..., :3].min(axis=2) >= 1 - BAR_LIGHT)
+    lit = ~bar | (overview[..., 4] > BAR_NOISE)
     (top, bottom), (left, right) = _between_bars(lit), _between_bars(lit.T)
     return top, left, bottom, right
 
