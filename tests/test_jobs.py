@@ -35,7 +35,7 @@ def test_photos_that_would_write_one_result_get_it_under_their_whole_names(tmp_p
     }
 
 
-@pytest.mark.parametrize("option", [{"format": "png"}, {"quality": 90}, {"frame": 2}, {"all_frames": True}])
+@pytest.mark.parametrize("option", [{"frame": 2}, {"all_frames": True}])
 def test_what_changes_nothing_of_clips_is_refused_for_clips_alone(option, tmp_path):
     touch(tmp_path, "a.mp4", "b.webp")
     with pytest.raises(UserError, match=f"Received: --{next(iter(option)).replace('_', '-')} for .*a.mp4"):

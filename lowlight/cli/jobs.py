@@ -178,10 +178,10 @@ def _into_one_file(settings) -> bool:
 
 
 def _refuse_for_clips_alone(jobs, settings):
-    given = [option(name) for name in ("format", "quality", "frame", "all_frames") if getattr(settings, name)]
+    given = [option(name) for name in ("frame", "all_frames") if getattr(settings, name)]
     if given and all(is_clip(job.source) for job in jobs):
         raise UserError(
-            f"That is for photos, and changes nothing of clips. Received: {' and '.join(given)} for {jobs[0].source}. "
+            f"That is for photos that hold several pictures. Received: {' and '.join(given)} for {jobs[0].source}. "
             "Leave it out."
         )
 
