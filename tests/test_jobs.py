@@ -43,6 +43,13 @@ def test_what_changes_nothing_of_clips_is_refused_for_clips_alone(option, tmp_pa
     assert plan(EnhanceSettings((tmp_path / "a.mp4", tmp_path / "b.webp"), tmp_path / "out", **option))
 
 
+@pytest.mark.parametrize(("name", "output"), [("a.mp4", "x.png"), ("b.jpg", "x.mov")])
+def test_a_clip_gives_a_clip_and_a_photo_a_photo(name, output, tmp_path):
+    touch(tmp_path, name)
+    with pytest.raises(UserError, match=rf"Received: .*{name} with --output .*{output}\. Known: "):
+        plan(EnhanceSettings((tmp_path / name,), tmp_path / output))
+
+
 def test_of_photos_of_one_name_from_two_folders_the_second_is_told(photos, tmp_path):
     touch(tmp_path, "other/night 1.png", "other/night 9.png")
     jobs = plan(EnhanceSettings((photos, tmp_path / "other"), tmp_path / "out"))

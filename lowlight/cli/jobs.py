@@ -170,6 +170,12 @@ def _into_one_file(settings) -> bool:
         raise UserError(
             f"One file cannot hold the results of many photos. Received: --output {output}. Give it a folder's name."
         )
+    clip = is_clip(settings.inputs[0])
+    if clip != (output.suffix.lower() in WRITTEN):
+        raise UserError(
+            f"{'A clip gives a clip' if clip else 'A photo gives a photo'}. Received: {settings.inputs[0]} with "
+            f"--output {output}. Known: {_names(WRITTEN if clip else FORMATS)}."
+        )
     if settings.format or settings.suffix:
         raise UserError(
             f"The result's name is given in full. Received: --output {output} with --format or --suffix. Give one."
