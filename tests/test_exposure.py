@@ -85,9 +85,11 @@ def test_what_lies_between_black_bars_has_the_overview_that_it_has_alone(top, le
     np.testing.assert_allclose(seen[..., :3], thumbnail(inside), atol=0.02)
 
 
-def test_a_white_frame_does_not_count_either():
+@pytest.mark.parametrize("frame", [(1, 1, 1), (0.94, 0.94, 0.9), (0.1, 0.1, 0.4)])
+def test_a_frame_of_any_colour_does_not_count_either(frame):
     inside = np.tile(np.linspace(0.1, 0.3, 400)[:, None], (440, 1, 3)).astype(np.float32)
-    photo = np.pad(inside, ((100, 100), (120, 120), (0, 0)), constant_values=1)
+    photo = np.full((640, 640, 3), frame, np.float32)
+    photo[100:540, 120:520] = inside
     box = between_bars(overview(photo))
     np.testing.assert_allclose(box, [100 / 640, 120 / 640, 540 / 640, 520 / 640], atol=2.1 / 64)
     np.testing.assert_allclose(part_of(overview(photo), box)[..., :3], thumbnail(inside), atol=0.02)

@@ -28,9 +28,8 @@ OVERVIEW_PIXELS = 2**20
 """Of larger photos an overview is taken once they are scaled down to about this, so that noise and texture, which are
 finer the more pixels there are, mean the same."""
 
-BAR_LIGHT, BAR_NOISE = 0.012, 0.0008
-"""What is brightest in a cell of a black bar (as far is the darkest of a white one from white), and its noise, at most:
-more than a lossy encoder leaves."""
+BAR_CHANGE, BAR_NOISE = 0.012, 0.0008
+"""By how much cells of a bar differ, and their noise, at most: more than a lossy encoder leaves."""
 
 CELLS = 8
 """Cells along each side of an exposure map, whatever the photo's shape."""
@@ -116,9 +115,10 @@ def overview(photo: np.ndarray) -> np.ndarray:
 
 
 def between_bars(overview: np.ndarray) -> tuple[float, float, float, float]:
-    """Where the picture lies between two bars of one size, black or white, as of a frame, or a clip of another shape.
+    """Where the picture lies between two bars of one size and colour, as of a frame, or a clip of another shape.
 
-    With them a photo would be taken for darker than it is, and come out white, or for brighter, and stay dark.
+    With black ones a photo would be taken for darker than it is, and come out white; in a white frame it would stay
+    dark.
 
     Parameters
     ----------
@@ -130,9 +130,9 @@ def between_bars(overview: np.ndarray) -> tuple[float, float, float, float]:
     four floats
         Top, left, bottom and right of the picture, in shares of the photo's sides; `WHOLE`, if there are no bars.
     """
-    bar = (overview[..., 3] <= BAR_LIGHT) | (overview[..., :3].min(axis=2) >= 1 - BAR_LIGHT)
-    lit = ~bar | (overview[..., 4] > BAR_NOISE)
-    (top, bottom), (left, right) = _between_bars(lit), _between_bars(lit.T)
+    as_corner = np.abs(overview[..., :4] - overview[0, 0, :4]).max(axis=2) <= BAR_CHANGE
+    shows = ~as_corner | (overview[..., 4] > BAR_NOISE)
+    (top, bottom), (left, right) = _between_bars(shows), _between_bars(shows.T)
     return top, left, bottom, right
 
 
@@ -198,13 +198,13 @@ def smoothstep(t: np.ndarray) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def _between_bars(lit) -> tuple[float, float]:
+def _between_bars(shows) -> tuple[float, float]:
     """From where to where lines of cells lie between bars, in shares; their outermost may be in part of a bar."""
-    found = np.flatnonzero(lit.any(1))
+    found = np.flatnonzero(shows.any(1))
     start, stop = (found[0] + 1, found[-1]) if found.size else (0, 0)
     alike = start > 1 and stop < THUMBNAIL - 1 and abs(start + stop - THUMBNAIL) <= 1
-    # What is black because it is dark ends somewhere here, somewhere there.
-    if stop - start < CELLS or not alike or 2 * min(lit[start].sum(), lit[stop - 1].sum()) < lit.any(0).sum():
+    # What is flat because it is dark, or sky, ends somewhere here, somewhere there.
+    if stop - start < CELLS or not alike or 2 * min(shows[start].sum(), shows[stop - 1].sum()) < shows.any(0).sum():
         return 0.0, 1.0
     return start / THUMBNAIL, stop / THUMBNAIL
 

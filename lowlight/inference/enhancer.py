@@ -98,7 +98,7 @@ class Enhancer:
             What to decide from for the whole photo, by `lowlight.imaging.exposure.overview`. Default: the photo's own.
         box : four floats, optional
             Where the picture that is decided for lies in the photo: its top, left, bottom and right, in shares of the
-            photo's sides. Default: all of it, but for black bars or a white frame.
+            photo's sides. Default: all of it, but for bars or a frame of one colour.
 
         Returns
         -------

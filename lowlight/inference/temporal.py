@@ -53,7 +53,7 @@ class Smoothing:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """Where the picture lies between black bars, once all frames are taken in: it is one for the whole clip, as
+        """Where the picture lies between bars, once all frames are taken in: it is one for the whole clip, as
         `lowlight.imaging.exposure.between_bars` gives it. In a dark frame alone, bars and picture look alike."""
         return between_bars(self.total / max(1, sum(len(shot.times) for shot in self.shots)))
 
