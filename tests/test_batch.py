@@ -26,7 +26,7 @@ class Doubler(Session):
         self.card = {"name": "doubler", "weights": {"sha256": "0"}}
         self.controls, self.scope, self.process = frozenset(), nullcontext, os.getpid()
 
-    def enhancer(self, pixels, controls, overview=None):
+    def enhancer(self, pixels, controls, overview=None, box=None):
         white = np.iinfo(pixels.dtype).max
         return np.minimum(pixels.astype(int) * 2, white).astype(pixels.dtype)
 

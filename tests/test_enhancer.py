@@ -172,14 +172,19 @@ def test_levels_come_out_as_levels_as_the_floats_would_be_rounded(enhancers, kin
         assert np.abs(result / white - floats).max() <= 0.51 / white + 1e-6
 
 
-def test_when_memory_runs_out_smaller_tiles_are_tried(model):
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[ONNXRuntimeError] : 6 : Status Message: std::bad_alloc")],
+    ids=["python", "onnx"],
+)
+def test_when_memory_runs_out_smaller_tiles_are_tried(error, model):
     enhancer = Enhancer(model, tile=512)
     whole, sizes = enhancer.run, []
 
     def run(inputs):
         sizes.append(inputs["photo"].shape[1])
         if sizes[-1] > 256:
-            raise MemoryError
+            raise error
         return whole(inputs)
 
     enhancer.run = run
@@ -189,26 +194,11 @@ def test_when_memory_runs_out_smaller_tiles_are_tried(model):
     assert sizes[-1] <= 256
 
     def never(inputs):
-        raise MemoryError
+        raise error
 
     enhancer.run = never
-    with pytest.raises(MemoryError):
+    with pytest.raises(type(error)):
         enhancer(photo)
-
-
-def test_when_memory_runs_out_in_onnx_runtime_smaller_tiles_are_tried_too(model):
-    enhancer = Enhancer(model, tile=256)
-    whole, sizes = enhancer.run, []
-
-    def run(inputs):
-        sizes.append(inputs["photo"].shape[1])
-        if sizes[-1] > 128:
-            raise RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Status Message: std::bad_alloc")
-        return whole(inputs)
-
-    enhancer.run = run
-    assert enhancer(photo_of(200, 300)).shape == (200, 300, 3)
-    assert sizes[-1] <= 128
 
 
 def test_little_free_memory_makes_small_tiles(model, monkeypatch):

@@ -40,7 +40,7 @@ def test_a_control_that_the_model_does_not_have_is_refused_by_name(session):
 def test_a_model_with_controls_gets_them(session, photo, monkeypatch):
     told = []
 
-    def enhancer(pixels, controls, overview=None):
+    def enhancer(pixels, controls, overview=None, box=None):
         told.append(controls)
         return pixels
 

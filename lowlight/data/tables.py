@@ -58,7 +58,18 @@ def read_table(path: Path) -> Pool:
 
 
 def separator(file: TextIO) -> str:
-    """What stands between the cells of a CSV file: a comma, or what Excel writes where that is for decimals."""
+    """What stands between the cells of a CSV file: a comma, or what Excel writes where that is for decimals.
+
+    Parameters
+    ----------
+    file : text file
+        At its beginning, where it is left.
+
+    Returns
+    -------
+    {",", ";", "\\t"}
+        The one that its first line has most of.
+    """
     head = file.readline()
     file.seek(0)
     return max(",;\t", key=head.count)

@@ -121,11 +121,7 @@ class Session:
                 'process, and start them by multiprocessing.get_context("spawn").'
             )
         with self.scope():
-            if overview is None:
-                pixels = self.enhancer(photo.pixels, controls)
-            else:
-                pixels = self.enhancer(photo.pixels, controls, overview=overview, box=box)
-        alpha = photo.alpha
+            pixels, alpha = self.enhancer(photo.pixels, controls, overview=overview, box=box), photo.alpha
         if compare:
             pixels = np.concatenate([photo.pixels, pixels], axis=1)
             alpha = None if alpha is None else np.concatenate([alpha, alpha], axis=1)
