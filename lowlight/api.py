@@ -15,7 +15,7 @@ from lowlight.errors import UserError
 from lowlight.imaging.pixels import as_float, as_levels, fill_hidden
 from lowlight.inference.session import Session, load_session
 from lowlight.io.encode import GREY_WEIGHTS
-from lowlight.io.exif import ABOUT_THE_PHOTO, ORIENTATION
+from lowlight.io.exif import ABOUT_THE_PHOTO, EXIF_HEADER, ORIENTATION
 from lowlight.io.ifd import EXIF_TABLE, GPS_TABLE
 from lowlight.io.photo import Photo, notes_on, read_photo, write_photo
 from lowlight.settings import EnhanceSettings
@@ -277,6 +277,6 @@ def _to_image(photo) -> Image.Image:
     image = Image.fromarray(levels)
     if photo.alpha is not None:
         image.putalpha(Image.fromarray(as_levels(photo.alpha, 8)))
-    image.info |= {"exif": b"Exif\0\0" + photo.exif} if photo.exif else {}  # as Pillow's writer of JPEG wants it
+    image.info |= {"exif": EXIF_HEADER + photo.exif} if photo.exif else {}  # as Pillow's writer of JPEG wants it
     image.info |= {"icc_profile": photo.icc} if photo.icc else {}
     return image
