@@ -11,8 +11,6 @@ from lowlight.io.bmff import FULL_BOX
 PRIMARIES, TRANSFER, MATRIX = 1, 13, 6
 """Of sRGB, in YCbCr as by ITU-R BT.601 (ITU-T H.273)."""
 
-FULL_RANGE = 0x80
-
 PICTURE = 1
 """Number of the item that libavif makes of the picture; transparency is the next."""
 

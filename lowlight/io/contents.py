@@ -30,8 +30,6 @@ class Contents:
     dpi: tuple[float, float] | None = None
     tagged: bool = False
     """Whether the file says what its colours mean; then the result does, too."""
-    bytes_per_pixel: int = 3
-    """Of the decoded picture, about."""
     bits: int | None = None
     """Bits a channel, of AVIF and HEIC."""
     frames: int = 1

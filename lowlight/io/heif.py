@@ -81,7 +81,6 @@ def open_heif(file: BinaryIO, head: bytes, frame: int) -> Contents:
         xmp=xmp,
         tagged=means.tagged,
         bits=still.bits,
-        bytes_per_pixel=6 if still.bits > 8 else 3,
         frames=frames,
         notes=notes,
     )

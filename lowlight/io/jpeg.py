@@ -44,9 +44,6 @@ IPTC_RESOURCE = 0x0404
 MISSING = 0.01
 """The share of a picture that may be missing, if it is told."""
 
-OF_SEVERAL_VIEWS = (0x20001, 0x20002, 0x20003)
-"""Types of pictures in a Multi-Picture file that are no previews: of a panorama, of a pair, of many angles."""
-
 
 class Header(NamedTuple):
     """What a JPEG says before its first scan."""

@@ -1,5 +1,6 @@
 """Formats that are read, and not written: JPEG XL, JPEG 2000, and PBM, PGM, PPM."""
 
+import io
 import os
 import re
 import struct
@@ -26,7 +27,7 @@ SPACE = rb"(?:\s|#[^\n]*\n)+"
 
 PNM_HEADER = re.compile(rb"P([1-6])" + SPACE + rb"(\d{1,9})" + SPACE + rb"(\d{1,9})(?:" + SPACE + rb"(\d{1,5}))?\s")
 
-ENUMERATED_GREY, ENUMERATED_SYCC = 17, 18
+ENUMERATED_SYCC = 18
 """ISO/IEC 15444-1, table I.10."""
 
 LONGEST_HEADER = 2**16
@@ -126,9 +127,7 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
             raise ValueError(f"a JPEG 2000 in YCbCr of {depth} bits is not known")
         return levels_of(values, 1 if values.shape[2] < 3 else 3, means, True, notes)
 
-    return Contents(
-        size=(height, width), read=read, suffix=".png", tagged=means.tagged, bytes_per_pixel=channels * 2, notes=notes
-    )
+    return Contents(size=(height, width), read=read, suffix=".png", tagged=means.tagged, notes=notes)
 
 
 def open_pnm(file: BinaryIO) -> Contents:
@@ -147,11 +146,11 @@ def open_pnm(file: BinaryIO) -> Contents:
         file.seek(0)
         data = file.read()
         if white < 256:
-            with Image.open(_stream(data), formats=["PPM"]) as image:
+            with Image.open(io.BytesIO(data), formats=["PPM"]) as image:
                 return decode(image, meaning(), [])
         if kind < 4:  # as grey that is wider, for Pillow keeps more than 8 bits of grey alone
             head = b"P2 %d %d %d\n" % (width * channels, height, white)
-            with Image.open(_stream(head + data[match.end() :]), formats=["PPM"]) as image:
+            with Image.open(io.BytesIO(head + data[match.end() :]), formats=["PPM"]) as image:
                 values = np.asarray(image).reshape(height, width, channels).astype(np.uint16)
             return levels_of(values, channels, meaning(), False, [])
         if len(data) < match.end() + width * height * channels * 2:
@@ -161,12 +160,6 @@ def open_pnm(file: BinaryIO) -> Contents:
         return levels_of(values, channels, meaning(), False, [])
 
     return Contents(size=(height, width), read=read, suffix=".png")
-
-
-def _stream(data):
-    import io
-
-    return io.BytesIO(data)
 
 
 def _first_codestream(file) -> bytes:

@@ -78,7 +78,6 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
         text={keyword: value for keyword, value in text.items() if not keyword.startswith(RAW_PROFILE)},
         dpi=_dpi(chunks.get(b"pHYs", b"")),
         tagged=means.tagged,
-        bytes_per_pixel=max(3, bits // 8),
         frames=frames,
         notes=notes,
     )

@@ -124,5 +124,4 @@ def _raw(file) -> Contents:
         exif=exif.bare(raw_exif(raw, file)),
         suffix=".tif",
         tagged=True,
-        bytes_per_pixel=6,
     )

@@ -121,7 +121,6 @@ def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
         xmp=raw[XMP],
         iptc=raw[IPTC].rstrip(b"\0") or iptc_of_photoshop(raw[PHOTOSHOP]),
         tagged=means.tagged,
-        bytes_per_pixel=3 if page.bitspersample <= 8 else 6 if page.bitspersample <= 16 else 12,
         frames=frames,
         notes=notes,
     )
