@@ -58,6 +58,11 @@ class Argument:
     """Without a name."""
 
 
+def option(name: str) -> str:
+    """What a field is called on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
     """Settings of train_old.py and train_latest.py."""
@@ -340,5 +345,5 @@ class EnhanceSettings:
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         for name in others:
             if getattr(self, name) != defaults[name]:
-                option = f"--{name.replace('_', '-')}"
-                raise UserError(f"Two options contradict each other. Received: {what} and {option}. Give one of them.")
+                received = f"{what} and {option(name)}"
+                raise UserError(f"Two options contradict each other. Received: {received}. Give one of them.")

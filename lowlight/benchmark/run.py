@@ -18,7 +18,7 @@ from lowlight.data.pairs import Pair, Split, read_pair
 from lowlight.errors import UserError
 from lowlight.metrics import quality
 from lowlight.metrics.evaluate import BASELINES, NEAR_TWINS, PROTOCOL, Method, evaluate, mean, with_current_names
-from lowlight.settings import PerformanceSettings, TrainingSettings
+from lowlight.settings import PerformanceSettings, TrainingSettings, option
 from lowlight.system import machine, spinner
 from lowlight.zoo import registry
 from lowlight.zoo.cards import stages_of
@@ -235,7 +235,7 @@ def refuse_what_would_be_ignored(settings: PerformanceSettings) -> None:
     if settings.data != "synthetic":
         ignored |= {"output"}
     given = [
-        f"--{field.name.replace('_', '-')}"
+        option(field.name)
         for field in dataclasses.fields(settings)
         if field.name in ignored and getattr(settings, field.name) != field.default
     ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from lowlight.errors import UserError
-from lowlight.settings import Argument
+from lowlight.settings import Argument, option
 
 HELP_WIDTH = 100
 """Of lines of help, in characters, at most."""
@@ -136,11 +136,6 @@ def settings(kind: type, told: dict[str, Any]) -> Any:
             name = field.name.upper() if _argument(hint).positional else option(field.name)
             raise UserError(f"What must be given is missing. Received: no {name}. See --help.")
     return kind(**values)
-
-
-def option(name: str) -> str:
-    """What a field is called on the command line."""
-    return f"--{name.replace('_', '-')}"
 
 
 def path(word: str) -> Path:

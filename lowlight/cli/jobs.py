@@ -8,13 +8,12 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from lowlight.cli.arguments import option
 from lowlight.cli.backup import is_replaced
 from lowlight.errors import UserError
 from lowlight.inference.video import VIDEO_SUFFIXES, WRITTEN, clip_suffix, is_clip
 from lowlight.io.formats import FORMATS, IMAGE_SUFFIXES, result_suffix
 from lowlight.io.photo import count_frames, list_images
-from lowlight.settings import PREDICTED, STANDARD_STREAM, EnhanceSettings
+from lowlight.settings import PREDICTED, STANDARD_STREAM, EnhanceSettings, option
 
 KNOWN = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from lowlight.cli import arguments
 from lowlight.cli.presets import PRESETS
 from lowlight.errors import UserError
+from lowlight.settings import option
 
 Settings = TypeVar("Settings")
 
@@ -94,7 +95,7 @@ def _as_words(told) -> list[str]:
         if name == "inputs":
             words[:0] = map(str, values)
         elif isinstance(value, bool):
-            words.append(arguments.option(name if value else f"no_{name}"))
+            words.append(option(name if value else f"no_{name}"))
         else:
-            words += [f"{arguments.option(name)}={one}" for one in values]  # one word: -1e-05 alone is an option
+            words += [f"{option(name)}={one}" for one in values]  # one word: -1e-05 alone is an option
     return words

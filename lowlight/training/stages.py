@@ -5,7 +5,7 @@ import logging
 import math
 
 from lowlight.errors import UserError
-from lowlight.settings import TrainingSettings
+from lowlight.settings import TrainingSettings, option
 from lowlight.zoo.recipes import EXPOSURE_STAGE, Recipe, Stage
 
 LOG = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
     counts = {"minutes": settings.minutes or 1, "batch_scale": settings.batch_scale, "workers": settings.workers}
     for name, value in (changes | counts).items():
         if not 0 < value < math.inf:
-            raise UserError(f"--{name.replace('_', '-')} must be a number above 0. Received: {value}.")
+            raise UserError(f"{option(name)} must be a number above 0. Received: {value}.")
     if not 0 <= settings.seed < 2**32:
         raise UserError(f"--seed must be from 0 to {2**32 - 1}. Received: {settings.seed}.")
     if settings.part:

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from lowlight.errors import UserError
+from lowlight.settings import option
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Names under which a machine knows itself, and nobody else knows it."""
@@ -47,7 +48,6 @@ class ServeSettings:
     def __post_init__(self):
         for name in ("max_photos", "max_megapixels", "max_megabytes", "queue"):
             if not getattr(self, name) > 0:
-                option = f"--{name.replace('_', '-')}"
-                raise UserError(f"A limit must be more than 0. Received: {option} {getattr(self, name)}.")
+                raise UserError(f"A limit must be more than 0. Received: {option(name)} {getattr(self, name)}.")
         if not 0 <= self.port < 2**16:
             raise UserError(f"A port is a number from 0 to 65535. Received: {self.port}.")
