@@ -26,6 +26,21 @@ def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
     """
     if settings.part in FORMER_PARTS:
         LOG.warning("--part %s is called --part %s now", settings.part, FORMER_PARTS[settings.part])
+    _refuse_contradictions(plan, settings)
+    changes = _by_hand(settings)
+    _refuse_out_of_range(changes, settings)
+    if settings.part:
+        plan = dataclasses.replace(plan, stages=(_stage_of(FORMER_PARTS.get(settings.part, settings.part), plan),))
+    return dataclasses.replace(_scaled(plan, settings.batch_scale), **changes)
+
+
+def planned(plan: Recipe, stage: Stage, settings: TrainingSettings) -> Recipe:
+    """The plan of one stage; what was set by hand holds in every stage, as the plan has it by now."""
+    by_hand = {name: getattr(plan, name) for name in _by_hand(settings)}
+    return dataclasses.replace(plan, **(stage.changes | by_hand | {"stages": (stage,)}))
+
+
+def _refuse_contradictions(plan, settings):
     if settings.part and (plan.architecture != "global_local" or not settings.start):
         raise UserError(
             f"A part is trained of models 11 and up alone, from trained weights. Received: --part {settings.part} for "
@@ -47,22 +62,15 @@ def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
             f"Exposure is learnt from whole photos. Received: --crop {settings.crop} with --part {settings.part}. "
             "Leave it out."
         )
-    changes = _by_hand(settings)
+
+
+def _refuse_out_of_range(changes, settings):
     counts = {"minutes": settings.minutes or 1, "batch_scale": settings.batch_scale, "workers": settings.workers}
     for name, value in (changes | counts).items():
         if not 0 < value < math.inf:
             raise UserError(f"{option(name)} must be a number above 0. Received: {value}.")
     if not 0 <= settings.seed < 2**32:
         raise UserError(f"--seed must be from 0 to {2**32 - 1}. Received: {settings.seed}.")
-    if settings.part:
-        plan = dataclasses.replace(plan, stages=(_stage_of(FORMER_PARTS.get(settings.part, settings.part), plan),))
-    return dataclasses.replace(_scaled(plan, settings.batch_scale), **changes)
-
-
-def planned(plan: Recipe, stage: Stage, settings: TrainingSettings) -> Recipe:
-    """The plan of one stage; what was set by hand holds in every stage, as the plan has it by now."""
-    by_hand = {name: getattr(plan, name) for name in _by_hand(settings)}
-    return dataclasses.replace(plan, **(stage.changes | by_hand | {"stages": (stage,)}))
 
 
 def _stage_of(part, plan) -> Stage:
