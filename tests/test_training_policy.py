@@ -74,6 +74,7 @@ def test_what_would_change_nothing_is_refused(words, said):
     ("words", "said"),
     [
         ({"minutes": float("nan")}, "--minutes must be a number above 0. Received: nan"),
+        ({"minutes": 0.0}, "--minutes must be a number above 0. Received: 0"),
         ({"learning_rate": float("inf")}, "--learning-rate must be a number above 0. Received: inf"),
         ({"seed": -1}, "--seed must be from 0 to 4294967295. Received: -1"),
         ({"seed": 2**32}, "--seed must be from 0"),

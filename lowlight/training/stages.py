@@ -65,9 +65,9 @@ def _refuse_contradictions(plan, settings):
 
 
 def _refuse_out_of_range(changes, settings):
-    counts = {"minutes": settings.minutes or 1, "batch_scale": settings.batch_scale, "workers": settings.workers}
+    counts = {name: getattr(settings, name) for name in ("minutes", "batch_scale", "workers")}
     for name, value in (changes | counts).items():
-        if not 0 < value < math.inf:
+        if value is not None and not 0 < value < math.inf:
             raise UserError(f"{option(name)} must be a number above 0. Received: {value}.")
     if not 0 <= settings.seed < 2**32:
         raise UserError(f"--seed must be from 0 to {2**32 - 1}. Received: {settings.seed}.")
