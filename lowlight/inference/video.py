@@ -1,7 +1,6 @@
 """Enhance a clip frame by frame, in segments that outlast an interruption; sound and times stay as they are."""
 
 import heapq
-import io
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lowlight.inference.temporal import Smoothing
-from lowlight.io import atomic
+from lowlight.io import atomic, sound
 from lowlight.io.atomic import hidden_name, replacing
 from lowlight.io.clip import Frame, read_frames, read_head, reading
 from lowlight.io.clip_write import Encoder, writing
@@ -70,7 +69,8 @@ class Clip:
             known = ", ".join(sorted(WRITTEN))
             raise ImageError(f"Clips cannot be written so. Received: {target.name}. Known: {known}.")
         self.head = worker.call(read_head, source, limits=limits_for_clip(source))
-        _refuse_sound(source, target)
+        heard = sound.refuse(source, target, WRITTEN[target.suffix.lower()])
+        self.head = self.head._replace(notes=self.head.notes + heard)
         self.frames, self.notes = self.head.frames, self.head.notes
         self.folder = target.with_name(f"{hidden_name(target)}.part")
         status = source.stat()
@@ -153,14 +153,12 @@ class Clip:
             video.codec_context.framerate = self.head.rate
             if joined.format.name != "matroska" and self.head.depth > 8:
                 video.codec_context.codec_tag = "hvc1"  # HEVC by another name is not played on Apple's devices
-            sounds = {stream.index: joined.add_stream_from_template(stream) for stream in source.streams.audio}
-            for index, sound in sounds.items():
-                sound.metadata.update(source.streams[index].metadata)
+            sounds = sound.add(source, joined)
             if not strip_metadata:
                 told = {key: value for key, value in source.metadata.items() if key not in OF_THE_FILE}
                 joined.metadata.update(told)
-            sound = _packets(source, source.streams.audio, sounds)
-            for packet in heapq.merge(self._video(video), sound, key=lambda packet: packet.dts * packet.time_base):
+            both = self._video(video), sound.packets(source, sounds)
+            for packet in heapq.merge(*both, key=lambda packet: packet.dts * packet.time_base):
                 joined.mux(packet)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -180,7 +178,7 @@ class Clip:
         written = 0
         for path in self._segments():
             with av.open(str(path)) as segment:
-                for packet in _packets(segment, segment.streams.video, {0: target}):
+                for packet in _packets(segment, target):
                     written += 1
                     yield packet
         if written != self.enhanced:  # each frame is a packet
@@ -198,39 +196,16 @@ class Clip:
             atomic.write(note, self.recipe.encode(errors="surrogateescape"))
 
 
-def _refuse_sound(path, target):
-    """Before hours of work: a container tells what it cannot hold once its header is written."""
-    import av
-
-    with reading(path) as source:
-        sounds = source.streams.audio
-        try:
-            with av.open(io.BytesIO(), "w", format=WRITTEN[target.suffix.lower()]) as trial:
-                for sound in sounds:
-                    trial.add_stream_from_template(sound)
-                if sounds:
-                    trial.start_encoding()
-        except (av.FFmpegError, ValueError) as error:
-            names = ", ".join(dict.fromkeys(sound.codec_context.name for sound in sounds))
-            raise ImageError(
-                f"{target.suffix} cannot hold the sound of {path}. Received: {names}. Name the result .mkv, which "
-                "holds any sound."
-            ) from error
-
-
 def _options(source, form) -> dict[str, str]:
     """Apple's clips say by keys when and where they were taken, which FFmpeg writes only if it is told to."""
     keys = form != "matroska" and any(key.startswith("com.apple.") for key in source.metadata)
     return {"movflags": "use_metadata_tags"} if keys else {}
 
 
-def _packets(container, streams, targets) -> Iterator[Any]:
-    """The packets of some streams, each for the stream that takes it by its index."""
-    if not streams:
-        return
-    for packet in container.demux(*streams):
+def _packets(segment, target) -> Iterator[Any]:
+    for packet in segment.demux(video=0):
         if packet.dts is None:
             packet.dts = packet.pts  # FFmpeg gives none for all 7 packets of a NUT of 7 frames; nothing is reordered
         if packet.dts is not None:
-            packet.stream = targets[packet.stream.index]
+            packet.stream = target
             yield packet

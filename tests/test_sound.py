@@ -1,0 +1,73 @@
+"""The sound of clips: what a result's container cannot hold, what nobody can decode, and times that begin anew."""
+
+import av
+import numpy as np
+
+from tests.conftest import scene
+from tests.test_video import SOUND, enhance, frames_of, sound_of, write_clip
+
+LEFT_OUT = "a sound track that is empty, or of a kind that is not known, is left out"
+
+
+def with_tone(path, codec, layout="stereo", form="s16"):
+    """Half a second of frames and of noise, as some codec packs it; the noise, (samples, channels)."""
+    noise = np.random.default_rng(0).integers(-(2**15), 2**15, (SOUND // 2, 2), np.int16)
+    with av.open(str(path), "w") as file:
+        stream, tone = file.add_stream("libx264", rate=30), file.add_stream(codec, rate=SOUND, layout=layout)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(15):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(scene(0), format="rgb24")))
+        for start in range(0, len(noise), 240):
+            block = av.AudioFrame.from_ndarray(noise[start : start + 240].reshape(1, -1), format=form, layout=layout)
+            block.pts, block.rate = start, SOUND
+            file.mux(tone.encode(block))
+        file.mux(stream.encode(None))
+        file.mux(tone.encode(None))
+    return noise
+
+
+def test_sound_that_matroska_has_no_place_for_comes_out_as_pcm_without_loss(tmp_path):
+    """As that of a Blu-ray's and some camcorders' .m2ts."""
+    noise = with_tone(tmp_path / "camcorder.m2ts", "pcm_bluray")
+    clip = enhance(tmp_path / "camcorder.m2ts", tmp_path / "out.mkv")
+    assert clip.notes == ("its sound (pcm_bluray) is written as PCM, without loss",)
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        assert file.streams.audio[0].codec_context.name == "pcm_s16le"
+        parts = [frame.to_ndarray().reshape(-1, 2) for frame in file.decode(audio=0)]
+    np.testing.assert_array_equal(np.concatenate(parts), noise)
+    starts = [sound_of(path)[0][0] - frames_of(path)[1][0] for path in (clip.source, clip.target)]
+    assert abs(starts[1] - starts[0]) < 2e-3
+
+
+def test_sound_that_nobody_can_decode_is_left_out_with_a_word(tmp_path):
+    """As the second, spatial one that phones put beside the usual."""
+    data = bytearray(write_clip(tmp_path / "phone.mp4", [scene(0)] * 15).read_bytes())
+    for name, other in ((b"mp4a", b"apac"), (b"esds", b"free")):
+        place = data.index(name, data.index(b"moov"))
+        data[place : place + 4] = other
+    (tmp_path / "phone.mp4").write_bytes(data)
+    clip = enhance(tmp_path / "phone.mp4", tmp_path / "out.mp4")
+    assert clip.notes == (LEFT_OUT,)
+    assert len(frames_of(tmp_path / "out.mp4")[0]) == 15
+
+
+def test_a_sound_track_without_anything_in_it_does_not_stop_a_clip(tmp_path):
+    """As of a camera whose microphone is off, or of a broadcast."""
+    data = write_clip(tmp_path / "on.ts", [scene(0)] * 15).read_bytes()
+    packets = [data[place : place + 188] for place in range(0, len(data), 188)]
+    (tmp_path / "off.ts").write_bytes(b"".join(p for p in packets if (p[1] & 31, p[2]) != (1, 1)))
+    clip = enhance(tmp_path / "off.ts", tmp_path / "out.mp4")
+    assert clip.notes == (LEFT_OUT,)
+    assert len(frames_of(tmp_path / "out.mp4")[0]) == 15
+
+
+def test_recordings_joined_into_one_file_go_on_where_the_one_before_ended(tmp_path):
+    """Their times begin anew, as where .ts or .mts files were put one behind the other."""
+    one = write_clip(tmp_path / "one.ts", [scene(0)] * 30).read_bytes()
+    (tmp_path / "both.ts").write_bytes(one + one)
+    enhance(tmp_path / "both.ts", tmp_path / "out.mkv")
+    times, sound = frames_of(tmp_path / "out.mkv")[1], [time for time, _ in sound_of(tmp_path / "out.mkv")]
+    assert len(times) == 60
+    assert len(sound) == 2 * len(sound_of(tmp_path / "one.ts"))
+    for found, step in ((times, 1 / 30), (sound, 1024 / SOUND)):
+        np.testing.assert_allclose(np.diff(found), step, atol=2e-3)
