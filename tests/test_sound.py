@@ -2,6 +2,7 @@
 
 import av
 import numpy as np
+import pytest
 
 from tests.conftest import scene
 from tests.test_video import SOUND, enhance, frames_of, sound_of, write_clip
@@ -71,3 +72,23 @@ def test_recordings_joined_into_one_file_go_on_where_the_one_before_ended(tmp_pa
     assert len(sound) == 2 * len(sound_of(tmp_path / "one.ts"))
     for found, step in ((times, 1 / 30), (sound, 1024 / SOUND)):
         np.testing.assert_allclose(np.diff(found), step, atol=2e-3)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_a_recording_of_what_has_run_for_hours_begins_at_0_and_stays_in_time_with_its_sound(tmp_path, ending):
+    source = tmp_path / "broadcast.ts"
+    with av.open(str(write_clip(tmp_path / "clip.ts", [scene(0)] * 15))) as clip, av.open(str(source), "w") as late:
+        streams = [late.add_stream_from_template(stream, opaque=True) for stream in clip.streams]
+        for packet in clip.demux():
+            if packet.dts is not None:
+                hours = round(9 * 3600 / packet.time_base)
+                packet.pts, packet.dts = packet.pts + hours, packet.dts + hours
+                packet.stream = streams[packet.stream.index]
+                late.mux(packet)
+    enhance(source, tmp_path / f"out{ending}")
+    with av.open(str(source)) as before, av.open(str(tmp_path / f"out{ending}")) as after:
+        assert before.start_time > 9 * 3600e6
+        assert after.start_time < 0.1e6
+        assert after.duration < 1e6
+    apart = [sound_of(path)[0][0] - frames_of(path)[1][0] for path in (source, tmp_path / f"out{ending}")]
+    assert abs(apart[1] - apart[0]) < 2e-3

@@ -4,6 +4,7 @@ import heapq
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
+from fractions import Fraction
 from itertools import count, groupby
 from pathlib import Path, PurePath
 from typing import Any
@@ -158,7 +159,10 @@ class Clip:
                 told = {key: value for key, value in source.metadata.items() if key not in OF_THE_FILE}
                 joined.metadata.update(told)
             both = self._video(video), sound.packets(source, sounds)
+            start = Fraction(max(0, source.start_time or 0), 10**6)  # players would wait for hours of a broadcast
             for packet in heapq.merge(*both, key=lambda packet: packet.dts * packet.time_base):
+                units = round(start / packet.time_base)
+                packet.pts, packet.dts = packet.pts - units, packet.dts - units
                 joined.mux(packet)
         shutil.rmtree(self.folder, ignore_errors=True)
 
