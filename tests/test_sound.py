@@ -1,9 +1,13 @@
-"""The sound of clips: what a result's container cannot hold, what nobody can decode, and times that begin anew."""
+"""What a clip has beside its pictures: sound of any kind, times, languages, chapters; and what of it is left out."""
+
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
+from lowlight.io.clip import read_head
 from tests.conftest import scene
 from tests.test_video import SOUND, enhance, frames_of, sound_of, write_clip
 
@@ -25,6 +29,15 @@ def with_tone(path, codec, layout="stereo", form="s16"):
         file.mux(stream.encode(None))
         file.mux(tone.encode(None))
     return noise
+
+
+def mux_into(file, packet, streams):
+    """A packet into each of some streams."""
+    for stream in streams if packet.dts is not None else ():
+        copy = av.Packet(bytes(packet))
+        copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+        copy.duration, copy.is_keyframe, copy.stream = packet.duration, packet.is_keyframe, stream
+        file.mux(copy)
 
 
 def test_sound_that_matroska_has_no_place_for_comes_out_as_pcm_without_loss(tmp_path):
@@ -92,3 +105,39 @@ def test_a_recording_of_what_has_run_for_hours_begins_at_0_and_stays_in_time_wit
         assert after.duration < 1e6
     apart = [sound_of(path)[0][0] - frames_of(path)[1][0] for path in (source, tmp_path / f"out{ending}")]
     assert abs(apart[1] - apart[0]) < 2e-3
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_languages_chapters_and_timecode_stay_and_what_is_left_out_is_told(tmp_path, ending):
+    source, target = tmp_path / "film.mp4", tmp_path / f"out{ending}"
+    chapter = {"id": 1, "start": 0, "end": 250, "time_base": Fraction(1, 1000), "metadata": {"title": "Night"}}
+    with av.open(str(write_clip(tmp_path / "clip.mp4", [scene(0)] * 15))) as clip, av.open(str(source), "w") as film:
+        pictures, *sounds = (film.add_stream_from_template(clip.streams[number], opaque=True) for number in (0, 1, 1))
+        pictures.codec_context.framerate = 30
+        pictures.metadata["timecode"], film.metadata["title"] = "01:02:03:04", "A film"
+        for sound, language, played in zip(sounds, ("deu", "eng"), (0, 1), strict=True):
+            sound.metadata["language"], sound.disposition = language, played
+        film.set_chapters([chapter])
+        cover = film.add_stream("mjpeg", width=64, height=48, pix_fmt="yuvj420p")
+        cover.disposition = Disposition.attached_pic
+        for packet in clip.demux():
+            mux_into(film, packet, [pictures] if packet.stream.type == "video" else sounds)
+        film.mux(cover.encode(av.VideoFrame.from_ndarray(scene(0), format="rgb24").reformat(format="yuvj420p")))
+        film.mux(cover.encode(None))
+    assert enhance(source, target).notes == ("its cover picture is left out",)
+    with av.open(str(target)) as file:
+        assert [(sound.language, int(sound.disposition)) for sound in file.streams.audio] == [("deu", 0), ("eng", 1)]
+        assert [found["metadata"] for found in file.chapters()] == [{"title": "Night"}]
+        told = {key.lower(): value for key, value in file.streams.video[0].metadata.items()}
+        assert told.get("timecode") == "01:02:03:04"
+
+
+def test_several_tracks_of_pictures_are_told(tmp_path):
+    with (
+        av.open(str(write_clip(tmp_path / "clip.mkv", [scene(0)] * 5))) as clip,
+        av.open(str(tmp_path / "two.mkv"), "w") as two,
+    ):
+        streams = [two.add_stream_from_template(clip.streams.video[0], opaque=True) for _ in range(2)]
+        for packet in clip.demux(video=0):
+            mux_into(two, packet, streams)
+    assert read_head(tmp_path / "two.mkv").notes == ("it has several tracks of pictures, of which one is read",)

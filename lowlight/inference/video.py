@@ -25,6 +25,9 @@ WRITTEN = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands"}
 """Metadata of FFmpeg that is of a container, and not of the clip."""
 
+OF_THE_PICTURES = ("language", "title", "timecode")
+"""Metadata that a track of pictures has for its own; the rest is of how they were packed."""
+
 VIDEO_SUFFIXES = frozenset(
     {*WRITTEN, ".3gp", ".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
 )
@@ -158,6 +161,10 @@ class Clip:
             if not strip_metadata:
                 told = {key: value for key, value in source.metadata.items() if key not in OF_THE_FILE}
                 joined.metadata.update(told)
+                pictures = source.streams.best("video").metadata
+                kept = OF_THE_PICTURES[: None if self.head.rate < 256 else -1]  # a timecode counts no more frames
+                video.metadata.update({key: pictures[key] for key in kept if key in pictures})
+                joined.set_chapters(source.chapters())
             both = self._video(video), sound.packets(source, sounds)
             start = Fraction(max(0, source.start_time or 0), 10**6)  # players would wait for hours of a broadcast
             for packet in heapq.merge(*both, key=lambda packet: packet.dts * packet.time_base):

@@ -235,6 +235,8 @@ def _chroma(form, bits) -> str:
 
 
 def _notes(container, stream, form) -> tuple[str, ...]:
+    from av.stream import Disposition
+
     notes = []
     if max(part.bits for part in form.components) > max(CODECS):
         notes.append(f"its depth is kept to {max(CODECS)} bits")
@@ -242,6 +244,15 @@ def _notes(container, stream, form) -> tuple[str, ...]:
         notes.append("its transparency is left out")
     if container.streams.subtitles:
         notes.append("its subtitles are left out")
+    others = [
+        bool(other.disposition & Disposition.attached_pic) for other in container.streams.video if other != stream
+    ]
+    if True in others:
+        notes.append("its cover picture is left out")
+    if False in others:
+        notes.append("it has several tracks of pictures, of which one is read")
+    if any("timecode" not in data.metadata for data in container.streams.data) and not container.chapters():
+        notes.append("its data, such as a camera's of place and motion, are left out")
     if stream.codec_context.field_order > PROGRESSIVE:
         notes.append("it is interlaced, and its result does not say so")
     return tuple(notes)

@@ -59,6 +59,7 @@ def add(source, joined) -> dict[int, Any]:
             kind = "pcm_s24le" if codec.format.name in DEEP else "pcm_s16le"
             stream = joined.add_stream(kind, rate=codec.sample_rate, layout=codec.layout)
         stream.metadata.update(sound.metadata)
+        stream.disposition = sound.disposition  # which of several is played
         made[sound.index] = stream
     return made
 
