@@ -16,6 +16,9 @@ ADDRESS_SPACE = 2816 * 2**20
 CLUSTER = "TF_CONFIG"
 """The environment variable by which TensorFlow is told of the other processes of a cluster, and which this one is."""
 
+OTHER_BACKENDS = ("jax", "jaxlib", "torch")
+"""Packages that Keras computes with where it is told to; requirements.txt brings TensorFlow alone."""
+
 
 @contextmanager
 def _quiet() -> Iterator[None]:
@@ -48,14 +51,27 @@ def _check_address_space() -> None:
 
 _check_address_space()
 
-if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
-    import keras
-else:
-    with _quiet():
+try:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         import keras
+    else:
+        with _quiet():
+            import keras
 
-        if CLUSTER not in os.environ:  # other processes are to be joined before the first computation
-            keras.ops.zeros(1)  # which has the devices looked for, and that prints again
+            if CLUSTER not in os.environ:  # other processes are to be joined before the first computation
+                keras.ops.zeros(1)  # which has the devices looked for, and that prints again
+except (ModuleNotFoundError, ValueError) as error:
+    if isinstance(error, ModuleNotFoundError) and error.name not in OTHER_BACKENDS:
+        raise
+    raise UserError(
+        f"Keras is set to a backend that is not here, by KERAS_BACKEND or ~/.keras/keras.json. Received: {error}. Set "
+        "KERAS_BACKEND=tensorflow in the environment."
+    ) from error
+if keras.config.image_data_format() != "channels_last":
+    raise UserError(
+        "Models here have their colours last, and Keras is set otherwise. Received: image_data_format "
+        f"{keras.config.image_data_format()} in ~/.keras/keras.json. Set channels_last there."
+    )
 
 _process = os.getpid()
 

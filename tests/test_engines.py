@@ -1,5 +1,8 @@
 """ONNX Runtime and OpenVINO give what Keras gives, load no Keras, and are chosen where they are done first."""
 
+import json
+import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -187,6 +190,27 @@ def test_a_photo_by_another_engine_loads_neither_keras_nor_scipy_and_leaves_noth
     assert image_size(tmp_path / "out" / "night.png") == (40, 60)
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"night.png", "out"}, "telemetry would keep a number of the machine in the home folder"
+
+
+@pytest.mark.parametrize(
+    ("configured", "said"),
+    [
+        ({"backend": "none such"}, "backend that is not here.*Received: .*none such. Set KERAS_BACKEND=tensorflow"),
+        ({"image_data_format": "channels_first"}, "Received: image_data_format channels_first in ~/.keras/keras.json"),
+    ],
+)
+def test_keras_that_is_set_up_for_something_else_is_told_in_a_line(configured, said, tmp_path):
+    (tmp_path / "keras.json").write_text(json.dumps(configured))
+    done = subprocess.run(
+        [sys.executable, "main.py", "test/low", "-o", tmp_path / "out", "--engine", "tensorflow"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"KERAS_HOME": str(tmp_path)},
+        timeout=100,
+    )
+    assert re.fullmatch(f"error: .*{said}.*\n", done.stderr)
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize("shape", [(40, 50, 3), (5, 9, 3), (1, 1, 3), (40, 2, 1)])
