@@ -128,6 +128,11 @@ def one_folder(root):
     write_sides(root, ".", ".", range(6), "night{}_low.png", "night{}_high.png")
 
 
+def a_folder_for_each_pair(root):
+    for seed in range(6):
+        write_sides(root, f"night{seed}", f"night{seed}", (seed,), "input.png", "gt.jpg")
+
+
 def any_names(root):
     write_sides(root, "Sony A7", "Sony A7 tripod", range(6), "DSC0{}-handheld.jpg", "tripod DSC0{}.jpg")
 
@@ -171,6 +176,7 @@ LAYOUTS = {
     input_gt: (6, 0, "input + gt; names alike but for what all"),
     low_high: (6, 0, "Low + High"),
     one_folder: (6, 0, "names alike but for the word"),
+    a_folder_for_each_pair: (6, 0, "night0 + night0, night1 + night1, night2 + night2 and 3 more"),
     any_names: (6, 0, "Sony A7 + Sony A7 tripod; names alike but for what all"),
     one_side_called_otherwise: (6, 0, "low + retouched"),
     table: (6, 0, "pairs.csv, a table of 6 pairs"),

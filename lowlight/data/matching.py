@@ -151,10 +151,10 @@ def _matched(lows, highs) -> int:
 
 
 def _without_words(side: frozenset[str], stems) -> list[str]:
-    """Names in lower case, without the side's word at the beginning or the end."""
+    """Names in lower case, without the side's word at the beginning or the end; it may be all of a name."""
     known = "|".join(sorted(side, key=len, reverse=True))
     edge = re.compile(rf"^({known})(?![a-z])[\W_]*|[\W_]*(?<![a-z])({known})$")
-    return [edge.sub("", stem.lower()) or stem.lower() for stem in stems]
+    return [edge.sub("", stem.lower()) for stem in stems]
 
 
 def _cuts(stems) -> list[list[str]]:
