@@ -77,7 +77,9 @@ def test_where_models_come_from_is_refused_where_none_is_downloaded():
 
 
 def test_what_a_file_switches_on_can_be_switched_off_and_the_other_way_round(folder):
-    (folder / "mine.toml").write_text('inputs = ["holiday"]\noverwrite = true\nwhite-balance = false\n')
+    (folder / "mine.toml").write_text(
+        'inputs = ["holiday"]\noverwrite = true\nwhite-balance = false\n', encoding="utf-8-sig"
+    )
     read = parse(EnhanceSettings, None, ["--config", "mine.toml"])
     assert read.overwrite
     assert not read.controls.white_balance

@@ -235,6 +235,11 @@ def test_split_json_may_hold_numbers_and_leave_the_test_split_to_eval15(tmp_path
     assert [pair.low.parent.parent.name for pair in split.test] == ["eval15"]
 
 
+def test_split_json_may_begin_with_a_byte_order_mark_as_windows_saves_it(pairs_folder):
+    (pairs_folder / "split.json").write_text('{"train": ["photo0"], "val": ["photo1"]}', encoding="utf-8-sig")
+    assert names(load(pairs_folder).train) == ["photo0"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

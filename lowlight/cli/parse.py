@@ -78,7 +78,7 @@ def _over(upper, lower) -> dict[str, Any]:
 def _from_file(path, command) -> dict[str, Any]:
     """The settings of a command in a file, by the options' names."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as Windows saves it
     except (OSError, ValueError) as error:
         raise UserError(f"The file of settings cannot be read. Received: {path} ({error}). Correct it.") from error
     told = content.get(command, {})

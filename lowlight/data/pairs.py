@@ -123,7 +123,7 @@ def write_split(split: Split, path: Path) -> None:
 
 def _read_split(path, pools) -> dict[str, list[str]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         listed = {part: [str(name) for name in content.get(part, [])] for part in PARTS}
     except (ValueError, AttributeError, TypeError) as error:
         raise PairError(
