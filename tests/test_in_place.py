@@ -16,6 +16,7 @@ def photo(request, tmp_path, monkeypatch):
     photo = tmp_path / "night.jpg"
     photo.write_bytes(b"dark")
     photo.chmod(0o640)
+    os.utime(photo, (1e9, 1e9))
     return photo
 
 
@@ -34,6 +35,19 @@ def test_the_photo_is_kept_beside_its_result(photo):
     assert photo.read_bytes() == b"bright"
     assert backup_of(photo).read_bytes() == b"dark"
     assert photo.stat().st_mode & 0o777 == 0o640
+    assert backup_of(photo).stat().st_mtime == 1e9
+
+
+def test_what_fails_once_the_result_is_there_does_not_cost_the_photo(photo):
+    def interrupted():
+        with backed_up(photo):
+            replace(photo)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert backup_of(photo).read_bytes() == b"dark"
+    assert photo.read_bytes() == b"bright"
 
 
 def test_without_a_result_no_backup_stays(photo):
