@@ -143,7 +143,7 @@ def packet(body, declared="", attributes=""):
         (
             "http://ns.google.com/photos/1.0/container/",
             "",
-            "<p:Directory><rdf:Seq><rdf:li/></rdf:Seq></p:Directory>",
+            "<p:Directory><rdf:Seq><rdf:li><p:Item>jpeg</p:Item></rdf:li></rdf:Seq></p:Directory>",
             "",
         ),
         ("http://ns.google.com/photos/1.0/container/", "", "<p:Directory/>", ""),
@@ -172,6 +172,8 @@ def test_xmp_without_anything_untrue_stays_as_it_is_and_entities_are_left_out():
     before = b'<?xpacket begin=""?>' + packet("", 'xmlns:xmp="http://ns.adobe.com/xap/1.0/"', ' xmp:Rating="5"')
     assert xmp.truthful(before + b"\n" * 40 + b'<?xpacket end="w"?>').startswith(before)
     assert xmp.truthful(b"<!DOCTYPE x [<!ENTITY a 'b'>]><x/>") == b""
+    of_a_phone = packet("", 'xmlns:p="http://ns.google.com/photos/1.0/camera/"', ' p:SpecialTypeID="panorama"')
+    assert xmp.truthful(of_a_phone) == of_a_phone
 
 
 def test_extended_xmp_of_a_jpeg_is_left_out_with_a_word(tmp_path):
