@@ -1,5 +1,7 @@
 """Files are written whole or not at all, by however many processes at once."""
 
+import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -58,6 +60,19 @@ def test_a_target_that_cannot_be_replaced_leaves_nothing_behind(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(OSError, match=r"directory|denied"):
         atomic.write(tmp_path / "a", b"new")
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize(("answer", "left"), [(errno.EIO, "old"), (errno.EINVAL, "new")])
+def test_a_file_takes_its_place_once_the_disk_has_it_or_cannot_say_so(answer, left, tmp_path, monkeypatch):
+    def fsync(descriptor):
+        raise OSError(answer, os.strerror(answer))
+
+    atomic.write(tmp_path / "a", "old")
+    monkeypatch.setattr(os, "fsync", fsync)
+    with contextlib.suppress(OSError):
+        atomic.write(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == left
     assert names(tmp_path) == ["a"]
 
 
