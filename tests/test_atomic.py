@@ -111,6 +111,16 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
     assert names(tmp_path) == ["a"]
 
 
+def test_a_folder_that_is_made_holds_nothing_also_of_what_was_left(tmp_path):
+    folder = tmp_path / "a" / "b"
+    atomic.make_folder(folder)
+    assert names(folder) == []
+    (folder / ".0123456789abcdef.01234567.part").touch()
+    atomic._swept.clear()
+    atomic.make_folder(folder)
+    assert names(folder) == []
+
+
 def test_other_hidden_files_stay(tmp_path):
     for name in (".0123456789abcdef.part", ".notes.part", ".0123456789abcdef.01234567.part.txt"):
         (tmp_path / name).touch()
