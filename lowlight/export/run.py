@@ -112,11 +112,8 @@ def _refuse_far(differences, close, path):
 
 def _note(card, weights, path, differences):
     """Put the file into the model's card, and the card's new hash into the manifest."""
-    facts = {"file": path.name, "sha256": registry.sha256(path), "bytes": path.stat().st_size}
-    facts |= {
-        "of": card["weights"]["sha256"],
-        "levels_from_keras": {k: float(f"{v:.2g}") for k, v in differences.items()},
-    }
+    levels = {size: float(f"{difference:.2g}") for size, difference in differences.items()}
+    facts = registry.facts_of(path) | {"of": card["weights"]["sha256"], "levels_from_keras": levels}
     place = weights.with_name(f"{card['name']}.json")
     registry.write_card(place, card | {"exports": card.get("exports", {}) | {"onnx": facts}})
     if place.parent == registry.MANIFEST.parent:

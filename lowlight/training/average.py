@@ -95,7 +95,7 @@ def _card(known, part, weights) -> dict:
         "data": first["data"] | {kind: _all_sets(known, kind) for kind in ("also", "clean")},
         "training": first["training"] | {"val_psnr": None},
         "stages": [*stages, mean],
-        "weights": {"file": weights.name, "sha256": registry.sha256(weights), "bytes": weights.stat().st_size},
+        "weights": registry.facts_of(weights),
         "versions": registry.versions(),
     }
 

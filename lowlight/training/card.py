@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def write(trainer: "Trainer") -> None:
     """Write the card of the weights that lie in a run's folder."""
     plan, split = trainer.plan, trainer.split
-    weights = trainer.folder / f"{plan.name}.weights.h5"
+    weights = trainer.folder / f"{plan.name}{registry.WEIGHTS_SUFFIX}"
     data = {"train": len(split.train), "val": len(split.val), "test": len(split.test), "split": split.source}
     earlier = trainer.earlier
     stages = [*stages_of(earlier), *trainer.state.stages, facts(trainer)]
@@ -29,7 +29,7 @@ def write(trainer: "Trainer") -> None:
         "data": trainer.about | data,
         "training": _training(trainer),
         "stages": stages,
-        "weights": {"file": weights.name, "sha256": registry.sha256(weights), "bytes": weights.stat().st_size},
+        "weights": registry.facts_of(weights),
         "versions": registry.versions(),
     }
     if trainer.settings.part and earlier["name"] == plan.name:  # the rest is as it was, as is what its card tells

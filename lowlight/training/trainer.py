@@ -314,7 +314,7 @@ class Trainer:
             state.best_epoch = epoch if epoch is not None else state.epoch + state.step / self.batches.steps
             if not (self.folder / checkpoint.STATE).exists():
                 self.save_state()  # first: weights without a state are not trained over
-            registry.save_weights(self.measured, self.folder / f"{self.plan.name}.weights.h5")
+            registry.save_weights(self.measured, self.folder / f"{self.plan.name}{registry.WEIGHTS_SUFFIX}")
             card.write(self)
         return scores
 

@@ -270,8 +270,7 @@ def write_manifest(default: str | None = None) -> None:
         weights = path.with_name(card["weights"]["file"])
         onnx = onnx_of(card, weights)
         files = [path, weights, *([onnx] if onnx else [])]
-        facts = [{"file": file.name, "sha256": sha256(file), "bytes": file.stat().st_size} for file in files]
-        models.append(_entry(card) | {"files": facts})
+        models.append(_entry(card) | {"files": [facts_of(file) for file in files]})
     manifest = _manifest()
     write_card(MANIFEST, manifest | {"default": default or manifest["default"], "models": models})
 
@@ -280,6 +279,11 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def facts_of(path: Path) -> cards.File:
+    """What a card, or the manifest, says of a file beside it."""
+    return {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size}
 
 
 def versions() -> dict[str, str]:
@@ -351,7 +355,7 @@ def _card_of_whole(path) -> dict:
         "name": path.stem,
         "generation": None,
         "parameters": None,
-        "weights": {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size},
+        "weights": facts_of(path),
         "exports": exports,
     }
 
