@@ -87,9 +87,10 @@ def run_in_tiles(photo: np.ndarray, rows: Axis, columns: Axis, run_tile: RunTile
     for down, following in zip(rows.spans, [*rows.spans[1:], None], strict=True):
         band = np.zeros((down.stop - down.start, width, 3), np.float32)
         band[: len(carried)] = carried
+        strip = photo.take(rows.sources[down.start : down.stop], axis=0)
         for across in columns.spans:
-            pixels = np.ix_(rows.sources[down.start : down.stop], columns.sources[across.start : across.stop])
-            output = run_tile(as_float(photo[pixels]), _box(down, across, rows, columns))
+            tile = as_float(strip.take(columns.sources[across.start : across.stop], axis=1))
+            output = run_tile(tile, _box(down, across, rows, columns))
             band[:, across.start : across.stop] += output * down.weights[:, None, None] * across.weights[:, None]
         done = (following.start if following else down.stop) - down.start
         _finish(result, photo, band[:done], down.start, rows.before, columns.before, strength)
