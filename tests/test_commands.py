@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 import lowlight
 from lowlight import commands
-from lowlight.cli.parse import parse
+from lowlight.cli.parse import TABLES, parse
 from lowlight.cli.presets import PHOTOS
 from lowlight.errors import UserError
 from lowlight.settings import EnhanceSettings, TrainingSettings
@@ -96,6 +96,9 @@ def test_what_a_file_switches_on_can_be_switched_off_and_the_other_way_round(fol
         ('quality = "high"', "mine.toml"),
         ("quality = 900", "quality must be a number from 1 to 100"),
         ("quality =", "cannot be read. Received: mine.toml"),
+        ("[enhence]\nquality = 92", "Received: mine.toml with enhence. Known: .*\\[enhance\\]"),
+        ("[controls]\nexposure = 1", "Received: mine.toml with controls. Known"),
+        ("enhance = 5", "Received: mine.toml with enhance. Known"),
     ],
 )
 def test_a_setting_in_a_file_that_cannot_be_used_is_told_with_the_files_name(text, said, folder):
@@ -104,6 +107,10 @@ def test_a_setting_in_a_file_that_cannot_be_used_is_told_with_the_files_name(tex
         parse(EnhanceSettings, None, ["--config", "mine.toml"])
     with pytest.raises(UserError, match="Received: nowhere.toml"):
         parse(EnhanceSettings, None, ["--config", "nowhere.toml"])
+
+
+def test_a_file_may_have_a_table_for_each_command():
+    assert commands.COMMANDS.keys() == TABLES
 
 
 def night():

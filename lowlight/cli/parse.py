@@ -20,7 +20,10 @@ ALTERNATIVES = {"epochs": "minutes", "minutes": "epochs"}
 """Options of which one is given, and what stands for it in a place that comes later does not count."""
 
 FIRST = "enhance"
-"""The command whose settings stand in a file before any table; those of others are in tables of their names."""
+"""The command whose settings may stand in a file before any table; those of others are in tables of their names."""
+
+TABLES = {FIRST, "cluster", "train", "measure", "average", "serve", "export", "models"}
+"""Those names."""
 
 
 def parse(
@@ -81,6 +84,12 @@ def _from_file(path, command) -> dict[str, Any]:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as Windows saves it
     except (OSError, ValueError) as error:
         raise UserError(f"The file of settings cannot be read. Received: {path} ({error}). Correct it.") from error
+    wrong = [name for name, value in content.items() if isinstance(value, dict) != (name in TABLES)]
+    if wrong:
+        raise UserError(
+            f"Tables are called as commands are, and nothing else. Received: {path} with {wrong[0]}. Known: "
+            f"{', '.join(f'[{name}]' for name in sorted(TABLES))}."
+        )
     told = content.get(command, {})
     if command == FIRST:
         told = {name: value for name, value in content.items() if not isinstance(value, dict)} | told
