@@ -40,6 +40,11 @@ def test_a_preset_is_overruled_by_the_file_and_both_by_the_words(folder):
     assert parse(TrainingSettings, None, ["--model", "8"], command="train").minutes == 60
 
 
+def test_a_preset_may_be_named_in_any_way_that_a_file_has_for_it(folder):
+    (folder / "lowlight.toml").write_text('preset = ["bright"]')
+    assert parse(EnhanceSettings, None, ["a.jpg"]).controls.exposure == PHOTOS["bright"]["exposure"]
+
+
 def test_a_file_may_hold_any_number_however_it_is_written(folder):
     (folder / "lowlight.toml").write_text("exposure = -1e-5\nshadows = -0.5\n")
     read = parse(EnhanceSettings, None, ["a.jpg"])

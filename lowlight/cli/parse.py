@@ -66,9 +66,10 @@ def _remembered(parser, said, command) -> dict[str, Any]:
     """What a preset, and over it a file, say where the words do not."""
     place = said.get("config") or REMEMBERED
     told = _from_file(place, command) if said.get("config") or REMEMBERED.is_file() else {}
-    preset = said.get("preset") or told.get("preset")
     try:
-        return parser.told(_as_words(_over(told, PRESETS.get(command, {}).get(str(preset), {}))))
+        read = parser.told(_as_words(told))
+        preset = PRESETS.get(command, {}).get(said.get("preset") or read.get("preset", ""), {})
+        return _over(read, parser.told(_as_words(preset)))
     except UserError as error:
         raise UserError(f"A setting in a file cannot be used. Received: {place}. {error}") from None
 
