@@ -13,7 +13,7 @@ import pytest
 
 from lowlight.errors import UserError
 from lowlight.metrics.evaluate import with_current_names
-from lowlight.web.hub import HubSettings, publish
+from lowlight.web.hub import HubSettings, main, publish
 from lowlight.zoo import cards, registry
 from tests.conftest import ROOT
 
@@ -90,6 +90,14 @@ def test_a_folder_that_holds_something_is_left_as_it_is(tmp_path):
     with pytest.raises(UserError, match="must be empty"):
         publish(HubSettings(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_settings_for_photos_are_none_of_the_hubs(tmp_path, monkeypatch):
+    (tmp_path / "lowlight.toml").write_text("exposure = 0.5")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["hub", "made"])
+    monkeypatch.setattr("lowlight.web.hub.publish", lambda settings: [settings.folder])
+    assert main() == 0
 
 
 @pytest.mark.slow

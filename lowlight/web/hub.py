@@ -235,7 +235,7 @@ def _slug(name) -> str:
 
 
 def main() -> int:
-    settings = parse(HubSettings, __doc__)
+    settings = parse(HubSettings, __doc__, command="hub")
     for folder in publish(settings):
         print(folder)
     return 0
