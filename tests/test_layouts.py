@@ -362,6 +362,11 @@ def test_a_table_may_be_separated_as_excel_does_where_commas_are_for_decimals(tm
     assert (len(train), len(held_out)) == (5, 1)
 
 
+def test_columns_of_a_table_that_change_nothing_such_as_of_parts_are_told(tmp_path):
+    table_with_paths(tmp_path)
+    assert "a table of 6 pairs; not read: id\n" in load(tmp_path)[1] + "\n"
+
+
 def test_a_row_that_ends_too_early_is_told_and_an_empty_one_is_none(tmp_path):
     table(tmp_path)
     with (tmp_path / "pairs.csv").open("a") as file:

@@ -194,8 +194,9 @@ def _said(couples, ways, reading, places, root) -> str:
 
 
 def _of_table(path) -> Reading:
-    pool = read_table(path)
-    return Reading({"train": pool}, f"Understood: {path.name}, a table of {len(pool.pairs)} pairs")
+    pool, others = read_table(path)
+    passed = f"; not read: {few(others)}" if others else ""
+    return Reading({"train": pool}, f"Understood: {path.name}, a table of {len(pool.pairs)} pairs{passed}")
 
 
 def _held(places, root) -> str:

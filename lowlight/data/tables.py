@@ -19,8 +19,8 @@ def is_table(path: Path) -> bool:
         return False
 
 
-def read_table(path: Path) -> Pool:
-    """The pairs that a CSV file lists.
+def read_table(path: Path) -> tuple[Pool, list[str]]:
+    """The pairs that a CSV file lists, and what its other columns are called.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def read_table(path: Path) -> Pool:
             pool.problems.append(Problem(name, f"not beside {path}", " + ".join(lost)))
         else:
             pool.pairs[name] = Pair(name, *sides)
-    return pool
+    return pool, [head for column, head in enumerate(rows[0]) if head and column not in columns]
 
 
 def separator(file: TextIO) -> str:
