@@ -73,6 +73,14 @@ def test_models_of_older_keras_give_what_they_gave_there(name, version):
     assert expected.std() > 0.1
 
 
+def test_a_model_by_the_keras_2_that_is_installed_beside_keras_3_is_one_by_keras_2(tmp_path):
+    name, path = "free(colab).keras", tmp_path / "model.keras"
+    shutil.copy(FIXTURES / f"keras-2.15 {name}", path)
+    rewrite(path, lambda config: config.update(module="tf_keras.src.engine.functional"))
+    output = run(keras_import.import_model(path), make_legacy.photo(make_legacy.SMALL))[0]
+    np.testing.assert_allclose(output, np.load(FIXTURES / "keras-2.15.npz")[name], rtol=0, atol=1e-5)
+
+
 @BOTH
 @pytest.mark.parametrize("compiled", [True, False])
 def test_models_of_this_keras_load_with_and_without_a_metric_of_the_authors(compiled, suffix, tmp_path):

@@ -101,7 +101,8 @@ def _read(path, suffix) -> tuple[dict, str]:
         with zipfile.ZipFile(path) as archive:
             if "config.json" not in archive.namelist():
                 raise _no_model(path, "a zip file without a model's config.json")
-            config = json.loads(archive.read("config.json"))
+            written = archive.read("config.json")  # tf_keras is Keras 2 beside Keras 3
+            config = json.loads(written.replace(b'"module": "tf_keras.', b'"module": "keras.'))
             version = json.loads(archive.read("metadata.json"))["keras_version"]
     else:
         with h5py.File(path) as file:
