@@ -1,7 +1,9 @@
 """main.py as a photographer runs it: good photos, bad photos, wrong words."""
 
+import importlib.metadata
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -234,3 +236,18 @@ def test_info_tells_in_which_precision_models_compute(policy, said, monkeypatch,
     monkeypatch.setattr(system, "fastest_precision", lambda: policy)
     assert info.inform() == 0
     assert said in capsys.readouterr().out
+
+
+def test_info_knows_engines_that_packages_of_other_names_bring(monkeypatch, capsys):
+    distribution = importlib.metadata.Distribution.from_name
+
+    def renamed(name):
+        if name == "onnxruntime":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return distribution("onnxruntime" if name == "onnxruntime-gpu" else name)
+
+    known = importlib.metadata.packages_distributions() | {"onnxruntime": ["onnxruntime-gpu"]}
+    monkeypatch.setattr(importlib.metadata.Distribution, "from_name", renamed)
+    monkeypatch.setattr(info, "packages_distributions", lambda: known, raising=False)
+    assert info.inform() == 0
+    assert re.search(r"ONNX Runtime \d", capsys.readouterr().out)

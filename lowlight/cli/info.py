@@ -1,7 +1,7 @@
 """main.py's --list-models, --download, --info and --version."""
 
 import platform
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 
 from lowlight import __version__
 from lowlight.settings import EnhanceSettings
@@ -51,11 +51,10 @@ def inform() -> int:
     print(f"lowlight {__version__}")
     for package, number in registry.versions().items():
         print(f"{package} {number}")
-    engines = installed()
-    print(
-        "engines: "
-        + ", ".join(f"{ENGINES[name]} {version(name if name != 'onnx' else MODULES[name])}" for name in engines)
-    )
+    engines, distributions = installed(), packages_distributions()  # onnxruntime may be of onnxruntime-gpu
+    modules = {name: MODULES[name] if name == "onnx" else name for name in engines}
+    numbers = {name: " and ".join(map(version, distributions.get(module, ()))) for name, module in modules.items()}
+    print("engines: " + ", ".join(f"{ENGINES[name]} {number}" for name, number in numbers.items()))
     print(f"system: {platform.platform()}, {psutil.cpu_count()} cores")
     print(f"devices: {', '.join(devices()) if 'tensorflow' in engines else 'cpu'}")
     halved = fastest_precision() != "float32"
