@@ -46,6 +46,18 @@ def check_quality(quality: int | None, ending: str | None) -> None:
         )
 
 
+def check_suffix(suffix: str) -> None:
+    """Check what is added to the names of results.
+
+    Raises
+    ------
+    UserError
+        If it would lead into a folder.
+    """
+    if suffix and Path(suffix).name != suffix:
+        raise UserError(f"What is added to names can be no folder. Received: --suffix {suffix}. Name it by --output.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Argument:
     """How a field is given on the command line, where its name and its type do not tell."""
@@ -323,8 +335,7 @@ class EnhanceSettings:
             raise UserError(f"The most megapixels must be more than 0. Received: {self.max_megapixels}.")
         if self.frame is not None and self.frame < 1:
             raise UserError(f"Pictures in a file are counted from 1. Received: --frame {self.frame}. Give 1 or more.")
-        if self.name_suffix and Path(self.name_suffix).name != self.name_suffix:
-            raise UserError(f"What is added to names can be no folder. Received: --suffix {self.suffix}.")
+        check_suffix(self.name_suffix)
         if self.quiet:
             self._refuse("--quiet", "verbose")
         if self.in_place:

@@ -189,6 +189,7 @@ REFUSED = {
     "two of one name": ({"format": "png", "input": "same"}, "Received: a.jpg, a.jpg.png"),
     "no such format": ({"format": "xyz"}, "Known: "),
     "records of another kind": ({"records": "a.txt"}, "Records are .jsonl or .parquet"),
+    "a folder in names": ({"suffix": "a/b"}, "can be no folder"),
     "quality of what loses nothing": ({"quality": 90, "format": "png"}, "lose nothing"),
     "no such model": ({"model": "99"}, "99"),
     "too little memory": ({"memory": 1}, "more than 1.5 GB"),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from lowlight.controls import Controls
 from lowlight.errors import UserError
-from lowlight.settings import Argument, check_quality
+from lowlight.settings import Argument, check_quality, check_suffix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +66,7 @@ class ClusterSettings:
 
     def __post_init__(self):
         check_quality(self.quality, self.ending)
+        check_suffix(self.suffix)
         if self.workers is not None and self.workers < 1:
             raise UserError(f"There must be at least one worker. Received: --workers {self.workers}.")
         if not (self.cpus > 0 and self.gpus >= 0):
