@@ -12,9 +12,8 @@ from PIL import Image
 from lowlight.cli.jobs import is_done, plan
 from lowlight.controls import Controls
 from lowlight.errors import UserError
-from lowlight.imaging.pixels import as_float, as_levels, fill_hidden
+from lowlight.imaging.pixels import GREY_WEIGHTS, as_float, as_levels, fill_hidden
 from lowlight.inference.session import Session, load_session
-from lowlight.io.encode import GREY_WEIGHTS
 from lowlight.io.exif import ABOUT_THE_PHOTO, EXIF_HEADER, ORIENTATION
 from lowlight.io.ifd import EXIF_TABLE, GPS_TABLE
 from lowlight.io.photo import Photo, notes_on, read_photo, write_photo

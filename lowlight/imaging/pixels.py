@@ -8,6 +8,9 @@ import numpy as np
 BAND = 2**20
 """Pixels that are converted at once, about; what a conversion needs besides its result stays in tens of megabytes."""
 
+GREY_WEIGHTS = (0.299, 0.587, 0.114)
+"""Of red, green and blue (ITU-R BT.601), as Pillow, OpenCV and TIFF have them."""
+
 
 class Levels(NamedTuple):
     """The pixels of a file as they lie in it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from lowlight.imaging.pixels import as_float, as_levels, bands
+from lowlight.imaging.pixels import GREY_WEIGHTS, as_float, as_levels, bands
 from lowlight.io.avif import write_deep_avif
 from lowlight.io.exif import EXIF_HEADER, truthful, without_orientation
 from lowlight.io.formats import WITHOUT_ALPHA
@@ -36,9 +36,6 @@ LONGEST_SEGMENT = 65533
 """Bytes that a segment of a JPEG can hold, beside its length (ITU-T T.81, B.1.1.4)."""
 
 ICC_HEAD = b"ICC_PROFILE\0"
-
-GREY_WEIGHTS = (0.299, 0.587, 0.114)
-"""Of red, green and blue (ITU-R BT.601), as Pillow has them."""
 
 COMMENT = "Comment"
 """The keyword of a PNG's text that is what others call a comment."""

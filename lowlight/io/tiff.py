@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from lowlight.imaging.pixels import Levels, bands, scaled
+from lowlight.imaging.pixels import GREY_WEIGHTS, Levels, bands, scaled
 from lowlight.io import exif, ifd
 from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
@@ -305,7 +305,7 @@ def _from_ycbcr(page) -> np.ndarray:
     }
     across, down = tag.get(YCBCR_SUBSAMPLING, (2, 2))
     values = (_values(page) if (across, down) == (1, 1) else _unclumped(page, across, down)).astype(np.float32)
-    red, green, blue = _ratios(tag.get(YCBCR_COEFFICIENTS)) or (0.299, 0.587, 0.114)
+    red, green, blue = _ratios(tag.get(YCBCR_COEFFICIENTS)) or GREY_WEIGHTS
     levels = _ratios(tag.get(REFERENCE_BLACK_WHITE)) or (0, 255, 128, 255, 128, 255)
     black, white = np.array(levels[::2], np.float32), np.array(levels[1::2], np.float32)
     y, cb, cr = np.moveaxis((values - black) / np.maximum(white - black, 1) * (255, 127, 127), -1, 0)

@@ -3,11 +3,10 @@
 import numpy as np
 from skimage.metrics import structural_similarity
 
+from lowlight.imaging.pixels import GREY_WEIGHTS
+
 SSIM_WINDOW = 11
 """Side in pixels of the Gaussian window of `ssim`; smaller photos have no SSIM."""
-
-GREY = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue in grey (ITU-R BT.601), as in OpenCV's RGB2GRAY."""
 
 
 def score(truth: np.ndarray, output: np.ndarray, with_ssim: bool = True) -> dict[str, float]:
@@ -54,7 +53,7 @@ def psnr_gt_mean(truth: np.ndarray, output: np.ndarray) -> float:
     Parameters and errors as in `score`.
     """
     truth, output = _as_files(truth, output)
-    mean_of_truth, mean_of_output = (photo.mean(axis=(0, 1)) @ GREY for photo in (truth, output))
+    mean_of_truth, mean_of_output = (photo.mean(axis=(0, 1)) @ GREY_WEIGHTS for photo in (truth, output))
     if mean_of_output:
         output = output / 255 * (mean_of_truth / mean_of_output)
     return psnr(truth, output)
