@@ -9,6 +9,7 @@ from scipy.stats import kstest, norm
 
 from lowlight.data import noise
 from lowlight.data.camera import EXPOSURES, SMALL, Camera, degrade, degrade_crop, draw, is_backlit, pixels_of
+from lowlight.data.lights import LIGHT
 from lowlight.data.noise import MANY, Residue, add_noise, mosaic_noise
 from lowlight.imaging.srgb import encoded, to_linear, to_srgb
 from tests.conftest import scene
@@ -140,6 +141,24 @@ def test_what_is_around_a_lit_subject_is_dark_in_the_truth_too_but_not_around_a_
     assert to_linear(high[:, :80]) == pytest.approx(to_linear(photo[:, :80]) / 8, abs=0.01)
     assert np.abs(high[:, 120:].astype(int) - 150).max() <= 3
     assert to_linear(low) == pytest.approx(to_linear(high) / 2, abs=0.01)
+
+
+@pytest.mark.parametrize("shape", [(160, 200), (16, 16), (1, 1)])
+def test_a_night_shows_bright_lights_in_the_dark_and_is_right_as_it_is(photo, shape):
+    for seed in range(20):
+        low, high = degrade(photo[: shape[0], : shape[1]], Camera(lights=True), np.random.default_rng(seed))
+        np.testing.assert_array_equal(low, high)
+        assert low.shape == (*shape, 3)
+        assert low.max() >= LIGHT
+        if shape == (160, 200):
+            assert np.median(low) < 80 < photo.mean()
+
+
+def test_a_night_may_be_noisy_but_not_in_the_truth(photo):
+    low, high = degrade(photo, Camera(lights=True, sigma=10), np.random.default_rng(2))
+    clean, _ = degrade(photo, Camera(lights=True), np.random.default_rng(2))
+    np.testing.assert_array_equal(high, clean)
+    assert np.std(low.astype(float) - high) > 3
 
 
 @pytest.mark.parametrize(("bright", "backlit"), [(220, True), (160, True), (100, False)])

@@ -166,6 +166,17 @@ def test_dark_frames_show_the_darkest_part_of_a_photo():
     assert dark < 0.7 * usual
 
 
+def test_some_exposure_samples_show_lights_in_the_dark_which_stay_so(tmp_path, monkeypatch):
+    Image.fromarray(np.full((80, 80, 3), 200, np.uint8)).save(tmp_path / "photo.png")
+    monkeypatch.setattr(camera, "draw", lambda rng, kinds: camera.Camera(sigma=1))
+    source = CleanSource([[tmp_path / "photo.png"]])
+    samples = [source.draw_exposure(np.random.default_rng(seed)) for seed in range(300)]
+    nights = [sample for sample in samples if sample.overview[..., :3].mean() < 0.6]
+    assert len(nights) / 300 == pytest.approx(samplers.NIGHTS_OF_LIGHTS, abs=0.05)
+    for night in nights:
+        np.testing.assert_allclose(night.exposure_map, exposure_map(night.overview.astype(np.float32)), atol=0.1)
+
+
 @pytest.mark.parametrize(("bright", "kept"), [(230, 1.0), (100, 1 / 8)])
 def test_what_is_not_a_light_behind_falls_dark_with_the_rest(tmp_path, monkeypatch, bright, kept):
     """Else a lit subject before the dark, which is right as it is, would look like a photo against the light."""

@@ -47,8 +47,9 @@ DEGRADATIONS = {
     **{f"{stops} stop{'s' * (stops > 1)} dark": Camera(stops=stops, **_NIGHT) for stops in STOPS},
     "against the light": Camera(stops=3, dim_only=0.6, shot=2e-4, read=2e-4),
     **OTHER_NOISE,
+    "lights in the dark": Camera(lights=True),
 }
-"""How the clean photos are degraded; what a model gives is compared with the clean photo."""
+"""How the clean photos are degraded; what a model gives is compared with the clean photo, or the night in its place."""
 
 
 def clahe(photo: np.ndarray) -> np.ndarray:

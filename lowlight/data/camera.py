@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.ndimage import gaussian_filter, uniform_filter
 
+from lowlight.data.lights import night_of_lights
 from lowlight.data.noise import Residue, draw_noise, log_uniform, mosaic_noise, pixel_noise, residue_noise
 from lowlight.data.synthetic import through_jpeg
 from lowlight.imaging.exposure import WHOLE, smoothstep
@@ -49,6 +50,8 @@ class Camera:
     low_key: tuple[float, float] | None = None
     """Darken what is dimmer than this share of the scene by so many stops, in the truth too, as behind what a lamp or
     a low sun picks out; None leaves it, and so does a scene whose brighter part is a sky, a window or the like."""
+    lights: bool = False
+    """Show a night with lights (`lowlight.data.lights`) instead, in the truth too; of whole photos alone."""
     balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Error of white balance: gains of red, green and blue."""
     shot: float = 0.0
@@ -238,6 +241,8 @@ def degrade(clean: np.ndarray, camera: Camera, rng: np.random.Generator) -> tupl
     -------
     low, high : (H, W, 3) uint8 arrays
     """
+    if camera.lights:
+        clean = night_of_lights(clean, rng)
     dark, light, _, _ = _lights(clean, pixels_of(clean, WHOLE), WHOLE, camera, rng, np.float64)
     return _file(dark, camera, rng), to_srgb(light) if _changes_truth(camera) else clean
 

@@ -38,6 +38,9 @@ SMALLEST_WHOLE = 16
 DARK_FRAMES = 0.3
 """Share of the exposure samples of clean photos, not made a stop darker, that show the darkest part: dark by intent."""
 
+NIGHTS_OF_LIGHTS = 0.12
+"""Share of the exposure samples of clean photos, not made a stop darker, that show lights in the dark instead."""
+
 
 class CropSample(NamedTuple):
     """A crop of a dark photo, its reference, and what is known of the whole photo."""
@@ -140,7 +143,11 @@ class CleanSource:
         shot = camera.draw(rng, camera.EXPOSURE)
         dark = shot.stops < 1 and rng.random() < DARK_FRAMES
         part = _within(clean.shape, dark_framing(clean, rng) if dark else framing(clean.shape, SMALLEST_WHOLE, rng))
-        photo = camera.styled(clean[part], rng) if shot == camera.Camera() else clean[part]
+        photo = clean[part]
+        if shot.stops < 1 and rng.random() < NIGHTS_OF_LIGHTS:
+            shot = dataclasses.replace(shot, lights=True)
+        elif shot == camera.Camera():
+            photo = camera.styled(photo, rng)
         if shot.dim_only is not None and not camera.is_backlit(photo, shot.dim_only):
             shot = dataclasses.replace(shot, dim_only=None)
         return _exposure_sample(*camera.degrade(photo, shot, rng))

@@ -1,0 +1,122 @@
+"""Scenes of lights in the dark: stars, lamps, fireworks, the moon. They are right as they are, however dark their mean.
+
+No public set of good photos that a model can learn from has many of them, so they are made up.
+"""
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import gaussian_filter, uniform_filter1d
+
+from lowlight.data.noise import log_uniform
+from lowlight.imaging.srgb import to_linear, to_srgb
+
+SKY = 1.0, 30.0
+"""Levels, of 255, between which the dark of a night lies."""
+
+LIGHT = 180.0
+"""Level of the brightest point, at least: a night whose lights are dim is a photo that is too dark."""
+
+
+def night_of_lights(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A night with lights, of a photo's size; the photo is what lies in the dark, or what a light falls on.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) uint8 array
+        sRGB.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+    """
+    scene = _sky(photo.shape[:2], rng)
+    if rng.random() < 0.5:
+        scene = _with_ground(scene, photo, rng)
+    kind = rng.choice(["stars", "lamps", "sparks", "moon"], p=(0.4, 0.35, 0.1, 0.15))
+    if kind == "moon":
+        light, shown = _moon(photo, rng)
+        scene = scene * (1 - shown)
+    else:
+        light = {"stars": _stars, "lamps": _lamps, "sparks": _sparks}[kind](photo.shape[:2], rng)
+    light *= max(1.0, LIGHT / light.max())
+    return np.rint(np.clip(scene + light, 0, 255)).astype(np.uint8)
+
+
+def _sky(shape, rng) -> np.ndarray:
+    """(H, W, 3) levels: brighter to one side, at times cloudy."""
+    clouds = rng.uniform(0.5, 1.0, (4, 4)) if rng.random() < 0.5 else np.ones((4, 4))
+    clouds *= np.linspace(rng.uniform(0.3, 1), 1, 4)[:: rng.choice([-1, 1]), None]
+    smooth = np.asarray(Image.fromarray(clouds.astype(np.float32)).resize(shape[::-1], Image.Resampling.BICUBIC))
+    return log_uniform(rng, *SKY) * smooth[..., None] * _tint(rng, 0.3)
+
+
+def _with_ground(scene, photo, rng) -> np.ndarray:
+    """The photo, in next to no light, below a rough horizon."""
+    height, width = scene.shape[:2]
+    rough = np.interp(np.arange(width), np.linspace(0, width, 12), rng.uniform(0, 0.2, 12))
+    ground = np.arange(height)[:, None] > height * (rng.uniform(0.5, 0.95) - rough)
+    unlit = to_srgb(to_linear(photo, np.float32) * 2.0 ** -rng.uniform(4, 10))
+    return np.where(ground[..., None], unlit, scene).astype(np.float32)
+
+
+def _moon(photo, rng) -> tuple[np.ndarray, np.ndarray]:
+    """The photo in a disc, as on the moon or in a spotlight; and the disc, (H, W, 1), from 0 to 1."""
+    height, width = photo.shape[:2]
+    radius = 1 + rng.uniform(0.03, 0.25) * min(height, width)
+    rows, columns = (np.arange(side) - rng.uniform(0.2, 0.8) * side for side in (height, width))
+    shown = np.clip(radius - np.hypot(rows[:, None], columns), 0, 1).astype(np.float32)[..., None]
+    return shown * np.maximum(photo, 1.0) * rng.uniform(0.6, 1.2), shown
+
+
+def _stars(shape, rng) -> np.ndarray:
+    """Many points, few of them bright; at times drawn out to trails."""
+    count = int(log_uniform(rng, 2e-4, 2e-2) * shape[0] * shape[1]) + 5
+    points = _points(shape, rng.integers(0, shape, (count, 2)), 30 * (1 + rng.pareto(1.2, count)), rng)
+    if rng.random() < 0.2:
+        length = int(rng.integers(3, 40))
+        return uniform_filter1d(points, length, axis=int(rng.integers(2)), mode="constant") * length**0.7
+    sigma = rng.uniform(0.4, 1.3)
+    return gaussian_filter(points, (sigma, sigma, 0)) * (1 + 6 * sigma**2)
+
+
+def _lamps(shape, rng) -> np.ndarray:
+    """Discs of light, in focus or out of it, with a glow around them."""
+    layer, largest, colour = np.zeros((*shape, 3), np.float32), rng.uniform(0.01, 0.07) * min(shape), _tint(rng, 0.5)
+    for _ in range(int(log_uniform(rng, 3, 200))):
+        place, radius = rng.integers(0, shape), 0.7 + largest * rng.random()
+        starts = np.maximum(0, (place - radius).astype(int))
+        part = tuple(slice(start, int(middle + radius) + 2) for start, middle in zip(starts, place, strict=True))
+        rows, columns = (np.arange(shape[axis])[part[axis]] - place[axis] for axis in range(2))
+        lit = np.clip(radius - np.hypot(rows[:, None], columns), 0, 1)[..., None]
+        layer[part] += lit * (rng.uniform(60, 300) * colour * _tint(rng, 0.4))
+    glow = rng.uniform(0, 0.5) * gaussian_filter(layer, (largest, largest, 0))
+    return layer + glow
+
+
+def _sparks(shape, rng) -> np.ndarray:
+    """Bursts of rays, as of fireworks."""
+    scene = np.zeros((*shape, 3), np.float32)
+    for _ in range(rng.integers(1, 4)):
+        rays, reach = int(rng.integers(20, 120)), rng.uniform(0.1, 0.4) * min(shape)
+        angles = rng.uniform(0, 2 * np.pi, (rays, 1))
+        along = rng.uniform(0.1, 1, (rays, 1)) * np.linspace(0.1, 1, 60) * reach
+        centre = rng.uniform(0.2, 0.8, 2) * shape
+        places = np.stack([centre[0] + along * np.sin(angles), centre[1] + along * np.cos(angles)], -1).reshape(-1, 2)
+        places = places.astype(int)[((places >= 0) & (places < shape)).all(1)]
+        scene += _points(shape, places, rng.uniform(80, 250, len(places)), rng)
+    return gaussian_filter(scene, (0.7, 0.7, 0)) * 3
+
+
+def _points(shape, places, brightness, rng) -> np.ndarray:
+    """(H, W, 3) levels of points at (N, 2) places, all of nearly one colour."""
+    points = np.zeros((*shape, 3), np.float32)
+    colours = _tint(rng, 0.3) * np.exp(rng.normal(0, 0.15, (len(places), 3)))
+    np.add.at(points, (places[:, 0], places[:, 1]), np.minimum(brightness, 3000)[:, None] * colours)
+    return points
+
+
+def _tint(rng, spread) -> np.ndarray:
+    """Gains of red, green and blue, the largest of them 1."""
+    gains = np.exp(rng.normal(0, spread, 3))
+    return (gains / gains.max()).astype(np.float32)
