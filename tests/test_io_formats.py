@@ -139,6 +139,24 @@ def test_each_picture_of_an_avif_of_10_bits_can_be_read(grey):
     np.testing.assert_array_equal(read_photo(io.BytesIO(data)).pixels, read_photo(io.BytesIO(data), frame=1).pixels)
 
 
+@pytest.mark.skipif(".heic" not in FORMATS, reason="needs pillow-heif")
+@pytest.mark.parametrize("deep", [False, True])
+def test_of_a_burst_in_a_heic_the_main_picture_is_read_and_each_can_be(deep):
+    """Which of them that is, the file says: seldom the first."""
+    import pillow_heif
+
+    burst = pillow_heif.HeifFile()
+    for level in (40, 120, 200):
+        pixels = np.full((64, 96, 3), level * (257 if deep else 1), np.uint16 if deep else np.uint8)
+        burst.add_frombytes("RGB;16" if deep else "RGB", (96, 64), pixels.tobytes())
+    file = io.BytesIO()
+    burst.save(file, quality=100, primary_index=1)
+    shown = [read_photo(io.BytesIO(file.getvalue()), frame=number).pixels.mean() * 255 for number in (None, 1, 2, 3)]
+    np.testing.assert_allclose(shown, (120, 40, 120, 200), atol=1)
+    (note,) = read_photo(io.BytesIO(file.getvalue())).notes
+    assert note.startswith("it holds 3 pictures, of which the main one is read")
+
+
 @pytest.mark.parametrize("with_alpha", [False, True])
 @pytest.mark.parametrize("grey", [False, True])
 def test_an_avif_of_10_bits_has_what_belongs_to_the_photo(grey, with_alpha):

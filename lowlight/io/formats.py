@@ -160,8 +160,9 @@ What else is promised:
 - **Range of TIFFs.** Of floats 1, 255 or 65535 is white, whichever fits all but the highest thousandth; what is above,
   below or no number is clipped. MaxSampleValue and SMaxSampleValue count where they say a whole number of bits.
 - **Which picture.** Of a TIFF the largest; thumbnails, masks and smaller copies, in any order and in SubIFDs, do not
-  count. Stacks of OME and ImageJ with three channels are RGB, with others they are refused. Of several pictures the
-  first is read, with a word; `--frame N` takes another, `--all-frames` each.
+  count. Stacks of OME and ImageJ with three channels are RGB, with others they are refused. Of a HEIC the main
+  one, as it says itself. Of other files with several pictures the first is read, with a word; `--frame N` takes
+  another, `--all-frames` each.
 - **Metadata.** EXIF stays in its place to the byte, but for what has to be true of the result: orientation, size and
   colour space. Thumbnails are left out. XMP loses what speaks of the file and not of the picture: motion photos, gain
   maps, other items, sizes. IPTC goes into JPEG, PNG and TIFF. What is longer than 64 KB has no place in a JPEG, and its

@@ -40,8 +40,8 @@ def register_heic() -> None:
     pillow_heif.register_heif_opener()
 
 
-def open_heif(file: BinaryIO, head: bytes, frame: int) -> Contents:
-    """The header of a HEIC or AVIF.
+def open_heif(file: BinaryIO, head: bytes, frame: int | None) -> Contents:
+    """The header of a HEIC or AVIF; of several pictures the one that the file says is the main one, unless told.
 
     Raises
     ------
@@ -49,6 +49,7 @@ def open_heif(file: BinaryIO, head: bytes, frame: int) -> Contents:
         If pillow-heif is not installed, for HEIC.
     """
     avif = is_avif(head)
+    frame = frame or 0 if avif else frame
     still = bmff.still(file)
     packed = file.seek(0, os.SEEK_END)
     if still.size:
@@ -66,7 +67,7 @@ def open_heif(file: BinaryIO, head: bytes, frame: int) -> Contents:
     frames = getattr(image, "n_frames", 1)
 
     def read() -> Levels:
-        if frame:
+        if frame is not None and frames > 1:
             image.seek(frame)
         if still.bits <= 8:
             return decode(image, means, notes)
@@ -102,7 +103,7 @@ def _deep(file, avif, frame, bits, means: Meaning, notes) -> Levels:
         import pillow_heif
 
         heic = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
-        values = np.asarray(heic[frame] if frame else heic)
+        values = np.asarray(heic if frame is None else heic[frame])
         white = (2**bits - 1) << (16 - bits)
     values = scaled(values.reshape(*values.shape[:2], -1), white)
     return levels_of(values, 1 if values.shape[2] < 3 else 3, means, True, notes)

@@ -125,7 +125,7 @@ def read_photo(
         Give the pixels as uint8 or uint16, by the photo's depth, which is a quarter or half of the memory;
         `lowlight.imaging.pixels.as_float` makes floats of any part of them. Default: as float32.
     frame : int, optional
-        Which of several pictures, from 1. Default: the first; of a TIFF the largest.
+        Which of several pictures, from 1. Default: the first; of a TIFF the largest, of a HEIC the main one.
 
     Raises
     ------
@@ -286,7 +286,7 @@ def _opened(source, limit_megapixels=None, frame=None) -> Iterator[Contents]:
 def _of_several(contents, frame) -> list[str]:
     if contents.frames < 2 or frame is not None:
         return []
-    which = "the largest" if contents.suffix == ".tif" else "the first"
+    which = {".tif": "the largest", ".heic": "the main one"}.get(contents.suffix, "the first")
     return [f"it holds {contents.frames} pictures, of which {which} is read{HOW_TO_CHOOSE}"]
 
 

@@ -63,7 +63,7 @@ def identify(file: BinaryIO, suffix: str, frame: int | None = None) -> Contents:
     suffix : str
         Of its name, which only tells raws from TIFFs.
     frame : int, optional
-        Which of several pictures, from 0. Default: the first, but of a TIFF the largest.
+        Which of several pictures, from 0. Default: the first, but of a TIFF the largest, and of a HEIC the main one.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def identify(file: BinaryIO, suffix: str, frame: int | None = None) -> Contents:
     if head.startswith(TIFF_HEADS):
         return open_tiff(file, frame)
     if is_avif(head) or is_heic(head):
-        return open_heif(file, head, number)
+        return open_heif(file, head, frame)
     if head.startswith(JPEG_XL_HEADS):
         return open_jpeg_xl(file, number)
     if head.startswith(JPEG_2000_HEADS):
