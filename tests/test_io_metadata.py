@@ -15,7 +15,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from lowlight.io import jpeg, xmp
 from lowlight.io.exif import truthful
-from lowlight.io.photo import encode, notes_on, read_photo, write_photo
+from lowlight.io.formats import FORMATS
+from lowlight.io.photo import Photo, encode, notes_on, read_photo, write_photo
 from tests.conftest import scene
 
 WRITTEN = (".jpg", ".png", ".tif", ".webp", ".avif")
@@ -168,6 +169,37 @@ def test_xmp_says_nothing_of_what_is_gone_under_any_prefix(space, attributes, bo
         assert xmp.truthful(before) == packet("", declared, "")
         if word:
             assert word in xmp.left_out(before)[0]
+
+
+@pytest.mark.parametrize(
+    ("mark", "word"),
+    [
+        (b"\xff\xd8\xff\xe2\0\x1eurn:iso:std:iso:ts:21496:-1\0", "gain map"),  # ISO 21496-1
+        (b'<rdf:Description xmlns:HDRGainMap="http://ns.apple.com/HDRGainMap/1.0/"/>', "gain map"),
+        (b'<rdf:Description xmlns:depthData="http://ns.apple.com/depthData/1.0/"/>', "depth map"),
+        (b"MotionPhoto_Data\0\0\0\x18ftypmp42", "video"),  # of Samsung's older phones
+    ],
+)
+def test_what_lies_behind_the_picture_of_a_jpeg_is_told(mark, word, tmp_path):
+    source = saved(tmp_path / "in.jpg")
+    source.write_bytes(source.read_bytes() + mark)
+    (note,) = read_photo(source).notes
+    assert word in note
+    write_photo(tmp_path / "out.jpg", read_photo(source))
+    assert read_photo(tmp_path / "out.jpg").notes == ()
+
+
+@pytest.mark.skipif(".heic" not in FORMATS, reason="needs pillow-heif")
+@pytest.mark.parametrize(
+    ("kind", "word"), [(b"urn:mpeg:hevc:2015:auxid:2", "depth map"), (b"n:com:apple:aux:hdrgainmap", "gain map")]
+)
+def test_depth_and_gain_maps_of_a_heic_are_told(kind, word):
+    """Made of a transparent one, whose second picture gets another name, as long."""
+    transparent = Photo(np.full((64, 96, 3), 0.5, np.float32), np.full((64, 96), 9, np.uint8))
+    data = encode(transparent, ".heic")
+    assert data.count(b"urn:mpeg:hevc:2015:auxid:1") == 1
+    (note,) = read_photo(io.BytesIO(data.replace(b"urn:mpeg:hevc:2015:auxid:1", kind))).notes
+    assert word in note
 
 
 def test_xmp_without_anything_untrue_stays_as_it_is_and_entities_are_left_out():

@@ -83,6 +83,12 @@ def still(file: BinaryIO) -> Still:
         return Still()
 
 
+def items(file: BinaryIO) -> bytes:
+    """The lists of a HEIC's or AVIF's items and of their properties, in which names can be looked for."""
+    found = _about_items(file)
+    return found.get(b"iinf", b"") + found.get(b"iprp", b"")
+
+
 def exif(file: BinaryIO) -> bytes:
     """The EXIF of a HEIC or AVIF, to the byte, from its byte order on; nothing where it is not in one piece."""
     found = _about_items(file)

@@ -63,7 +63,7 @@ def open_heif(file: BinaryIO, head: bytes, frame: int | None) -> Contents:
     block = exif.bare(bmff.exif(file)) or said if avif else said  # Pillow writes that of a turned AVIF anew
     means = meaning(still.icc or image.info.get("icc_profile"), still.cicp, exif=block, as_video=True)
     xmp = image.info.get("xmp") or b""
-    notes = left_out(xmp)
+    notes = left_out(xmp + bmff.items(file))
     frames = getattr(image, "n_frames", 1)
 
     def read() -> Levels:

@@ -71,7 +71,7 @@ def open_jpeg(file: BinaryIO, frame: int) -> Contents:
     block = exif.bare(_segment(header, 0xE1, exif.EXIF_HEADER))
     xmp = _segment(header, 0xE1, XMP_HEAD)
     means = meaning(_profile(header), exif=block)
-    notes = left_out(xmp)
+    notes: list[str] = []
     if _segment(header, 0xE1, EXTENDED_XMP_HEAD):
         notes.append("its extended XMP, beyond the first 64 KB, is left out")
     file.seek(0)
@@ -184,6 +184,8 @@ def _views(image) -> int:
 
 
 def _read(file, header, image, frame, means: Meaning, notes) -> Levels:
+    file.seek(0)
+    notes += left_out(file.read())  # other pictures and videos lie behind the first
     if image is not None:
         try:
             if frame:

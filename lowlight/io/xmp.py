@@ -9,6 +9,24 @@ GAIN_MAP = (
     "http://ns.apple.com/HDRToneMap/1.0/",
 )
 
+GAIN_MAP_MARKS = (
+    *(name.encode() for name in GAIN_MAP),
+    b"urn:iso:std:iso:ts:21496:-1",  # in a JPEG, by ISO 21496-1
+    b"\0\0tmap",  # an item of a HEIC or AVIF, by the same
+    b":aux:hdrgainmap",  # Apple's in a HEIC
+)
+
+DEPTH_MARKS = (
+    b"http://ns.google.com/photos/1.0/depthmap/",
+    b"http://ns.google.com/photos/dd/1.0/",
+    b"http://ns.apple.com/depthData/1.0/",
+    b"urn:mpeg:hevc:2015:auxid:2",
+    b"urn:mpeg:mpegB:cicp:systems:auxiliary:depth",
+)
+
+SAMSUNG_VIDEO = b"MotionPhoto_Data"
+"""Before the video of an older motion photo, of which no XMP speaks."""
+
 CAMERA = "http://ns.google.com/photos/1.0/camera/"
 CONTAINER = "http://ns.google.com/photos/1.0/container/"
 ITEM = "http://ns.google.com/photos/1.0/container/item/"
@@ -66,13 +84,21 @@ def truthful(xmp: bytes) -> bytes:
     return b"".join([*kept, body[place:]])
 
 
-def left_out(xmp: bytes) -> list[str]:
-    """What of a file its XMP speaks of, and nothing reads or writes: a line for each."""
+def left_out(data: bytes) -> list[str]:
+    """What a file has beside its picture, and nothing reads or writes: a line for each.
+
+    Parameters
+    ----------
+    data : bytes
+        Its XMP and whatever else may say so: all of a JPEG, the list of items of a HEIC.
+    """
     told = []
-    if any(name.encode() in xmp for name in GAIN_MAP):
+    if any(mark in data for mark in GAIN_MAP_MARKS):
         told.append("its gain map for HDR screens is left out")
-    if re.search(rb"(MotionPhoto|MicroVideo)\s*(=\s*[\"']|>\s*)1", xmp):
+    if SAMSUNG_VIDEO in data or re.search(rb"(MotionPhoto|MicroVideo)\s*(=\s*[\"']|>\s*)1", data):
         told.append("its video (motion photo) is left out")
+    if any(mark in data for mark in DEPTH_MARKS):
+        told.append("its depth map is left out")
     return told
 
 
