@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -200,6 +201,21 @@ def test_depth_and_gain_maps_of_a_heic_are_told(kind, word):
     assert data.count(b"urn:mpeg:hevc:2015:auxid:1") == 1
     (note,) = read_photo(io.BytesIO(data.replace(b"urn:mpeg:hevc:2015:auxid:1", kind))).notes
     assert word in note
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("before", [b"\0\0\0\0", b""], ids=["as it should be", "as by pillow-jxl"])
+def test_metadata_of_a_jpeg_xl_is_read_packed_or_not(packed, before):
+    """As cjxl packs it, by Brotli (ISO/IEC 18181-2); bytes that are no such thing cost themselves alone."""
+    said = {b"Exif": before + camera_exif().removeprefix(b"Exif\0\0"), b"xml ": packet("", "", "")}
+    data = imagecodecs.jpegxl_encode(scene(1, 40, 60), lossless=True, usecontainer=True)
+    for kind, content in said.items():
+        if packed:
+            kind, content = b"brob", kind + imagecodecs.brotli_encode(content)
+        data += struct.pack(">I4s", 8 + len(content), kind) + content
+    photo = read_photo(io.BytesIO(data + struct.pack(">I4s4s", 17, b"brob", b"Exif") + b"\xff" * 5))
+    assert (photo.exif, photo.xmp) == (said[b"Exif"].removeprefix(before), said[b"xml "])
+    assert photo.notes == ()
 
 
 def test_xmp_without_anything_untrue_stays_as_it_is_and_entities_are_left_out():

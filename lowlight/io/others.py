@@ -15,6 +15,7 @@ from lowlight.io.colour import SRGB, UNKNOWN, levels_of, meaning
 from lowlight.io.contents import Contents
 from lowlight.io.limits import PREDICTED, refuse_if_too_small
 from lowlight.io.pillow import decode
+from lowlight.io.xmp import GAIN_MAP_LEFT_OUT
 
 JPEG_XL_HEADS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
@@ -42,15 +43,19 @@ def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
         codestream = file.read(LONGEST_HEADER)
     else:
         for kind, data in bmff.boxes(file):
-            about.setdefault(kind, data)
+            packed_kind = data[:4] if kind == b"brob" else b""
+            about.setdefault(packed_kind or kind, _unpacked(data[4:]) if packed_kind else data)
         codestream = about.get(b"jxlc") or about.get(b"jxlp", b"")[4:]
         codestream = codestream or _first_codestream(file)
     header = _JpegXl(codestream)
     packed = file.seek(0, os.SEEK_END)
     refuse_if_too_small(header.width, header.height, header.height * header.width * 3, packed * PREDICTED, packed)
-    block = exif.bare(about.get(b"Exif", b"")[4:])
+    said = about.get(b"Exif", b"")
+    block = exif.bare(said[4:]) or exif.bare(said)  # some programs forget how far it is to its beginning, the 4 bytes
     means = meaning(cicp=header.cicp)
     notes = ["its colour profile is not read: taken for sRGB"] if header.has_profile else []
+    if b"jhgm" in about:
+        notes.append(GAIN_MAP_LEFT_OUT)
     if header.animated and frame:  # only decoding all tells how many there are, and for one too many there is no error
         raise ValueError("of an animated JPEG XL the first picture alone is; leave out --frame")
     if header.animated:
@@ -160,6 +165,16 @@ def open_pnm(file: BinaryIO) -> Contents:
         return levels_of(values, channels, meaning(), False, [])
 
     return Contents(size=(height, width), read=read, suffix=".png")
+
+
+def _unpacked(data) -> bytes:
+    """EXIF or XMP of a JPEG XL as most programs pack it (ISO/IEC 18181-2); nothing where it is broken or a bomb."""
+    import imagecodecs
+
+    try:
+        return bytes(imagecodecs.brotli_decode(data, out=bmff.LARGEST))
+    except imagecodecs.BrotliError:
+        return b""
 
 
 def _first_codestream(file) -> bytes:

@@ -16,6 +16,8 @@ GAIN_MAP_MARKS = (
     b":aux:hdrgainmap",  # Apple's in a HEIC
 )
 
+GAIN_MAP_LEFT_OUT = "its gain map for HDR screens is left out"
+
 DEPTH_MARKS = (
     b"http://ns.google.com/photos/1.0/depthmap/",
     b"http://ns.google.com/photos/dd/1.0/",
@@ -94,7 +96,7 @@ def left_out(data: bytes) -> list[str]:
     """
     told = []
     if any(mark in data for mark in GAIN_MAP_MARKS):
-        told.append("its gain map for HDR screens is left out")
+        told.append(GAIN_MAP_LEFT_OUT)
     if SAMSUNG_VIDEO in data or re.search(rb"(MotionPhoto|MicroVideo)\s*(=\s*[\"']|>\s*)1", data):
         told.append("its video (motion photo) is left out")
     if any(mark in data for mark in DEPTH_MARKS):
