@@ -178,6 +178,15 @@ def test_an_avif_of_10_bits_has_what_belongs_to_the_photo(grey, with_alpha):
         assert not {"exif", "xmp"} & set(image.info)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])
+def test_a_panorama_that_is_too_long_for_a_format_is_told_with_what_holds_it(suffix, capfd):
+    photo = Photo(np.zeros((2, 70000, 3), np.uint8))
+    with pytest.raises(ImageError, match=r"at most \d+ pixels a side. Received: 70000x2. Write it as PNG or TIFF\.$"):
+        encode(photo, suffix)
+    assert capfd.readouterr() == ("", "")
+    assert read_photo(io.BytesIO(encode(photo, ".png"))).pixels.shape == (2, 70000, 3)
+
+
 def test_the_result_of_what_is_not_written_has_a_format_that_is():
     for form in TABLE:
         for suffix in form.suffixes:

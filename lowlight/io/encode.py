@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 import struct
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -35,6 +36,9 @@ LOWEST_JPEG_QUALITY = 90
 LONGEST_SEGMENT = 65533
 """Bytes that a segment of a JPEG can hold, beside its length (ITU-T T.81, B.1.1.4)."""
 
+LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536}
+"""Pixels that libjpeg, libwebp and libavif write."""
+
 ICC_HEAD = b"ICC_PROFILE\0"
 
 COMMENT = "Comment"
@@ -58,6 +62,12 @@ def save(file: BinaryIO, photo: "Photo", form: str, quality: int | None, strip_m
     OSError, ValueError, RuntimeError, struct.error
         If the format cannot hold the photo, or the file cannot be written.
     """
+    height, width = photo.pixels.shape[:2]
+    most = LONGEST_SIDE.get(form, math.inf)
+    if max(height, width) > most:
+        raise ValueError(
+            f"{form} holds at most {most} pixels a side. Received: {width}x{height}. Write it as PNG or TIFF"
+        )
     about = {} if strip_metadata else _about(photo)
     if form == "TIFF":
         write_tiff(file, _levels(photo, photo.depth), photo.icc, **_some(about, "exif", "xmp", "iptc", "dpi"))
