@@ -123,6 +123,12 @@ def test_the_content_counts_and_not_the_suffix(suffix, other, tmp_path):
     keras_import.import_model(tmp_path / f"model{other}")
 
 
+def test_a_model_may_be_called_as_keras_1_and_2_mostly_were(tmp_path):
+    small_model().save(tmp_path / "model.h5")
+    (tmp_path / "model.h5").rename(tmp_path / "model.hdf5")
+    assert registry.load_network(tmp_path / "model.hdf5")[1]["name"] == "model"
+
+
 def test_initializers_regularizers_and_losses_of_the_authors_are_not_needed(tmp_path):
     def initializer(shape, dtype=None):
         return keras.ops.ones(shape, dtype)

@@ -344,7 +344,7 @@ def _card_path(model, address) -> Path:
 
 def _is_whole(path) -> bool:
     """Whether a file holds graph and weights; the project's own weights have their graph in the card."""
-    return path.suffix in (".keras", ".h5") and not path.name.endswith(WEIGHTS_SUFFIX) and path.is_file()
+    return path.suffix in (".keras", ".h5", ".hdf5") and not path.name.endswith(WEIGHTS_SUFFIX) and path.is_file()
 
 
 def _card_of_whole(path) -> dict:
