@@ -31,6 +31,19 @@ def test_each_loss_gives_one_value_an_image_and_the_value_of_hand_arithmetic():
         np.testing.assert_allclose(ops.convert_to_numpy(losses.LOSSES[name](truth, output)), [value] * 2, rtol=1e-5)
 
 
+def test_exposure_is_judged_by_pixel_values_and_their_squared_error():
+    truth, predicted = np.log(np.full((2, 8, 8, 1), 0.5, "f4")), np.log(np.full((2, 8, 8, 1), 0.3, "f4"))
+    np.testing.assert_allclose(losses.exposure_mae(truth, predicted), [0.2] * 2, rtol=1e-5)
+    expected = 0.2 + 0.02 * np.log(0.04 + 1e-4)
+    np.testing.assert_allclose(losses.of_exposure(truth, predicted), [expected] * 2, rtol=1e-4)
+
+
+def test_brightness_is_that_of_squares_of_16_pixels():
+    output = np.tile(np.repeat([0.6, 0.2], 16)[None, None, :, None], (2, 32, 1, 3)).astype("f4")
+    noise = (np.indices((32, 32)).sum(0)[None, ..., None] % 2 - 0.5).astype("f4")
+    np.testing.assert_allclose(losses.brightness(0 * output + 0.4, output + noise), [0.2] * 2, rtol=1e-5)
+
+
 def test_the_loss_by_psnr_adds_the_logarithm_of_the_squared_error(images):
     truth, output = images
     total, pixels = losses.charbonnier_ssim_psnr(truth, output), losses.charbonnier(truth, output)
