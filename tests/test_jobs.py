@@ -156,6 +156,9 @@ def test_one_photo_may_be_given_the_file_of_its_result(tmp_path):
         places(tmp_path, tmp_path / "a.png", output=tmp_path / "x.jpg", all_frames=True)
     with pytest.raises(UserError, match="no such photo or folder. Received: .*nigth.png"):
         places(tmp_path, tmp_path / "nigth.png", output=tmp_path / "x.jpg")
+    for option in ({"format": "png"}, {"suffix": "_b"}):
+        with pytest.raises(UserError, match="name is given in full. Received: --output .*x.jpg"):
+            places(tmp_path, tmp_path / "a.png", output=tmp_path / "x.jpg", **option)
     (tmp_path / "album.jpg").mkdir()
     assert places(tmp_path, tmp_path / "a.png", output=tmp_path / "album.jpg") == {"a.png": "album.jpg/a.png"}
     with pytest.raises(UserError, match="over a photo"):
@@ -221,6 +224,8 @@ def test_endings_stay_change_on_demand_and_are_added_where_they_say_nothing(tmp_
     inputs = tmp_path / "a.JPG", tmp_path / "scan.v2"
     assert list(places(tmp_path, *inputs).values()) == ["out/a.JPG", "out/scan.v2.png"]
     assert list(places(tmp_path, *inputs, format=".WebP").values()) == ["out/a.webp", "out/scan.webp"]
+    with pytest.raises(UserError, match="cannot be written in that format. Received: raw. Known: avif, bmp"):
+        places(tmp_path, *inputs, format="raw")
 
 
 def test_in_place_a_link_stays_one_and_its_photo_is_found_once(photos):
