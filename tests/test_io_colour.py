@@ -87,7 +87,7 @@ def error(file, picture, **options):
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-@pytest.mark.parametrize("said", ["cicp", "chrm", "both", "icc"])
+@pytest.mark.parametrize("said", ["cicp", "chrm", "chrm alone", "both", "icc"])
 def test_display_p3_is_read_right_whichever_way_a_png_says_it(said, depth, picture):
     levels = np.rint(srgb(linear(picture) @ TO_P3.T) * (2**depth - 1)).astype(f"uint{depth}")
     cicp = (b"cICP", bytes((12, 13, 0, 1)))
@@ -97,6 +97,7 @@ def test_display_p3_is_read_right_whichever_way_a_png_says_it(said, depth, pictu
     chunks = {
         "cicp": [cicp],
         "chrm": [chromaticities(P3_XY), gamma(0.45455)],
+        "chrm alone": [chromaticities(P3_XY)],
         "both": [*wrong, cicp],  # CICP goes before chromaticities
         "icc": [icc, (b"cICP", bytes((1, 8, 0, 1))), *wrong],  # and a profile before all
     }[said]
@@ -223,6 +224,33 @@ def test_stills_look_the_same_in_every_colour_space_and_format(matrix, curve, pr
         assert difference < tolerance
         assert any("HDR" in note for note in photo.notes) == (transfer in (PQ, HLG))
         assert photo.icc
+
+
+HDR_PROFILE = bytes(128) + struct.pack(">I4sII", 1, b"cicp", 144, 12) + b"cicp" + bytes((0, 0, 0, 0, 9, 16, 0, 1))
+"""No more than a profile's tag that says PQ of BT.2020 (ICC.1:2022, 9.2.17)."""
+
+
+@pytest.mark.parametrize("said", ["in the profile", "beside a profile that means it", "beside another profile"])
+def test_an_hdr_still_with_a_profile_is_hdr_if_the_profile_means_it(said, picture):
+    hdr = said != "beside another profile"
+    signal = pq(linear(picture) @ TO_2020.T) if hdr else srgb(linear(picture) @ TO_P3.T)
+    profile = rgb_profile(P3_XY, srgb_curve()) + (b"Rec2100 PQ" if hdr else b"")
+    parts = [(b"iCCP", b"x\0\0" + zlib.compress(profile)), (b"cICP", bytes((9, 16, 0, 1)))]
+    if said == "in the profile":
+        parts = [(b"iCCP", b"x\0\0" + zlib.compress(HDR_PROFILE))]
+    difference, photo = error(png(np.rint(signal * 65535).astype(np.uint16), *parts), picture)
+    assert difference < 2.5
+    assert any("HDR" in note for note in photo.notes) == hdr
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_an_hdr_still_keeps_its_transparency(depth, picture):
+    white = 2**depth - 1
+    alpha = np.linspace(0, white, picture[..., 0].size).reshape(picture.shape[:2]).astype(f"uint{depth}")
+    levels = np.rint(pq(linear(picture) @ TO_2020.T) * white).astype(alpha.dtype)
+    photo = read_photo(png(np.dstack([levels, alpha]), (b"cICP", bytes((9, 16, 0, 1)))), levels=True)
+    assert photo.pixels.dtype == photo.alpha.dtype == np.uint16
+    np.testing.assert_allclose(photo.alpha / 65535, alpha / white, atol=1e-6)
 
 
 def test_light_above_white_is_rolled_off_and_keeps_its_order_and_hue():
