@@ -99,6 +99,11 @@ def test_a_photo_of_the_fixed_size_is_run_as_it_is():
         Enhancer(model, 128)
 
 
+def test_self_ensemble_of_a_fixed_size_leaves_out_what_would_turn_the_photo():
+    photo, model = photo_of(40, 60), fixed_model(40, 60)
+    np.testing.assert_allclose(Enhancer(model, best=True)(photo), Enhancer(model)(photo), atol=1e-6)
+
+
 def deep_model(levels):
     """A U-Net whose photos must have sides that 2**levels divides."""
     photo = x = keras.Input((None, None, 3), name="photo")
@@ -116,6 +121,9 @@ def test_deeper_graphs_than_ours_get_sides_that_fit(levels):
     enhancer = Enhancer(deep_model(levels), 256)
     assert enhancer.stride == max(16, 2**levels)
     assert enhancer(photo_of(50, 300)).shape == (50, 300, 3)
+    if enhancer.stride > 16:
+        with pytest.raises(UserError, match=f"must be a multiple of {enhancer.stride} from .* Received: 144"):
+            Enhancer(deep_model(levels), 144)
 
 
 def test_a_graph_that_changes_the_size_is_refused():
