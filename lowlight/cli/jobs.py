@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from lowlight.cli.backup import is_replaced
+from lowlight.cli.backup import BACKUP_SUFFIX, is_replaced
 from lowlight.errors import UserError
 from lowlight.inference.video import VIDEO_SUFFIXES, WRITTEN, clip_suffix, is_clip
 from lowlight.io.formats import FORMATS, IMAGE_SUFFIXES, result_suffix
@@ -22,8 +22,6 @@ NOT_WRITTEN = (KNOWN | {".gif"}) - {*FORMATS, *WRITTEN}
 
 SIDE_FOLDERS = {"@eaDir", ".@__thumb", "__MACOSX"}
 """Where Synology, QNAP and macOS keep thumbnails and the like, named as the photos."""
-
-BACKUP = ".orig"
 
 
 class Job(NamedTuple):
@@ -107,7 +105,7 @@ def passed_over(settings: EnhanceSettings) -> Counter[str]:
                     kinds.update(
                         path.suffix.lower() or "nameless" for path in files if path.suffix.lower() not in KNOWN
                     )
-    return kinds - Counter({BACKUP: kinds[BACKUP]})
+    return kinds - Counter({BACKUP_SUFFIX: kinds[BACKUP_SUFFIX]})
 
 
 def left_out(settings: EnhanceSettings) -> dict[str, int]:

@@ -14,7 +14,7 @@ from lowlight.io.avif import write_deep_avif
 from lowlight.io.exif import EXIF_HEADER, truthful, without_orientation
 from lowlight.io.formats import WITHOUT_ALPHA
 from lowlight.io.heif import register_heic
-from lowlight.io.jpeg import XMP_HEAD, photoshop_with
+from lowlight.io.jpeg import ICC_HEAD, XMP_HEAD, photoshop_with
 from lowlight.io.png import write_png
 from lowlight.io.tiff_write import write_tiff
 
@@ -38,8 +38,6 @@ LONGEST_SEGMENT = 65533
 
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536}
 """Pixels that libjpeg, libwebp and libavif write."""
-
-ICC_HEAD = b"ICC_PROFILE\0"
 
 COMMENT = "Comment"
 """The keyword of a PNG's text that is what others call a comment."""

@@ -20,6 +20,8 @@ LARGEST_VALUE = 2**24
 EXIF_TABLE, GPS_TABLE, INTEROP_TABLE = 0x8769, 0x8825, 0xA005
 """Tags that say where another table is."""
 
+XMP, IPTC = 700, 33723
+
 PARENTS = {EXIF_TABLE: 0, GPS_TABLE: 0, INTEROP_TABLE: EXIF_TABLE}
 """Which table those tags are in."""
 

@@ -37,6 +37,8 @@ XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENDED_XMP_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
 """Of what is longer than a segment (XMP specification, part 3, 1.1.3.1)."""
 
+ICC_HEAD = b"ICC_PROFILE\0"
+
 PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
 
 IPTC_RESOURCE = 0x0404
@@ -154,9 +156,8 @@ def _segment(header, kind, head) -> bytes:
 
 
 def _profile(header) -> bytes | None:
-    head = b"ICC_PROFILE\0"
     parts = {
-        data[12]: data[14:] for kind, data in header.segments if kind == 0xE2 and data[:12] == head and data[12:13]
+        data[12]: data[14:] for kind, data in header.segments if kind == 0xE2 and data[:12] == ICC_HEAD and data[12:13]
     }
     return b"".join(parts[number] for number in sorted(parts)) or None
 

@@ -16,6 +16,8 @@ from lowlight.imaging.pixels import GREY_WEIGHTS, Levels, bands, scaled
 from lowlight.io import exif, ifd
 from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
+from lowlight.io.exif import ORIENTATION
+from lowlight.io.ifd import IPTC, XMP
 from lowlight.io.jpeg import iptc_of_photoshop
 from lowlight.io.limits import HARMLESS, LOSSLESS, PREDICTED, refuse_if_too_small
 from lowlight.io.others import open_jpeg_2000, open_jpeg_xl
@@ -56,7 +58,7 @@ READ_AT_ONCE = 2**22
 
 DNG_VERSION = 50706
 
-XMP, IPTC, PHOTOSHOP, ICC, ORIENTATION = 700, 33723, 34377, 34675, 274
+PHOTOSHOP, ICC = 34377, 34675
 
 YCBCR_COEFFICIENTS, YCBCR_SUBSAMPLING, REFERENCE_BLACK_WHITE = 529, 530, 532
 
@@ -67,7 +69,7 @@ def is_dng(file: BinaryIO) -> bool:
     """Whether a TIFF is a raw of that kind, whatever its name ends in."""
     try:
         return DNG_VERSION in ifd.tables(ifd.at_of(file))[1][0]
-    except exif.BROKEN:
+    except ifd.BROKEN:
         return False
 
 

@@ -7,12 +7,10 @@ import numpy as np
 
 from lowlight.io import exif as exif_blocks
 from lowlight.io import ifd
-from lowlight.io.ifd import EXIF_TABLE, GPS_TABLE, INTEROP_TABLE
+from lowlight.io.ifd import EXIF_TABLE, GPS_TABLE, INTEROP_TABLE, IPTC, XMP
 
 RESOLUTION = (0x011A, 0x011B, 0x0128)
 """Tags of the resolution across and down, and of its unit."""
-
-XMP, IPTC = 700, 33723
 
 INCH, CENTIMETRE = 2, 3
 
