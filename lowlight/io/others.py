@@ -86,27 +86,9 @@ def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
 
 def open_jpeg_2000(file: BinaryIO) -> Contents:
     """The header of a JPEG 2000 (ISO/IEC 15444-1), in a file of boxes or without."""
-    file.seek(0)
-    head = file.read(4)
-    icc, space = None, 0
-    if head == b"\xff\x4f\xff\x51":
-        file.seek(0)
-        codestream = file.read(100)
-    else:
-        codestream = b""
-        for kind, data in bmff.boxes(file):
-            if kind == b"jp2h":
-                for inner, content in bmff.inside(data):
-                    if inner == b"colr" and content[:1] == b"\2":
-                        icc = content[3:]
-                    elif inner == b"colr" and len(content) >= 7:
-                        (space,) = struct.unpack(">I", content[3:7])
-            elif kind == b"jp2c":
-                codestream = data or _first_codestream(file)
-                break
+    codestream, icc, space = _about_jpeg_2000(file)
     right, bottom, left, top = struct.unpack(">4I", codestream[8:24])
     (channels,), depth = struct.unpack(">H", codestream[40:42]), (codestream[42] & 127) + 1
-    signed = codestream[42] > 127
     width, height = right - left, bottom - top
     packed = file.seek(0, os.SEEK_END)
     needed = width * height * channels * (1 if depth <= 8 else 2)
@@ -125,7 +107,7 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
         except imagecodecs.Jpeg2kError as error:
             raise ValueError(error) from error
         values = values.reshape(*values.shape[:2], -1)
-        if signed:  # around the middle grey, which is 0
+        if codestream[42] > 127:  # signed: around the middle grey, which is 0
             values = (values.astype(np.int32) + 2 ** (depth - 1)).astype(np.uint16)
         values = scaled(values, 2**depth - 1)
         if space == ENUMERATED_SYCC and values.shape[2] >= 3:
@@ -133,6 +115,24 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
         return levels_of(values, 1 if values.shape[2] < 3 else 3, means, True, notes)
 
     return Contents(size=(height, width), read=read, suffix=".png", tagged=means.tagged, notes=notes)
+
+
+def _about_jpeg_2000(file) -> tuple[bytes, bytes | None, int]:
+    """The beginning of the pixels, and what is said of their colours: a profile, and a number."""
+    file.seek(0)
+    head = file.read(100)
+    if head.startswith(JPEG_2000_HEADS[0]):
+        return head, None, 0
+    icc, space = None, 0
+    for kind, data in bmff.boxes(file):
+        if kind == b"jp2c":
+            return data or _first_codestream(file), icc, space
+        for inner, content in bmff.inside(data) if kind == b"jp2h" else ():
+            if inner == b"colr" and content[:1] == b"\2":
+                icc = content[3:]
+            elif inner == b"colr" and len(content) >= 7:
+                (space,) = struct.unpack(">I", content[3:7])
+    return b"", icc, space
 
 
 def open_pnm(file: BinaryIO) -> Contents:
