@@ -11,12 +11,11 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from lowlight.data import camera
+from lowlight.data import camera, synthetic
 from lowlight.data.pairs import Pair, PairError, read_pair
 from lowlight.data.tables import separator
-from lowlight.errors import UserError
 from lowlight.imaging.exposure import THUMBNAIL, WHOLE, exposure_map, overview, thumbnail
-from lowlight.io.photo import ImageError, list_images, read_rgb
+from lowlight.io.photo import ImageError, read_rgb
 
 LOG = logging.getLogger(__name__)
 
@@ -313,13 +312,9 @@ def clean_photos(folder: Path) -> tuple[list[Path], list[Path]]:
     Raises
     ------
     UserError
-        If there is no such folder, or it has fewer than two photos.
+        As `lowlight.data.synthetic.photos_in`.
     """
-    if not folder.is_dir():
-        raise UserError(f"There is no such folder of clean photos. Received: {folder}. Check its name.")
-    photos = list_images(folder)
-    if len(photos) < 2:
-        raise UserError(f"Two clean photos or more are needed. Received: {folder} with {len(photos)}.")
+    photos = synthetic.photos_in(folder)
     held = max(1, round(len(photos) * HELD_OUT_SHARE))
     return photos[held:], photos[:held]
 

@@ -226,8 +226,17 @@ def write_samples(folder: Path) -> list[Path]:
 
 
 def _clean_photos(clean) -> list[Path]:
-    if clean is None:
-        return sorted(shipped(sample) for sample in SAMPLES)
+    return sorted(shipped(sample) for sample in SAMPLES) if clean is None else photos_in(clean)
+
+
+def photos_in(clean: Path) -> list[Path]:
+    """The photos of a folder of clean ones, by name.
+
+    Raises
+    ------
+    UserError
+        If there is no such folder, or it has fewer than two photos: one at least is held out.
+    """
     if not clean.is_dir():
         raise UserError(f"There is no such folder of clean photos. Received: {clean}. Check its name.")
     photos = list_images(clean)
