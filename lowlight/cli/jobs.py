@@ -97,34 +97,26 @@ def find(settings: EnhanceSettings) -> list[Job]:
 def passed_over(settings: EnhanceSettings) -> Counter[str]:
     """Files in the folders that are no photos or clips that can be read, counted by the ends of their names."""
     kinds: Counter[str] = Counter()
-    for root in settings.inputs:
-        if not settings.piped and root.is_dir():
-            for folder in _folders(root, settings):
-                with suppress(OSError):
-                    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-                    kinds.update(
-                        path.suffix.lower() or "nameless" for path in files if path.suffix.lower() not in KNOWN
-                    )
+    for seen in _searched(settings):
+        with suppress(OSError):
+            others = [path for path in seen if path.suffix.lower() not in KNOWN and path.is_file()]
+            kinds.update(path.suffix.lower() or "nameless" for path in others)
     return kinds - Counter({BACKUP_SUFFIX: kinds[BACKUP_SUFFIX]})
 
 
 def left_out(settings: EnhanceSettings) -> dict[str, int]:
     """How many things in the folders that could be photos, or hold some, are not taken, by words that tell why."""
     found: Counter[str] = Counter()
-    for root in settings.inputs:
-        if not settings.piped and root.is_dir():
-            for folder in _folders(root, settings):
-                with suppress(OSError):
-                    seen = [path for path in folder.iterdir() if not path.name.startswith(".")]
-                    if not settings.recursive:
-                        searched = sum(_is_searched(path, settings) for path in seen)
-                        found["folders in folders (--recursive takes them)"] += searched
-                    clips = sum(is_clip(path) and path.is_file() for path in seen)
-                    found["clips (those that are named are taken)"] += clips
-                    lost = sum(path.suffix.lower() in KNOWN and not path.exists() for path in seen)
-                    found["links that lead nowhere (is a disk missing?)"] += lost
-                    results = sum(_is_called_as_result(path, settings) for path in list_images(folder))
-                    found[f"photos called as results (*{settings.name_suffix}; another --suffix takes them)"] += results
+    for seen in _searched(settings):
+        with suppress(OSError):
+            if not settings.recursive:
+                found["folders in folders (--recursive takes them)"] += sum(_is_searched(one, settings) for one in seen)
+            found["clips (those that are named are taken)"] += sum(is_clip(path) and path.is_file() for path in seen)
+            lost = sum(path.suffix.lower() in KNOWN and not path.exists() for path in seen)
+            found["links that lead nowhere (is a disk missing?)"] += lost
+            called = (path for path in seen if _is_called_as_result(path, settings))
+            results = sum(path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() for path in called)
+            found[f"photos called as results (*{settings.name_suffix}; another --suffix takes them)"] += results
     return dict(+found)
 
 
@@ -224,6 +216,15 @@ def _below(folder, root, settings) -> Iterator[Found]:
 
 def _is_called_as_result(photo, settings) -> bool:
     return bool(settings.name_suffix) and photo.stem.endswith(settings.name_suffix)
+
+
+def _searched(settings) -> Iterator[list[Path]]:
+    """What is in each folder that is searched, but for what is hidden."""
+    for root in settings.inputs:
+        if not settings.piped and root.is_dir():
+            for folder in _folders(root, settings):
+                with suppress(OSError):
+                    yield [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def _folders(folder, settings) -> Iterator[Path]:
