@@ -86,22 +86,13 @@ def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
     file.seek(0)
     try:
         tiff = tifffile.TiffFile(file)
-        tops = _tops(tiff)
+        tops, stack = _tops(tiff), _stack(tiff)
         pictures = _pictures(tops)
-        stack = _stack(tiff)
     except (tifffile.TiffFileError, KeyError, IndexError, TypeError, RuntimeError, struct.error) as error:
         raise ValueError(f"its tables are broken ({error})") from error
+    page, frames, values = _chosen(pictures, frame) if stack is None else _of_stack(stack, frame or 0)
+    _refuse_too_small(page, file, 0 if stack is None else math.prod(stack.shape))
     notes: list[str] = []
-    if stack is not None:
-        page, frames, values = stack.keyframe, *_of_stack(stack, frame or 0)
-        _refuse_too_small(page, file, math.prod(stack.shape))
-    else:
-        if not pictures:
-            raise ValueError("it has no picture")
-        areas = [page.imagelength * page.imagewidth for page in pictures]
-        page = pictures[areas.index(max(areas)) if frame is None else min(frame, len(pictures) - 1)]
-        frames, values = len(pictures), partial(_values, page)
-        _refuse_too_small(page, file)
     order = tiff.byteorder
     tags = ifd.table(ifd.at_of(file), order, page.offset, tiff.is_bigtiff)[0]
     first = ifd.table(ifd.at_of(file), order, tiff.pages.first.offset, tiff.is_bigtiff)[0] | tags
@@ -157,6 +148,15 @@ def _pictures(tops) -> list[Any]:
     return [page for page in whole if 2 * page.imagelength > tallest or 2 * page.imagewidth > widest]
 
 
+def _chosen(pictures, frame) -> tuple[Any, int, Callable[[], np.ndarray]]:
+    """The largest picture, or one by number; how many there are, and its pixels as (H, W, C)."""
+    if not pictures:
+        raise ValueError("it has no picture")
+    areas = [page.imagelength * page.imagewidth for page in pictures]
+    page = pictures[areas.index(max(areas)) if frame is None else min(frame, len(pictures) - 1)]
+    return page, len(pictures), partial(_values, page)
+
+
 def _stack(tiff):
     """What OME or ImageJ says that several pages, or planes of one, are together; None if nothing."""
     if not (tiff.is_ome or tiff.is_imagej):
@@ -165,8 +165,8 @@ def _stack(tiff):
     return series if series is not None and (series.ndim > 2 and series.axes not in ("YXS", "SYX")) else None
 
 
-def _of_stack(series, frame) -> tuple[int, Callable[[], np.ndarray]]:
-    """How many pictures are in a stack, and one of them as (H, W, C)."""
+def _of_stack(series, frame) -> tuple[Any, int, Callable[[], np.ndarray]]:
+    """The same of a stack, by its first page."""
     axes, shape = series.axes, series.shape
     size = dict(zip(axes, shape, strict=True))
     if size.get("C", 1) not in (1, 3) and "S" not in axes:
@@ -178,7 +178,7 @@ def _of_stack(series, frame) -> tuple[int, Callable[[], np.ndarray]]:
         whole = series.asarray(maxworkers=1, buffersize=READ_AT_ONCE).transpose(order)
         return whole.reshape(-1, size["Y"], size["X"], math.prod(size.get(axis, 1) for axis in "CS"))[frame]
 
-    return math.prod(size[axis] for axis in others), values
+    return series.keyframe, math.prod(size[axis] for axis in others), values
 
 
 def _refuse_too_small(page, file, samples=0):
