@@ -30,6 +30,16 @@ FIELDS = ("photo", "model", *Controls.__dataclass_fields__)
 LONGEST_ECHO = 100
 """Characters of a wrong value that its message repeats."""
 
+PROBLEMS: dict[int | str, str] = {
+    400: "A value is wrong.",
+    411: "The request does not say how long it is.",
+    413: "The file is too large.",
+    415: "It is no photo that can be read.",
+    503: "Too many photos wait.",
+    "default": "Something else is wrong.",
+}
+"""What can be wrong, by HTTP's status."""
+
 STATUS: dict[type[UserError], int] = {BusyError: 503, ImageError: 415}
 
 DESCRIPTION = """
@@ -67,7 +77,11 @@ def interface(studio: Studio, address: str) -> FastAPI:
         Of the server, as http://127.0.0.1:7860.
     """
     app = FastAPIOffline(
-        title="lowlight", version=__version__, description=DESCRIPTION.format(address=address), redoc_url=None
+        title="lowlight",
+        version=__version__,
+        description=DESCRIPTION.format(address=address),
+        redoc_url=None,
+        exception_handlers={UserError: _tell, RequestValidationError: _tell_of_values, HTTPException: _tell_of_http},
     )
     app.add_middleware(Limited, most=int(studio.settings.max_megabytes * 1e6) + AROUND)
 
@@ -76,30 +90,14 @@ def interface(studio: Studio, address: str) -> FastAPI:
         """The models that there are."""
         facts = {entry["name"]: entry for entry in registry.available()}
         empty: dict[str, Any] = {"idea": "", "parameters": None}
-        names = studio.models
-        return [
-            Model(
-                name=name,
-                **{key: facts.get(name, empty).get(key, empty[key]) for key in empty},
-                default=name == studio.default,
-            )
-            for name in names
-        ]
-
-    problems: dict[int | str, str] = {
-        400: "A value is wrong.",
-        411: "The request does not say how long it is.",
-        413: "The file is too large.",
-        415: "It is no photo that can be read.",
-        503: "Too many photos wait.",
-        "default": "Something else is wrong.",
-    }
+        known = {name: {key: facts.get(name, empty)[key] for key in empty} for name in studio.models}
+        return [Model(name=name, **about, default=name == studio.default) for name, about in known.items()]
 
     @app.post(
         "/enhance",
         response_class=FileResponse,
         dependencies=[Depends(_check_form)],
-        responses={status: {"model": Problem, "description": text} for status, text in problems.items()}
+        responses={status: {"model": Problem, "description": text} for status, text in PROBLEMS.items()}
         | {200: {"description": "The result.", "content": {"image/*": {"schema": {"type": "string"}}}}},
     )
     def enhance(
@@ -132,22 +130,22 @@ def interface(studio: Studio, address: str) -> FastAPI:
             background=BackgroundTask(shutil.rmtree, folder),
         )
 
-    @app.exception_handler(UserError)
-    def tell(_: Request, error: UserError) -> JSONResponse:
-        return _problem(STATUS.get(type(error), 400), str(error))
-
-    @app.exception_handler(RequestValidationError)
-    def tell_of_values(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        received = str(first["input"])[:LONGEST_ECHO]
-        return _problem(400, f"{first['loc'][-1]}: {first['msg']}. Received: {received}. See /api/docs.")
-
-    @app.exception_handler(HTTPException)
-    def tell_of_requests(request: Request, error: HTTPException) -> JSONResponse:
-        message = f"{error.detail.rstrip('.')}. Received: {request.method} {request.url.path}. See /api/docs."
-        return _problem(error.status_code, message, error.headers)
-
     return app
+
+
+def _tell(_: Request, error: UserError) -> JSONResponse:
+    return _problem(STATUS.get(type(error), 400), str(error))
+
+
+def _tell_of_values(_: Request, error: RequestValidationError) -> JSONResponse:
+    first = error.errors()[0]
+    received = str(first["input"])[:LONGEST_ECHO]
+    return _problem(400, f"{first['loc'][-1]}: {first['msg']}. Received: {received}. See /api/docs.")
+
+
+def _tell_of_http(request: Request, error: HTTPException) -> JSONResponse:
+    message = f"{error.detail.rstrip('.')}. Received: {request.method} {request.url.path}. See /api/docs."
+    return _problem(error.status_code, message, error.headers)
 
 
 class Limited:
