@@ -1,4 +1,4 @@
 """How a recipe becomes weights: trainer, objectives and losses, checkpoints, validation, progress.
 
-It may import everything but `benchmark` and `cli`.
+It may import `metrics`, `inference`, `data` and what is below; `benchmark` and `cli` are above.
 """
