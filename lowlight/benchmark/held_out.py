@@ -165,7 +165,25 @@ def on_real_pairs(scored: Sequence[dict]) -> dict[str, tuple[float, int]]:
 
 
 def degrade_all(photos: Sequence[Path], degradation: Camera, folder: Path) -> list[Pair]:
-    """Degrade clean photos, whole, into low/ and high/ of a folder; the same files each time."""
+    """Degrade clean photos, whole, into low/ and high/ of a folder; the same files each time.
+
+    Parameters
+    ----------
+    photos : sequence of Path
+    degradation : Camera
+    folder : Path
+        Made if need be, with both of its sides.
+
+    Returns
+    -------
+    list of Pair
+        As the photos are ordered.
+
+    Raises
+    ------
+    ImageError
+        If a photo cannot be read.
+    """
     pairs = []
     for index, (path, name) in enumerate(zip(photos, _names(photos), strict=True)):
         photo = read_rgb(path)

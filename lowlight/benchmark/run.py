@@ -149,7 +149,25 @@ def measure_models(models: Sequence[str | int | Path], split: Split, statistics:
 def summarise(
     card: dict, split: Split, rows: dict[str, dict[str, list[dict]]], cost: dict, versions: dict[str, str]
 ) -> dict:
-    """The facts of summary.json: what was measured, on what and how, and the means by part and method."""
+    """The facts of summary.json: what was measured, on what and how, and the means by part and method.
+
+    Parameters
+    ----------
+    card : dict
+        Of the model.
+    split : Split
+    rows : dict
+        By part ("val", "test") and method, what `lowlight.metrics.evaluate.evaluate` gave.
+    cost : dict
+        `macs_per_pixel`, `seconds_per_megapixel` and `machine`.
+    versions : dict of str to str
+        Of packages, by which was measured.
+
+    Returns
+    -------
+    dict
+        Of what JSON holds; None for what could not be measured.
+    """
     data = card["data"]
     counts = {part: len(getattr(split, part)) for part in ("train", *tables.SPLIT_LABELS)}
     notes = []
@@ -190,7 +208,18 @@ def summarise(
 def choose_examples(
     part: str, name: str, method: Method, pairs: Sequence[Pair], rows: Sequence[dict]
 ) -> list[plots.Example]:
-    """The best, the median and the worst photo by PSNR, each with input, output and truth."""
+    """The best, the median and the worst photo by PSNR, each with input, output and truth.
+
+    Parameters
+    ----------
+    part, name : str
+        Of the split and the model, for titles and captions.
+    method : callable
+        The model.
+    pairs : sequence of Pair
+    rows : sequence of dict
+        What `lowlight.metrics.evaluate.evaluate` gave for these pairs, in their order.
+    """
     order = sorted(range(len(rows)), key=lambda i: rows[i]["psnr"], reverse=True)
     ranks = {len(order) // 2: "median", len(order) - 1: "worst", 0: "best"}  # of two photos, best and worst
     examples = []

@@ -17,7 +17,17 @@ from lowlight.system import give_up
 def enhance_stream(job: Job, session: Session, settings: EnhanceSettings, reporter: Reporter, worker: Worker) -> None:
     """Enhance the photo that standard input holds, in the format that it has, or --format.
 
-    In this thread alone, so that Ctrl-C ends a wait for input.
+    In this thread alone, so that Ctrl-C ends a wait for input. What goes wrong is reported, not raised.
+
+    Parameters
+    ----------
+    job : Job
+        What the reporter is told that it is.
+    session : Session
+    settings : EnhanceSettings
+    reporter : Reporter
+    worker : Worker
+        Where the photo is decoded.
     """
 
     def read(task):

@@ -63,7 +63,16 @@ class Couple(NamedTuple):
 
 
 def place_of(folder: Path, photos: list[Path], parts: Sequence[str]) -> Place:
-    """Place a folder of photos by the names on the way to it, from the folder that was named."""
+    """Place a folder of photos by the names on the way to it.
+
+    Parameters
+    ----------
+    folder : Path
+    photos : list of Path
+        In it.
+    parts : sequence of str
+        Names of folders, from below the one that was named to this one, which is the last.
+    """
     sides = [side_word(name) for name in parts]
     at = max((i for i, side in enumerate(sides) if side), default=None)
     if at is None:
@@ -73,7 +82,14 @@ def place_of(folder: Path, photos: list[Path], parts: Sequence[str]) -> Place:
 
 
 def placed(folder: Path, photos: list[Path], parts: Sequence[str], at: int) -> Place:
-    """Place a folder, of which number `at` of the names on the way to it tells the side; -1 if none does."""
+    """Place a folder of which is known what tells the side, if anything does; parameters as of `place_of`.
+
+    Parameters
+    ----------
+    at : int
+        Number of the name in `parts` that tells the side; -1 or `len(parts)` if none does: then all of them are below
+        the side, or above it.
+    """
     cut = max((i for i, name in enumerate(parts) if i != at and _part_word(name)), default=-1)
     above, below = parts[: max(at, 0)], parts[at + 1 :]
     return Place(
@@ -214,5 +230,14 @@ def _by_sides(couples) -> list[str]:
 
 
 def several_ways(root: Path, received: str, readings: Sequence[str]) -> str:
-    """What is wrong with a folder that may mean this or that, and the options that choose."""
+    """What is wrong with a folder that may mean this or that, and the options that choose.
+
+    Parameters
+    ----------
+    root : Path
+    received : str
+        What is in it.
+    readings : sequence of str
+        Options, of which each chooses a meaning.
+    """
     return f"{root} can be read in several ways. Received: {received}. Give {' or '.join(readings[:4])}."

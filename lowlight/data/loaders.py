@@ -161,6 +161,14 @@ class GlobalCrops(Batches):
 def fitting_crop(pairs: Sequence[Pair], crop: int, multiple: int) -> int:
     """The crop asked for, or the largest that the smallest photo holds.
 
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    crop : int
+        Side in pixels.
+    multiple : int
+        Of what the result is a multiple, in pixels.
+
     Raises
     ------
     UserError

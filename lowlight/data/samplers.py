@@ -242,6 +242,13 @@ def framing(shape: Sequence[int], crop: int, rng: np.random.Generator) -> np.nda
 
     A scene that is framed in many ways is harder to overfit to.
 
+    Parameters
+    ----------
+    shape : (H, W, ...) of the photo
+    crop : int
+        Side in pixels of what is to fit in.
+    rng : numpy.random.Generator
+
     Returns
     -------
     (4,) array
@@ -269,7 +276,22 @@ def dark_framing(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def window(shape: Sequence[int], crop: int, frame: np.ndarray, rng: np.random.Generator) -> tuple[tuple, np.ndarray]:
-    """A random square within a frame of a photo: as an index, and as top, left, bottom and right within the frame."""
+    """A random square within a frame of a photo.
+
+    Parameters
+    ----------
+    shape, crop, rng
+        As of `framing`.
+    frame : (4,) array
+        By `framing`.
+
+    Returns
+    -------
+    index : tuple of slices
+        Of `crop` x `crop` pixels of the photo.
+    box : (4,) array
+        Top, left, bottom and right of the square, in shares of the frame's sides.
+    """
     size = np.array(shape[:2])
     first, last = np.ceil(frame[:2] * size - 1e-6).astype(int), np.floor(frame[2:] * size + 1e-6).astype(int)
     top, left = rng.integers(first, np.maximum(first, last - crop) + 1)

@@ -58,7 +58,10 @@ def write_onnx(network: keras.Model, path: Path, facts: dict[str, str]) -> None:
 
 
 def write_saved_model(network: keras.Model, path: Path, facts: dict[str, str]) -> None:
-    """Write a SavedModel folder: `serving_default` gives the photo, and `guess`, where there is one, the exposure."""
+    """Write a SavedModel folder: `serving_default` gives the photo, and `guess`, where there is one, the exposure.
+
+    Parameters as of `write_onnx`; the facts have no place in it.
+    """
     import tensorflow as tf
 
     module = tf.Module()
@@ -69,7 +72,7 @@ def write_saved_model(network: keras.Model, path: Path, facts: dict[str, str]) -
 
 
 def write_litert(network: keras.Model, path: Path, facts: dict[str, str]) -> None:
-    """Write a LiteRT (.tflite) file with the signatures of `write_saved_model`."""
+    """Write a LiteRT (.tflite) file with the signatures of `write_saved_model`; parameters as there."""
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
@@ -81,7 +84,10 @@ def write_litert(network: keras.Model, path: Path, facts: dict[str, str]) -> Non
 
 
 def write_openvino(network: keras.Model, path: Path, facts: dict[str, str]) -> None:
-    """Write OpenVINO's two files: path, which ends in .xml, and its weights beside it, which end in .bin."""
+    """Write OpenVINO's two files: path, which ends in .xml, and its weights beside it, which end in .bin.
+
+    Parameters as of `write_onnx`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "network.onnx"
         write_onnx(network, source, facts)

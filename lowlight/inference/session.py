@@ -114,6 +114,13 @@ class Session:
         -------
         Photo
             Of levels if `photo` is, which wait in a quarter of the memory that floats take; else of floats.
+
+        Raises
+        ------
+        UserError
+            If this process was forked from the one that loaded the model.
+        FloatingPointError
+            If the model gives values that are not finite.
         """
         if os.getpid() != self.process:
             raise UserError(

@@ -102,7 +102,7 @@ def lost(found: dict[int, Table]) -> list[int]:
 
 
 def number(entry: Entry, order: str, otherwise: int = 0) -> int:
-    """The first value of a tag, if it is a whole number."""
+    """The first value of a tag, if it is a whole number; else what is given as `otherwise`."""
     letter = {1: "B", SHORT: "H", LONG: "I", 13: "I", 16: "Q"}.get(entry.type)
     if letter is None or len(entry.data) < struct.calcsize(letter):
         return otherwise
@@ -110,7 +110,22 @@ def number(entry: Entry, order: str, otherwise: int = 0) -> int:
 
 
 def block(order: str, found: dict[int, Table], start: int = 8) -> bytes:
-    """Tables as a block of EXIF; the places of tables are made anew."""
+    """Tables as a block of EXIF; the places of tables are made anew.
+
+    Parameters
+    ----------
+    order : {"<", ">"}
+        Of bytes, which the entries' data are in.
+    found : dict
+        As `tables` gives it.
+    start : int
+        Where in the block the first table is to lie.
+
+    Returns
+    -------
+    bytes
+        From its byte order on; empty if the first table is.
+    """
     first, exif, gps, interop = (dict(found.get(tag, {})) for tag in (0, EXIF_TABLE, GPS_TABLE, INTEROP_TABLE))
     below = ((exif, INTEROP_TABLE, interop), (first, EXIF_TABLE, exif), (first, GPS_TABLE, gps))
     for table, tag, inner in below:
@@ -149,7 +164,24 @@ def _length(table):
 
 
 def table(read: Callable[[int, int], bytes], order: str, start: int, big: bool) -> tuple[Table, int]:
-    """The table at a place, and where the place of the next one is said; ValueError if it is none."""
+    """The table at a place, and where the place of the next one is said.
+
+    Parameters
+    ----------
+    read : callable
+        By `at_of` or `within`.
+    order : {"<", ">"}
+        Of bytes.
+    start : int
+        Where the table begins.
+    big : bool
+        Whether the file is a BigTIFF.
+
+    Raises
+    ------
+    ValueError, struct.error
+        If there is none.
+    """
     count_of, entry_of, width = ("Q", "HHQ8s", 20) if big else ("H", "HHI4s", 12)
     head = struct.calcsize(order + count_of)
     count = struct.unpack(order + count_of, read(start, head))[0]

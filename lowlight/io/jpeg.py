@@ -97,7 +97,13 @@ def open_jpeg(file: BinaryIO, frame: int) -> Contents:
 
 
 def read_header(file: BinaryIO) -> Header:
-    """All segments before the first scan."""
+    """All segments before the first scan, and what the first frame header says.
+
+    Raises
+    ------
+    ValueError
+        If there is no frame before it.
+    """
     segments: list[tuple[int, bytes]] = []
     frame = None
     for kind, data in _segments(file):

@@ -35,7 +35,13 @@ LONGEST_HEADER = 2**16
 
 
 def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
-    """The header of a JPEG XL (ISO/IEC 18181-1)."""
+    """The header of a JPEG XL (ISO/IEC 18181-1), of which there is picture 0 alone.
+
+    Raises
+    ------
+    ValueError
+        If it is broken, too small for what it says, or animated and another picture is asked for.
+    """
     about: dict[bytes, bytes] = {}
     file.seek(0)
     if file.read(2) == b"\xff\x0a":
@@ -85,7 +91,13 @@ def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
 
 
 def open_jpeg_2000(file: BinaryIO) -> Contents:
-    """The header of a JPEG 2000 (ISO/IEC 15444-1), in a file of boxes or without."""
+    """The header of a JPEG 2000 (ISO/IEC 15444-1), in a file of boxes or without.
+
+    Raises
+    ------
+    ValueError, struct.error, IndexError
+        If it is broken, or too small for what it says.
+    """
     codestream, icc, space = _about_jpeg_2000(file)
     right, bottom, left, top = struct.unpack(">4I", codestream[8:24])
     (channels,), depth = struct.unpack(">H", codestream[40:42]), (codestream[42] & 127) + 1
@@ -136,7 +148,13 @@ def _about_jpeg_2000(file) -> tuple[bytes, bytes | None, int]:
 
 
 def open_pnm(file: BinaryIO) -> Contents:
-    """The header of a PBM, PGM or PPM; Pillow reads those of 8 bits."""
+    """The header of a PBM, PGM or PPM; Pillow reads those of 8 bits.
+
+    Raises
+    ------
+    ValueError
+        If it is broken, or too small for what it says.
+    """
     file.seek(0)
     match = PNM_HEADER.match(file.read(LONGEST_HEADER))
     if not match:

@@ -56,7 +56,22 @@ def open_image(file: BinaryIO, frame: int) -> Contents:
 
 
 def decode(image: Image.Image, means: Meaning, notes: list[str]) -> Levels:
-    """The pixels of an image as sRGB."""
+    """The pixels of an image as sRGB.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Of 8 bits a channel or fewer, at the picture that is wanted.
+    means : Meaning
+        Of its numbers.
+    notes : list of str
+        Is added to, if the user should know how it was read.
+
+    Raises
+    ------
+    OSError, ValueError, SyntaxError
+        What Pillow raises where it is broken.
+    """
     with_alpha = image.has_transparency_data
     grey = image.mode in GREY_MODES
     if means.cicp:

@@ -93,7 +93,20 @@ def write_png(
     iptc: bytes = b"",
     dpi: tuple[float, float] | None = None,
 ) -> None:
-    """Write (H, W) or (H, W, C) uint8 or uint16 levels, C from 2 to 4, with what belongs to them, as a PNG."""
+    """Write a PNG.
+
+    Parameters
+    ----------
+    file : binary file
+    levels : (H, W) or (H, W, 2 to 4) uint8 or uint16 array
+        Grey or RGB, and alpha as the second or fourth channel.
+    icc, exif, xmp, iptc : bytes, optional
+        EXIF from its byte order on.
+    text : dict of str to str, optional
+        By keyword; as Latin-1 where that can be, else as UTF-8.
+    dpi : two floats, optional
+        Across and down.
+    """
     import imagecodecs
 
     # Run lengths take a third of the time of zlib's fastest search, and the noise in photos gives less to find.

@@ -24,9 +24,18 @@ def write_tiff(
     iptc: bytes = b"",
     dpi: tuple[float, float] | None = None,
 ) -> None:
-    """Write (H, W) or (H, W, C) uint8 or uint16 levels, C from 2 to 4, with what belongs to them, as a TIFF.
+    """Write a TIFF.
 
-    `file` must be readable too.
+    Parameters
+    ----------
+    file : binary file
+        For writing, reading and seeking.
+    levels : (H, W) or (H, W, 2 to 4) uint8 or uint16 array
+        Grey or RGB, and alpha as the second or fourth channel.
+    icc, exif, xmp, iptc : bytes, optional
+        EXIF from its byte order on; its byte order is that of the file.
+    dpi : two floats, optional
+        Across and down, where EXIF tells no resolution.
     """
     import tifffile
 

@@ -162,6 +162,14 @@ def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> Stat
 
     An unfinished run with the same settings goes on by itself; one that had finished needs `resume`.
 
+    Parameters
+    ----------
+    folder : Path
+    made_by : dict
+        The settings that a run cannot change midway.
+    resume, overwrite : bool
+        Go on also with what had ended; begin anew, whatever there is.
+
     Raises
     ------
     UserError

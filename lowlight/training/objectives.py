@@ -38,7 +38,16 @@ def part_of(model: keras.Model, part: str | None) -> keras.Model:
 
 
 def compiled(plan: Recipe, model: keras.Model, part: str | None) -> keras.Model:
-    """The model, of `part_of`, with optimizer, losses and metrics as its recipe says; it is compiled in place."""
+    """The model with optimizer, losses and metrics as its recipe says; it is compiled in place.
+
+    Parameters
+    ----------
+    plan : Recipe
+    model : keras.Model
+        By `part_of`.
+    part : {"exposure", "restoration"} or None
+        Which part it is.
+    """
     decay = plan.weight_decay or None
     optimizer = keras.optimizers.Adam(plan.learning_rate, weight_decay=decay, clipnorm=plan.clip)
     if any(layer.compute_dtype == "float16" for layer in model.layers):

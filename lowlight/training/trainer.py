@@ -148,7 +148,15 @@ class Trainer:
         self.schedule = keras.optimizers.schedules.ExponentialDecay(plan.learning_rate, 1, plan.final_rate)
 
     def run(self) -> None:
-        """Train to the end of the stage's budget, or to Ctrl-C."""
+        """Train to the end of the stage's budget, or to Ctrl-C.
+
+        Raises
+        ------
+        UserError
+            If the loss is no number any more, or a photo cannot be read.
+        KeyboardInterrupt
+            After a signal to end, once what was learnt is saved; with the number of the signal.
+        """
         ending = Ending(self.state, lambda: self.done >= 1, self.processes)
         if self.done >= 1 and self.state.history and self.last:
             epochs, minutes = self.state.epoch, self.state.seconds / 60
