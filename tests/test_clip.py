@@ -317,3 +317,16 @@ def test_frames_that_are_damaged_or_change_their_size_are_told_once_the_clip_was
     assert said["whole"] == ()
     assert re.fullmatch(r"\d+ of its frames are damaged", *said["broken"])
     assert said["two"] == ("its frames change their size, and all get that of the first",)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_a_packet_that_is_broken_costs_no_more_than_itself(tmp_path, ending):
+    """As where a card or a disk has a bad place: the length of what is in the packet makes no sense."""
+    planes = planes_of(smooth(), 8, "420")
+    path = write_planes(tmp_path / f"a{ending}", planes, "yuv420p", "libx264", count=12, bf="0")
+    with av.open(str(path)) as file:
+        packets = [bytes(packet) for packet in file.demux(video=0) if packet.size]
+    path.write_bytes(path.read_bytes().replace(packets[5], b"\xff" * len(packets[5])))
+    clip = Clip(path, tmp_path / f"out{ending}", "", Here())
+    assert len([*clip.look()]) == 11
+    assert clip.notes == ("1 of its frames are damaged",)

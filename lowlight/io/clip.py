@@ -131,7 +131,7 @@ def read_frames(path: Path) -> Iterator[Frame]:
         stream.thread_type = "AUTO"
         step = max(1, round(1 / (stream.average_rate or Fraction(30)) / stream.time_base))
         scaler, last = VideoReformatter(), None
-        for frame in container.decode(stream):
+        for frame in _decoded(container, stream):
             pts = frame.pts
             if pts is None or (last is not None and pts <= last):
                 pts = 0 if last is None else last + step
@@ -141,6 +141,15 @@ def read_frames(path: Path) -> Iterator[Frame]:
             complaints.clear()
             yield Frame(pixels, pts, _is_turned(matrix), damaged)
             last = pts
+
+
+def _decoded(container, stream) -> Iterator[Any]:
+    """Frames, also from behind a packet that is so broken that nothing of it can be decoded."""
+    from av.error import InvalidDataError
+
+    for packet in container.demux(stream):
+        with suppress(InvalidDataError):
+            yield from packet.decode()
 
 
 @contextmanager
