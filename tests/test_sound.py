@@ -40,6 +40,19 @@ def mux_into(file, packet, streams):
         file.mux(copy)
 
 
+def later(path, target, hours):
+    """A transport stream with other times."""
+    with av.open(str(path)) as clip, av.open(str(target), "w") as late:
+        streams = [late.add_stream_from_template(stream, opaque=True) for stream in clip.streams]
+        for packet in clip.demux():
+            if packet.dts is not None:
+                units = round(hours * 3600 / packet.time_base)
+                packet.pts, packet.dts = packet.pts + units, packet.dts + units
+                packet.stream = streams[packet.stream.index]
+                late.mux(packet)
+    return target
+
+
 def test_sound_that_matroska_has_no_place_for_comes_out_as_pcm_without_loss(tmp_path):
     """As that of a Blu-ray's and some camcorders' .m2ts."""
     noise = with_tone(tmp_path / "camcorder.m2ts", "pcm_bluray")
@@ -75,29 +88,22 @@ def test_a_sound_track_without_anything_in_it_does_not_stop_a_clip(tmp_path):
     assert len(frames_of(tmp_path / "out.mp4")[0]) == 15
 
 
-def test_recordings_joined_into_one_file_go_on_where_the_one_before_ended(tmp_path):
-    """Their times begin anew, as where .ts or .mts files were put one behind the other."""
-    one = write_clip(tmp_path / "one.ts", [scene(0)] * 30).read_bytes()
-    (tmp_path / "both.ts").write_bytes(one + one)
+@pytest.mark.parametrize("hours", [0, 1])
+def test_recordings_joined_into_one_file_go_on_where_the_one_before_ended(tmp_path, hours):
+    """Their times begin anew, as where .ts or .mts files were put one behind the other, or an hour later."""
+    one = write_clip(tmp_path / "one.ts", [scene(0)] * 30)
+    (tmp_path / "both.ts").write_bytes(one.read_bytes() + later(one, tmp_path / "later.ts", hours).read_bytes())
     enhance(tmp_path / "both.ts", tmp_path / "out.mkv")
     times, sound = frames_of(tmp_path / "out.mkv")[1], [time for time, _ in sound_of(tmp_path / "out.mkv")]
     assert len(times) == 60
-    assert len(sound) == 2 * len(sound_of(tmp_path / "one.ts"))
+    assert len(sound) == 2 * len(sound_of(one))
     for found, step in ((times, 1 / 30), (sound, 1024 / SOUND)):
         np.testing.assert_allclose(np.diff(found), step, atol=2e-3)
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
 def test_a_recording_of_what_has_run_for_hours_begins_at_0_and_stays_in_time_with_its_sound(tmp_path, ending):
-    source = tmp_path / "broadcast.ts"
-    with av.open(str(write_clip(tmp_path / "clip.ts", [scene(0)] * 15))) as clip, av.open(str(source), "w") as late:
-        streams = [late.add_stream_from_template(stream, opaque=True) for stream in clip.streams]
-        for packet in clip.demux():
-            if packet.dts is not None:
-                hours = round(9 * 3600 / packet.time_base)
-                packet.pts, packet.dts = packet.pts + hours, packet.dts + hours
-                packet.stream = streams[packet.stream.index]
-                late.mux(packet)
+    source = later(write_clip(tmp_path / "clip.ts", [scene(0)] * 15), tmp_path / "broadcast.ts", 9)
     enhance(source, tmp_path / f"out{ending}")
     with av.open(str(source)) as before, av.open(str(tmp_path / f"out{ending}")) as after:
         assert before.start_time > 9 * 3600e6

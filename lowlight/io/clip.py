@@ -1,5 +1,6 @@
 """Clips in: what a file says of its pictures, and its frames upright as RGB. `clip_write` has the way out."""
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,6 +39,10 @@ SCALER_WHITE = 255 << 8
 
 OFTEN_LIMITED = ("h264", "hevc", "vp9", "av1")
 """Codecs whose grey has video levels unless it is said to be full; the scaler takes all grey for full."""
+
+JUMP = 10.0
+"""Seconds from one frame of a broadcast to the next that are none: a broken time, or another recording (FFmpeg's own
+program has as many, `dts_delta_threshold`)."""
 
 MISSING = 0.5
 """Seconds that a whole clip may be shorter than its header says."""
@@ -130,10 +135,11 @@ def read_frames(path: Path) -> Iterator[Frame]:
         stream = container.streams.best("video")
         stream.thread_type = "AUTO"
         step = max(1, round(1 / (stream.average_rate or Fraction(30)) / stream.time_base))
+        far = step + gap(container) / stream.time_base
         scaler, last = VideoReformatter(), None
         for frame in _decoded(container, stream):
             pts = frame.pts
-            if pts is None or (last is not None and pts <= last):
+            if pts is None or (last is not None and not last < pts < last + far):
                 pts = 0 if last is None else last + step
             matrix = _display_matrix(frame)
             pixels = _upright(_pixels(frame, scaler, stream.codec_context), matrix)
@@ -141,6 +147,13 @@ def read_frames(path: Path) -> Iterator[Frame]:
             complaints.clear()
             yield Frame(pixels, pts, _is_turned(matrix), damaged)
             last = pts
+
+
+def gap(container) -> float:
+    """Seconds without a frame or sound in a container whose times may begin anew; what is longer was not recorded."""
+    from av.format import Flags
+
+    return JUMP if container.format.flags & Flags.ts_discont.value else math.inf
 
 
 def _decoded(container, stream) -> Iterator[Any]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lowlight.io.clip import reading
+from lowlight.io.clip import gap, reading
 from lowlight.io.photo import ImageError
 
 ANY = "matroska"
@@ -75,17 +75,19 @@ def packets(source, streams: dict[int, Any]) -> Iterator[Any]:
         for index, stream in streams.items()
         if stream.codec_context.is_encoder
     }
-    ends = dict.fromkeys(streams, (-math.inf, 0))
+    ends: dict[int, tuple[Any, Any]] = {}
     for packet in source.demux(*(source.streams[index] for index in streams)):
         index, stream = packet.stream.index, streams[packet.stream.index]
         for part in _as_pcm(packet, resamplers[index], stream) if index in resamplers else [packet]:
-            time, (last, end) = part.pts if part.dts is None else part.dts, ends[index]
-            if part.size and (time is None or time <= last):  # as where recordings were joined: each begins anew
-                part.pts = time = end
-            if part.size:
-                part.dts, part.stream = time, stream
-                ends[index] = time, time + max(1, part.duration or 0)
-                yield part
+            if not part.size:
+                continue
+            time = part.pts if part.dts is None else part.dts
+            last, end = ends.get(index, (-math.inf, 0 if time is None else time))
+            if time is None or not last < time < end + 1 + gap(source) / part.time_base:
+                part.pts = time = end  # as where recordings were joined: each begins anew
+            part.dts, part.stream = time, stream
+            ends[index] = time, time + max(1, part.duration or 0)
+            yield part
 
 
 def _as_pcm(packet, resampler, stream) -> Iterator[Any]:
