@@ -170,9 +170,10 @@ def test_the_largest_value_that_a_tiff_names_is_white(bits, tag, picture):
     [
         (lambda p: p.astype(np.uint16), "of its 3 channels the first is read, as grey"),
         (lambda p: np.float32(p[..., 0]) * 4.01, "its numbers go up to 10[0-9][0-9], and 65535 is taken for white"),
+        (lambda p: np.float32(p[..., 0]) / 99, r"its numbers go up to [12]\.\d+, which is taken for white"),
         (lambda p: p[..., 0].astype(np.int16) - 99, "its numbers below 0 are taken for black"),
     ],
-    ids=["channels", "floats up to 1023", "below 0"],
+    ids=["channels", "floats up to 1023", "floats above 1", "below 0"],
 )
 def test_what_a_tiff_leaves_open_is_told(levels, word, picture):
     file = tiff((levels(picture), {"photometric": "minisblack", "planarconfig": "contig"}))
