@@ -93,3 +93,9 @@ def test_batch_normalisation_is_widened_too():
 def test_channels_that_are_no_multiple_are_refused(trained):
     with pytest.raises(ValueError, match="repeated as a whole. Received: 4 for .*stem.*, which has 6"):
         widen(trained, architectures.build("global_local", **NARROW | {"widths": [6, 6, 8]}))
+
+
+def test_a_layer_that_the_other_has_not_is_named_alone():
+    more, less = (architectures.build("global_local", **NARROW, black_point=has) for has in (True, False))
+    with pytest.raises(ValueError, match="Received: black_share, which the other has not.$"):
+        widen(more, less)

@@ -23,11 +23,14 @@ def widen(narrow: keras.Model, wide: keras.Model, seed: int = 0) -> None:
     Raises
     ------
     ValueError
-        If a layer of `wide` is no multiple of that of `narrow`.
+        If `wide` lacks a layer of `narrow`, or one is no multiple of it.
     """
     rng = np.random.default_rng(seed)
+    found = {layer.name: layer for layer in wide.layers}
     for old in (layer for layer in narrow.layers if layer.weights):
-        new = wide.get_layer(old.name)
+        if old.name not in found:
+            raise ValueError(f"Each layer needs one of its name. Received: {old.name}, which the other has not.")
+        new = found[old.name]
         kernel_axes = (3, 2) if isinstance(new, layers.Conv2DTranspose) else (-2, -1)
         weights = []
         for value, variable in zip(old.get_weights(), new.weights, strict=True):

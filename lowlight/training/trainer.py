@@ -263,7 +263,9 @@ class Trainer:
             for model in (self.whole, self.measured):
                 widen(earlier, model, self.settings.seed)
         except ValueError as error:
-            raise UserError(f"A model starts from one that is as wide, or from a narrower one. {error}") from error
+            raise UserError(
+                f"A model starts from one that is as wide, or from a narrower one. {error} Name another by --start."
+            ) from error
         if self.settings.all_pairs and not card.validated(its_card):
             raise UserError(
                 f"Weights that go on with the validation pairs must have been measured on them. Received: --start "
