@@ -180,6 +180,15 @@ def test_what_a_tiff_leaves_open_is_told(levels, word, picture):
     assert re.match(word, read_photo(file).notes[0])
 
 
+@pytest.mark.parametrize(("unit", "number"), [("INCH", 2), ("CENTIMETER", 3)])
+def test_the_resolution_of_a_tiff_stays_in_its_unit(unit, number, picture):
+    photo = read_photo(tiff((picture, {"resolution": (118, 59), "resolutionunit": unit})))
+    with tifffile.TiffFile(io.BytesIO(encode(photo, ".tif"))) as result:
+        tags = result.pages.first.tags
+        assert (tags["XResolution"].value, tags["YResolution"].value) == ((118, 1), (59, 1))
+        assert tags["ResolutionUnit"].value == number
+
+
 def test_12_bits_packed_into_a_tiff_are_read(picture):
     levels = np.rint(picture / 255 * 4095).astype(np.uint16)
     file = tiff((levels, {"bitspersample": 12}))
