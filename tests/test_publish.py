@@ -64,6 +64,13 @@ def test_a_run_is_put_into_models_with_its_scores_and_a_manifest(models, run, tm
         publish.write_manifest("model_11")
 
 
+def test_a_file_that_holds_a_whole_model_is_not_put_into_models(models, tmp_path):
+    (tmp_path / "mine.keras").write_bytes(b"a model")
+    with pytest.raises(UserError, match="mine.keras, a file without one"):
+        publish.put_into_models(tmp_path / "mine.keras")
+    assert not (tmp_path / "models" / "mine.weights.h5").exists()
+
+
 def test_a_mean_has_no_history_and_the_score_that_was_measured(models, run, tmp_path):
     (models / "model_10.history.csv").write_text("epoch\n2\n")
     (run / "history.csv").unlink()

@@ -25,7 +25,7 @@ from lowlight.io import atomic
 from lowlight.io.photo import read_rgb
 from lowlight.metrics import quality
 from lowlight.settings import ROOT
-from lowlight.zoo import registry
+from lowlight.zoo import cards, registry
 from lowlight.zoo.recipes import RECIPES
 
 LOG = logging.getLogger(__name__)
@@ -54,9 +54,10 @@ def put_into_models(run: str | Path) -> str:
     Raises
     ------
     UserError
-        If there is no such run, or models/ cannot be written.
+        If there is no such run, or it is a file without a card, or models/ cannot be written.
     """
     card, weights = registry.files_of(run)
+    cards.refuse_without_training(card, str(run))
     name, history = card["name"], weights.with_name("history.csv")
     target = registry.MODELS / f"{name}{registry.WEIGHTS_SUFFIX}"
     try:
