@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
+from lowlight.inference.video import is_clip
 from lowlight.io.clip import read_head
 from tests.conftest import scene
 from tests.test_video import SOUND, enhance, frames_of, sound_of, write_clip
@@ -147,3 +148,16 @@ def test_several_tracks_of_pictures_are_told(tmp_path):
         for packet in clip.demux(video=0):
             mux_into(two, packet, streams)
     assert read_head(tmp_path / "two.mkv").notes == ("it has several tracks of pictures, of which one is read",)
+
+
+@pytest.mark.parametrize("ending", [".vob", ".dv"])
+def test_clips_of_camcorders_and_discs_are_known_by_their_names(tmp_path, ending):
+    form = {".vob": "vob", ".dv": "dv"}[ending]
+    assert is_clip(tmp_path / f"TAPE{ending.upper()}")
+    with av.open(str(tmp_path / f"tape{ending}"), "w", format=form) as file:
+        stream = file.add_stream("mpeg2video" if ending == ".vob" else "dvvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
+        for _ in range(3):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((576, 720, 3), np.uint8), format="rgb24")))
+        file.mux(stream.encode(None))
+    assert read_head(tmp_path / f"tape{ending}").frames == 3

@@ -29,7 +29,8 @@ OF_THE_PICTURES = ("language", "title", "timecode")
 """Metadata that a track of pictures has for its own; the rest is of how they were packed."""
 
 VIDEO_SUFFIXES = frozenset(
-    {*WRITTEN, ".3gp", ".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
+    {*WRITTEN, ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".m2ts", ".mod", ".mpeg", ".mpg", ".mts", ".mxf"}
+    | {".ogv", ".tod", ".ts", ".vob", ".webm", ".wmv"}
 )
 """What is taken for a clip, by the end of the name."""
 
