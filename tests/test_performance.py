@@ -150,6 +150,15 @@ def test_the_history_of_the_training_comes_from_the_run_or_from_models(tmp_path,
 
 
 @pytest.mark.usefixtures("blank_plots")
+def test_that_the_report_of_another_run_of_a_model_is_written_over_is_told(tmp_path, split, zoo, news):
+    told = "model_10 told of other weights, and is written over; --statistics DIR keeps both"
+    for sha256, times in (("ab", 0), ("ab", 0), ("cd", 1)):
+        zoo.card = zoo.card | {"weights": CARD["weights"] | {"sha256": sha256}}
+        measure_models(["model_10"], split, tmp_path / "statistics")
+        assert news.text.count(told) == times
+
+
+@pytest.mark.usefixtures("blank_plots")
 def test_times_of_another_machine_are_not_kept(tmp_path, split, zoo, monkeypatch):
     measure_models(["model_10"], split, tmp_path / "statistics")
     monkeypatch.setattr("lowlight.benchmark.run.machine", lambda: "elsewhere")

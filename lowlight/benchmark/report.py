@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from lowlight.benchmark import plots, tables
 from lowlight.errors import UserError
 from lowlight.io import atomic
 from lowlight.metrics.evaluate import with_current_names
+
+LOG = logging.getLogger(__name__)
 
 CHARTED = ("psnr", "mae", "mse")
 
@@ -102,6 +105,12 @@ def make_folder(folder: Path) -> None:
     """
     write(folder / ".writable", "")
     (folder / ".writable").unlink()
+
+
+def tell_if_replaced(folder: Path, card: dict) -> None:
+    """Say that the report in a model's folder, if it is of other weights, such as of another run, is written over."""
+    if (folder / "summary.json").is_file() and not summary_of(folder, card["weights"]["sha256"]):
+        LOG.warning("%s told of other weights, and is written over; --statistics DIR keeps both", folder)
 
 
 def write_overview(statistics: Path) -> None:

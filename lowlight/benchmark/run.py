@@ -113,8 +113,9 @@ def measure_models(models: Sequence[str | int | Path], split: Split, statistics:
         raise UserError(f"There are no pairs to measure on. Received: empty val and test ({split.source}).")
     with spinner("loading TensorFlow, and what is measured"):
         candidates = {candidate.card["name"]: candidate for candidate in map(_candidate, models)}
-    for name in candidates:
+    for name, candidate in candidates.items():
         report.make_folder(statistics / name)
+        report.tell_if_replaced(statistics / name, candidate.card)
     costs = _costs(candidates, statistics)
     baselines = _rows(BASELINES, parts)
     summaries = []
