@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lowlight.errors import UserError
+from lowlight.imaging.exposure import BLACK
 from lowlight.metrics.evaluate import BASELINES, evaluate, mean
 from tests.conftest import make_pair
 
@@ -42,6 +43,25 @@ def test_photos_keep_their_size_and_their_partner(tmp_path):
 
 def test_ssim_is_left_out_when_asked(grey_pairs):
     assert "ssim" not in evaluate(BASELINES["gamma 0.4"], grey_pairs, with_ssim=False)[0]
+
+
+class Told:
+    """As bright as it is told, and as it was where it is not."""
+
+    takes_exposure_map = True
+
+    def __call__(self, photo, target_exposure=None):
+        return photo if target_exposure is None else np.full_like(photo, np.exp(target_exposure[0, 0, 0]) - BLACK)
+
+
+def test_what_takes_an_exposure_map_is_scored_with_that_of_the_truth_too(grey_pairs):
+    rows = evaluate(Told(), grey_pairs)
+    assert [row["mae"] for row in rows] == pytest.approx([0.2, 0.4, 0.6])
+    assert [(row["psnr_oracle"], row["ssim_oracle"]) for row in rows] == [(math.inf, 1)] * 3
+    assert rows[0]["psnr"] == pytest.approx(13.9794, abs=1e-4)  # -10 log10(0.2**2)
+    alone = evaluate(Told(), grey_pairs[:1], with_ssim=False)[0]
+    assert "psnr_oracle" in alone
+    assert "ssim_oracle" not in alone
 
 
 def test_an_output_that_is_no_number_names_the_photo(grey_pairs):
