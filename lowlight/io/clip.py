@@ -282,11 +282,11 @@ def _notes(container, stream, form) -> tuple[str, ...]:
 
 def _display_matrix(frame) -> tuple[int, int, int, int]:
     """The part of it that turns: (a, b, c, d), for a point to be shown at (a x + c y, b x + d y)."""
-    for data in frame.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            values = np.frombuffer(bytes(data), "<i4").tolist()
-            return values[0], values[1], values[3], values[4]
-    return 1, 0, 0, 1
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 1, 0, 0, 1
+    values = np.frombuffer(bytes(data), "<i4").tolist()
+    return values[0], values[1], values[3], values[4]
 
 
 def _is_turned(matrix) -> bool:
