@@ -124,6 +124,9 @@ class TrainingSettings:
     part: Literal["exposure", "restoration", "guess"] | None = None
     """With --start, train a part of the model alone: exposure, which models 11 and up predict for a photo, or
     restoration, all the rest of it. (guess: what exposure was called before.)"""
+    remember: bool = False
+    """With --part exposure: of --also and --clean learn what the model that is started from predicts, not the truth. So
+    it takes up --data, and nights with lights, and forgets nothing."""
     preset: Literal["colab-t4", "h100"] | None = None
     """Minutes, precision, batches and workers for a GPU (not measured there); those that are given, too, come first."""
     all_pairs: bool = False

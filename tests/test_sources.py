@@ -15,6 +15,7 @@ from lowlight.data.samplers import (
     CropSample,
     ExposureSample,
     PairSource,
+    Remembered,
     framing,
     window,
 )
@@ -166,15 +167,35 @@ def test_dark_frames_show_the_darkest_part_of_a_photo():
     assert dark < 0.7 * usual
 
 
-def test_some_exposure_samples_show_lights_in_the_dark_which_stay_so(tmp_path, monkeypatch):
+def test_nights_with_lights_are_dark_and_are_to_stay_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(camera, "draw", lambda rng, kinds: camera.Camera())
     Image.fromarray(np.full((80, 80, 3), 200, np.uint8)).save(tmp_path / "photo.png")
-    monkeypatch.setattr(camera, "draw", lambda rng, kinds: camera.Camera(sigma=1))
     source = CleanSource([[tmp_path / "photo.png"]])
     samples = [source.draw_exposure(np.random.default_rng(seed)) for seed in range(300)]
-    nights = [sample for sample in samples if sample.overview[..., :3].mean() < 0.6]
-    assert len(nights) / 300 == pytest.approx(samplers.NIGHTS_OF_LIGHTS, abs=0.05)
+    nights = [sample for sample in samples if sample.night]
+    assert len(nights) / 300 == pytest.approx(samplers.NIGHTS, abs=0.05)
     for night in nights:
-        np.testing.assert_allclose(night.exposure_map, exposure_map(night.overview.astype(np.float32)), atol=0.1)
+        assert night.overview[..., :3].mean() < 0.5 < night.overview[..., 3].max()
+        np.testing.assert_allclose(night.exposure_map, exposure_map(night.overview.astype(np.float32)), atol=0.01)
+        np.testing.assert_array_equal(night.exposure_map, night.right)
+    sample = nights[0]
+    assert Remembered(Fixed(sample), None).draw_exposure(None) is sample
+
+
+def test_what_is_remembered_is_aimed_at_instead_of_the_reference(pair):
+    source = PairSource([pair], relit=0.0)
+
+    def predict(inputs):
+        mean = inputs["overview"].mean(axis=(1, 2, 3)).reshape(-1, 1, 1, 1)
+        return {"guess": np.tile(mean, (1, 8, 8, 1)), "right": np.tile(-mean, (1, 8, 8, 1))}
+
+    told, sample = (one.draw_exposure(np.random.default_rng(3)) for one in (source, Remembered(source, predict)))
+    np.testing.assert_array_equal(sample.overview, told.overview)
+    np.testing.assert_allclose(sample.exposure_map, sample.overview.astype(np.float32).mean(), rtol=1e-4)
+    np.testing.assert_array_equal(sample.right, -sample.exposure_map)
+    crops = [one.draw_crop(np.random.default_rng(3), 8) for one in (source, Remembered(source, predict))]
+    for of_source, of_remembered in zip(*crops, strict=True):
+        np.testing.assert_array_equal(of_source, of_remembered)
 
 
 @pytest.mark.parametrize(("bright", "kept"), [(230, 1.0), (100, 1 / 8)])
@@ -185,6 +206,7 @@ def test_what_is_not_a_light_behind_falls_dark_with_the_rest(tmp_path, monkeypat
     Image.fromarray(photo).save(tmp_path / "photo.png")
     monkeypatch.setattr(camera, "draw", lambda rng, kinds: camera.Camera(stops=3, dim_only=0.5))
     monkeypatch.setattr(samplers, "framing", lambda shape, crop, rng: np.array(WHOLE))
+    monkeypatch.setattr(samplers, "NIGHTS", 0)
     sample = CleanSource([[tmp_path / "photo.png"]]).draw_exposure(np.random.default_rng(0))
     light = to_linear(np.rint(sample.overview[16:48, 48:, 1].astype(np.float32) * 255).astype(np.uint8)).mean()
     assert light == pytest.approx(to_linear(np.uint8(bright)) * kept, rel=0.1)
@@ -217,7 +239,7 @@ def test_sources_give_their_shares_of_the_crops():
             return samplers.CropSample(photo, photo, thumbnail(photo), np.zeros((8, 8, 1)), np.array(WHOLE))
 
         def draw_exposure(self, rng):
-            return samplers.ExposureSample(np.zeros((64, 64, 5)), np.zeros((8, 8, 1)))
+            return samplers.ExposureSample(np.zeros((64, 64, 5)), np.zeros((8, 8, 1)), np.zeros((8, 8, 1)))
 
     batches = GlobalCrops([(3, Flat(0)), (1, Flat(255))], [(1, Flat(0))], 400, 16, 400, seed=0)
     assert batches[0][0]["photo"].mean() == pytest.approx(0.25, abs=0.06)
@@ -237,6 +259,13 @@ def test_the_exposure_to_aim_at_is_that_of_the_reference(tmp_path):
         np.testing.assert_allclose(sample.exposure_map, np.log(0.4 + 0.02), atol=1e-5)
 
 
+class Fixed:
+    """A source of one sample of exposure."""
+
+    def __init__(self, sample):
+        self.draw_exposure = lambda rng: sample
+
+
 class Ramp:
     """A photo of which each pixel tells its place, and a crop of it."""
 
@@ -251,7 +280,7 @@ class Ramp:
 
     def draw_exposure(self, rng):
         small = thumbnail(self.photo)
-        return ExposureSample(np.pad(small, ((0, 0), (0, 0), (0, 2))), exposure_map(small))
+        return ExposureSample(np.pad(small, ((0, 0), (0, 0), (0, 2))), *[exposure_map(small)] * 2)
 
 
 def test_a_crop_its_box_its_thumbnail_and_both_exposure_maps_come_in_one_symmetry():

@@ -8,6 +8,7 @@ import pytest
 
 from lowlight.backend import keras
 from lowlight.data.pairs import load_split
+from lowlight.data.samplers import Remembered
 from lowlight.errors import UserError
 from lowlight.networks import architectures
 from lowlight.training import checkpoint, trainer
@@ -59,6 +60,31 @@ def test_exposure_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tm
     assert card["stages"][-1]["started_from"]["sha256"] == card_before["weights"]["sha256"]
     assert card["training"]["steps"] == card_before["training"]["steps"]
     assert card["recipe"] == card_before["recipe"]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_what_a_model_predicted_is_what_it_is_to_predict_of_all_but_the_pairs_and_nights(
+    pairs_folder, tmp_path, monkeypatch
+):
+    whole = as_trained(12, tmp_path / "whole")
+    changes = {"model": 12, "start": str(whole), "part": "exposure", "crop": None, "batch_size": 16}
+    settings = quick(pairs_folder, tmp_path / "run", clean=(pairs_folder / "high",), remember=True, **changes)
+    before, _ = registry.load_network(whole)
+    remembered, draw = [], Remembered.draw_exposure
+
+    def watched(self, rng):
+        remembered.append(draw(self, rng))
+        return remembered[-1]
+
+    monkeypatch.setattr(Remembered, "draw_exposure", watched)
+    _, card = registry.load_network(train(settings, "latest"))
+    assert card["stages"][-1]["remembered"]
+    parts = keras.Model(before.input["overview"], [before.output[name] for name in ("guess", "right")])
+    for sample in remembered[:3]:
+        guess, right = parts.predict_on_batch(sample.overview[None].astype(np.float32))
+        np.testing.assert_allclose(sample.exposure_map, guess[0], atol=1e-4)
+        np.testing.assert_allclose(sample.right, right[0], atol=1e-4)
+    assert remembered
 
 
 @pytest.mark.usefixtures("narrow", "brief")

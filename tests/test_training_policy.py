@@ -63,6 +63,7 @@ def test_a_crop_asked_for_is_in_every_stage_as_small_as_the_smallest_photo_needs
     [
         ({"epochs": 3, "minutes": 5.0}, "--epochs 3 and --minutes 5. Give one"),
         ({"crop": 64, "part": "exposure", "start": "x"}, "--crop 64 with --part exposure"),
+        ({"remember": True, "part": "restoration", "start": "x"}, "--remember without --part exposure"),
     ],
 )
 def test_what_would_change_nothing_is_refused(words, said):

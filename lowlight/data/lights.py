@@ -1,6 +1,7 @@
-"""Scenes of lights in the dark: stars, lamps, fireworks, the moon. They are right as they are, however dark their mean.
+"""Scenes of many small lights in the dark: stars, lamps, fireworks. They are right as they are, dark as they are.
 
-No public set of good photos that a model can learn from has many of them, so they are made up.
+No public set of good photos that a model can learn from has many of them, so they are made up. One lamp, or the moon,
+is no such scene: a photo that is too dark has them, too.
 """
 
 import numpy as np
@@ -18,7 +19,7 @@ LIGHT = 180.0
 
 
 def night_of_lights(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A night with lights, of a photo's size; the photo is what lies in the dark, or what a light falls on.
+    """A night with lights, of a photo's size; the photo is what lies below in the dark.
 
     Parameters
     ----------
@@ -33,12 +34,7 @@ def night_of_lights(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     scene = _sky(photo.shape[:2], rng)
     if rng.random() < 0.5:
         scene = _with_ground(scene, photo, rng)
-    kind = rng.choice(["stars", "lamps", "sparks", "moon"], p=(0.4, 0.35, 0.1, 0.15))
-    if kind == "moon":
-        light, shown = _moon(photo, rng)
-        scene = scene * (1 - shown)
-    else:
-        light = {"stars": _stars, "lamps": _lamps, "sparks": _sparks}[kind](photo.shape[:2], rng)
+    light = (_stars, _lamps, _sparks)[rng.choice(3, p=(0.5, 0.35, 0.15))](photo.shape[:2], rng)
     light *= max(1.0, LIGHT / light.max())
     return np.rint(np.clip(scene + light, 0, 255)).astype(np.uint8)
 
@@ -60,18 +56,9 @@ def _with_ground(scene, photo, rng) -> np.ndarray:
     return np.where(ground[..., None], unlit, scene).astype(np.float32)
 
 
-def _moon(photo, rng) -> tuple[np.ndarray, np.ndarray]:
-    """The photo in a disc, as on the moon or in a spotlight; and the disc, (H, W, 1), from 0 to 1."""
-    height, width = photo.shape[:2]
-    radius = 1 + rng.uniform(0.03, 0.25) * min(height, width)
-    rows, columns = (np.arange(side) - rng.uniform(0.2, 0.8) * side for side in (height, width))
-    shown = np.clip(radius - np.hypot(rows[:, None], columns), 0, 1).astype(np.float32)[..., None]
-    return shown * np.maximum(photo, 1.0) * rng.uniform(0.6, 1.2), shown
-
-
 def _stars(shape, rng) -> np.ndarray:
     """Many points, few of them bright; at times drawn out to trails."""
-    count = int(log_uniform(rng, 2e-4, 2e-2) * shape[0] * shape[1]) + 5
+    count = int(log_uniform(rng, 6e-4, 2e-2) * shape[0] * shape[1]) + 5
     points = _points(shape, rng.integers(0, shape, (count, 2)), 30 * (1 + rng.pareto(1.2, count)), rng)
     if rng.random() < 0.2:
         length = int(rng.integers(3, 40))
@@ -82,8 +69,8 @@ def _stars(shape, rng) -> np.ndarray:
 
 def _lamps(shape, rng) -> np.ndarray:
     """Discs of light, in focus or out of it, with a glow around them."""
-    layer, largest, colour = np.zeros((*shape, 3), np.float32), rng.uniform(0.01, 0.07) * min(shape), _tint(rng, 0.5)
-    for _ in range(int(log_uniform(rng, 3, 200))):
+    layer, largest, colour = np.zeros((*shape, 3), np.float32), rng.uniform(0.005, 0.03) * min(shape), _tint(rng, 0.5)
+    for _ in range(int(log_uniform(rng, 25, 250))):
         place, radius = rng.integers(0, shape), 0.7 + largest * rng.random()
         starts = np.maximum(0, (place - radius).astype(int))
         part = tuple(slice(start, int(middle + radius) + 2) for start, middle in zip(starts, place, strict=True))

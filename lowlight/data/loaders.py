@@ -145,8 +145,8 @@ class GlobalCrops(Batches):
         if "overview" in self.inputs:
             symmetry = int(rng.integers(len(SYMMETRIES)))
             sample = self.pool.draw(rng, (self.epoch + 1) * self.count)
-            overview, target = (apply_symmetry(array, symmetry) for array in sample)
-            inputs, truths = {"overview": overview}, {"guess": target, "right": target}
+            overview, guess, right = (apply_symmetry(array, symmetry) for array in sample[:3])
+            inputs, truths = {"overview": overview}, {"guess": guess, "right": right}
         return (inputs, truths) if "photo" not in self.inputs else self._with_crop(inputs, truths, rng)
 
     def _with_crop(self, inputs, truths, rng):

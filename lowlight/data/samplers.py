@@ -37,8 +37,11 @@ SMALLEST_WHOLE = 16
 DARK_FRAMES = 0.3
 """Share of the exposure samples of clean photos, not made a stop darker, that show the darkest part: dark by intent."""
 
-NIGHTS_OF_LIGHTS = 0.12
-"""Share of the exposure samples of clean photos, not made a stop darker, that show lights in the dark instead."""
+NIGHTS = 0.15
+"""Share of the exposure samples of clean photos that show lights in the dark instead."""
+
+NIGHT_CAMERAS = {"as it is": 0.8, "noisy": 0.2}
+"""Shares of the kinds of shots that those are taken by: lights that are made darker might be anything."""
 
 
 class CropSample(NamedTuple):
@@ -61,7 +64,11 @@ class ExposureSample(NamedTuple):
     overview: np.ndarray
     """(64, 64, 5) float16: thousands of them are kept."""
     exposure_map: np.ndarray
-    """(8, 8, 1)."""
+    """(8, 8, 1), to aim at behind the identity gate."""
+    right: np.ndarray
+    """(8, 8, 1), to aim at before it."""
+    night: bool = False
+    """Whether it shows lights in the dark."""
 
 
 class Source(Protocol):
@@ -139,14 +146,13 @@ class CleanSource:
 
     def draw_exposure(self, rng):
         clean = self._photo(rng, SMALLEST_WHOLE)
+        if rng.random() < NIGHTS:
+            shot = dataclasses.replace(camera.draw(rng, NIGHT_CAMERAS), lights=True)
+            return _exposure_sample(*camera.degrade(clean, shot, rng))._replace(night=True)
         shot = camera.draw(rng, camera.EXPOSURE)
         dark = shot.stops < 1 and rng.random() < DARK_FRAMES
         part = _within(clean.shape, dark_framing(clean, rng) if dark else framing(clean.shape, SMALLEST_WHOLE, rng))
-        photo = clean[part]
-        if shot.stops < 1 and rng.random() < NIGHTS_OF_LIGHTS:
-            shot = dataclasses.replace(shot, lights=True)
-        elif shot == camera.Camera():
-            photo = camera.styled(photo, rng)
+        photo = camera.styled(clean[part], rng) if shot == camera.Camera() else clean[part]
         if shot.dim_only is not None and not camera.is_backlit(photo, shot.dim_only):
             shot = dataclasses.replace(shot, dim_only=None)
         return _exposure_sample(*camera.degrade(photo, shot, rng))
@@ -170,6 +176,33 @@ class CleanSource:
             if len(self.broken) >= len({one for of_group in self.groups for one in of_group.items}):
                 raise
             return self._read(rng)
+
+
+class Remembered:
+    """Another source, but to aim at is what a trained model predicts, not what the reference shows; but for nights.
+
+    So the model learns something else beside it, and forgets nothing (Li & Hoiem 2016, "Learning without forgetting").
+
+    Parameters
+    ----------
+    source : Source
+    predict : callable
+        From a batch of overviews by the name `overview`, (1, 64, 64, 5), to exposure maps (1, 8, 8, 1) by the names
+        `guess`, behind the identity gate, and `right`, before it.
+    """
+
+    def __init__(self, source: Source, predict: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]):
+        self.source, self.predict = source, predict
+
+    def draw_crop(self, rng, crop):
+        return self.source.draw_crop(rng, crop)
+
+    def draw_exposure(self, rng):
+        sample = self.source.draw_exposure(rng)
+        if sample.night:
+            return sample
+        predicted = self.predict({"overview": sample.overview[None].astype(np.float32)})
+        return sample._replace(exposure_map=predicted["guess"][0], right=predicted["right"][0])
 
 
 class ExposurePool:
@@ -348,7 +381,8 @@ def _within(shape, frame) -> tuple:
 
 
 def _exposure_sample(low, high) -> ExposureSample:
-    return ExposureSample(overview(low).astype(np.float16), exposure_map(thumbnail(high)))
+    target = exposure_map(thumbnail(high))
+    return ExposureSample(overview(low).astype(np.float16), target, target)
 
 
 def _pair_in_memory(pair):

@@ -47,7 +47,10 @@ def facts(trainer: "Trainer") -> dict[str, Any]:
     plan, state = trainer.plan, trainer.state
     steps = state.total_steps - state.stage_began["steps"]
     loss = {} if trainer.part == "exposure" else {"loss": plan.loss}
-    return loss | {
+    remembered = {"remembered": True} if trainer.settings.remember else {}
+    return {
+        **loss,
+        **remembered,
         "part": trainer.part or "whole",
         "steps": steps,
         "samples": steps * trainer.batches.batch_size,

@@ -57,6 +57,8 @@ def _refuse_contradictions(plan, settings):
             f"A training ends by epochs or by minutes. Received: --epochs {settings.epochs} and --minutes "
             f"{settings.minutes:g}. Give one of them."
         )
+    if settings.remember and settings.part not in ("exposure", *FORMER_PARTS):
+        raise UserError("What is remembered is exposure. Received: --remember without --part exposure. Give both.")
     if settings.crop is not None and settings.part in ("exposure", *FORMER_PARTS):
         raise UserError(
             f"Exposure is learnt from whole photos. Received: --crop {settings.crop} with --part {settings.part}. "

@@ -14,6 +14,7 @@ from lowlight.backend import keras
 from lowlight.data import splits
 from lowlight.data.loaders import Batches, Crops, GlobalCrops, Patches, fitting_crop
 from lowlight.data.pairs import Split, write_split
+from lowlight.data.samplers import Remembered
 from lowlight.errors import UserError
 from lowlight.inference.enhancer import Enhancer
 from lowlight.networks import architectures
@@ -247,6 +248,9 @@ class Trainer:
         if plan.architecture != "global_local":
             return Crops(train, plan.crop, plan.crops_per_photo, plan.batch_size, seed, plan.flips)
         crops, exposures, more = splits.sources(self.settings, plan, self.split)
+        if self.settings.remember:
+            predict = self.before.predict_on_batch
+            exposures = [exposures[0], *((share, Remembered(source, predict)) for share, source in exposures[1:])]
         self.about = self.about | more
         return GlobalCrops(crops, exposures, len(train) * plan.crops_per_photo, plan.crop, plan.batch_size, seed)
 
@@ -273,6 +277,8 @@ class Trainer:
                 f"--weights {name}), then: python -m lowlight.benchmark.publish --scores {name}"
             )
         self.earlier = its_card
+        if self.settings.remember:
+            self.before = part_of(earlier, EXPOSURE)
         return {"name": its_card["name"], "sha256": its_card["weights"]["sha256"]}
 
     def _restore(self):
@@ -350,6 +356,7 @@ def _unchangeable(plan, settings, split) -> dict:
     facts = dataclasses.asdict(plan) | {
         name: getattr(settings, name) for name in ("seed", "mixed_precision", "start", "part", "all_pairs")
     }
+    facts |= {"remember": True} if settings.remember else {}
     facts |= {name: [str(folder) for folder in getattr(settings, name)] for name in ("also", "clean")}
     facts |= {"train pairs": [p.name for p in split.train], "val pairs": [p.name for p in split.val]}
     facts[checkpoint.SIZE] = sum(photo.stat().st_size for p in split.train for photo in (p.low, p.high))
