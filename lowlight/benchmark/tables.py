@@ -114,7 +114,8 @@ def held_out_section(rows: Sequence[dict]) -> str:
         "PSNR in dB / SSIM; in brackets, how many photos, none of which any model was trained on. First real pairs of "
         "other cameras, and their good photos, which should be left as they are. Then clean photos, degraded by "
         "`lowlight.data.camera`: as they are, with noise of several kinds, darkened with a sensor's noise, and dimmed "
-        "by 3 stops only where the scene is dim; the truth is the clean photo.\n\n"
+        "by 3 stops only where the scene is dim; the truth is the clean photo. Last, made-up nights with many small "
+        "lights in their place, which should stay dark.\n\n"
         + "\n\n".join(made)
         + "\n"
         + _cleaning_section(rows)
