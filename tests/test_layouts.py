@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from lowlight.data.pairs import PairError, load_split
-from lowlight.data.samplers import listed_pairs
 from tests.conftest import news_of, scene
 
 
@@ -338,49 +337,6 @@ def test_folders_that_tell_nothing_are_refused_with_the_options(tmp_path):
     assert "a with 3 photos, b with 3 photos, c with 3 photos" in message
     assert "--low DIR --high DIR" in message
     assert "rename" in message
-
-
-def test_a_table_that_names_what_is_not_there_or_twice_is_refused_by_name(tmp_path):
-    table(tmp_path)
-    with (tmp_path / "pairs.csv").open("a") as file:
-        file.write("\ngone.jpg,0_t.jpg\n5_0.jpg,5_t.jpg\n")
-    message = refusal(tmp_path)
-    assert "1 not beside" in message
-    assert "gone.jpg" in message
-    assert "1 listed twice in the table: 5_0.jpg + 5_t.jpg" in message
-    (tmp_path / "pairs.csv").write_text("a,b\n1,2\n")
-    assert "Received: columns a, b. Name two of them low and high" in refusal(tmp_path)
-
-
-@pytest.mark.parametrize("separator", [";", "\t"])
-def test_a_table_may_be_separated_as_excel_does_where_commas_are_for_decimals(tmp_path, separator):
-    table(tmp_path)
-    lines = (tmp_path / "pairs.csv").read_text().replace(",", separator)
-    (tmp_path / "pairs.csv").write_text(lines, encoding="utf-8-sig")
-    assert len(load(tmp_path)[0].train) == 5
-    train, held_out = listed_pairs(tmp_path)
-    assert (len(train), len(held_out)) == (5, 1)
-
-
-def test_columns_of_a_table_that_change_nothing_such_as_of_parts_are_told(tmp_path):
-    table_with_paths(tmp_path)
-    assert "a table of 6 pairs; not read: id\n" in load(tmp_path)[1] + "\n"
-
-
-def test_a_row_that_ends_too_early_is_told_and_an_empty_one_is_none(tmp_path):
-    table(tmp_path)
-    with (tmp_path / "pairs.csv").open("a") as file:
-        file.write("\n6_0.jpg\n,,\n\n")
-    assert "1 not beside" in (message := refusal(tmp_path))
-    assert "an empty cell" in message
-
-
-def test_a_split_beside_a_table_is_followed_also_where_the_table_is_named(tmp_path):
-    table(tmp_path)
-    (tmp_path / "split.json").write_text('{"train": ["0_0", "1_0"], "val": ["2_0"]}')
-    for named in (tmp_path, tmp_path / "pairs.csv"):
-        split, _ = load(named)
-        assert [pair.name for pair in (*split.train, *split.val)] == ["0_0", "1_0", "2_0"]
 
 
 def test_low_and_high_are_taken_where_other_folders_could_be_a_side_too(tmp_path):
