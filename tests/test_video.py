@@ -98,7 +98,8 @@ def test_uneven_times_and_sound_stay_and_each_frame_is_run(clip, tmp_path, endin
     target = tmp_path / "out" / f"bright{ending}"
     assert enhance(clip, target).frames == 50
     (before, times), (after, later) = frames_of(clip), frames_of(target)
-    shift = later[0] - times[0]  # Matroska has no times below zero, where the sound begins, and counts milliseconds
+    moved = np.array(later) - times  # Matroska has no times below zero, where the sound begins, and counts milliseconds
+    shift = (moved.min() + moved.max()) / 2  # the first frame's time is rounded like any other
     assert abs(shift) < (0.03 if ending == ".mkv" else 1e-9)
     np.testing.assert_allclose(np.array(later) - shift, times, atol=6e-4 if ending == ".mkv" else 1e-9)
     assert np.abs(after.astype(int) - twice(before, None)).mean() < 3
