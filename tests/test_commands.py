@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import time
@@ -193,6 +194,8 @@ TYPED = {
     "lowlight --mod": "--model --models-url",
     "lowlight night.jpg --preset ni": "night",
     "lowlight export --format o": "onnx openvino",
+    "lowlight comp": "completion",
+    "lowlight completion z": "zsh",
     "lowlight train --fl": "",
     "lowlight night": "",
 }
@@ -218,6 +221,27 @@ def test_bash_completes_commands_options_and_else_names_of_files(folder, capsys)
     *found, registered = done.stdout.splitlines()
     assert dict(zip(TYPED, found, strict=True)) == TYPED, done.stderr
     assert registered == "complete -o default -o filenames -F _shtab_lowlight lowlight"
+
+
+PRESS_TAB_IN_ZSH = """
+compdef() {}
+_files() {}
+_arguments() { print -rl -- "$@" }
+typeset -A compstate=(nmatches 1)
+eval "$(<$1)"
+words=(lowlight export --format "") CURRENT=4
+_lowlight
+"""
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
+def test_zsh_completes_the_options_of_a_command_as_it_has_them(folder, capsys):
+    assert commands.dispatch(["completion", "zsh"], "") == 0
+    (folder / "tab.zsh").write_text(capsys.readouterr().out)
+    words = ["zsh", "-f", "-c", PRESS_TAB_IN_ZSH, "tab", "./tab.zsh"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=100)
+    (told,) = [line for line in done.stdout.splitlines() if "--format[" in line]
+    assert told.endswith(":(onnx litert saved_model openvino)"), done.stderr
 
 
 def test_completion_can_be_had_for_zsh_and_no_other_shell(capsys):
