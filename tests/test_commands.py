@@ -105,6 +105,8 @@ def test_what_a_file_switches_on_can_be_switched_off_and_the_other_way_round(fol
         ("[enhence]\nquality = 92", "Received: mine.toml with enhence. Known: .*\\[enhance\\]"),
         ("[controls]\nexposure = 1", "Received: mine.toml with controls. Known"),
         ("enhance = 5", "Received: mine.toml with enhance. Known"),
+        ("quality = [90, 80]", "mine.toml. --quality has one value. Received: 90, 80"),
+        ('config = "other.toml"', "names no other. Received: mine.toml with config = other.toml"),
     ],
 )
 def test_a_setting_in_a_file_that_cannot_be_used_is_told_with_the_files_name(text, said, folder):

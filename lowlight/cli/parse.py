@@ -68,10 +68,18 @@ def _remembered(parser, said, command) -> dict[str, Any]:
     told = _from_file(place, command) if said.get("config") or REMEMBERED.is_file() else {}
     try:
         read = parser.told(_as_words(told))
+        _refuse_lists_of_one_value(told, read)
         preset = PRESETS.get(command, {}).get(said.get("preset") or read.get("preset", ""), {})
         return _over(read, parser.told(_as_words(preset)))
     except UserError as error:
         raise UserError(f"A setting in a file cannot be used. Received: {place}. {error}") from None
+
+
+def _refuse_lists_of_one_value(told, read):
+    """A list is an option given as often, of which the last would count where there can be one alone."""
+    for name, values in told.items():
+        if isinstance(values, list) and len(values) > 1 and not isinstance(read[name], list):
+            raise UserError(f"{option(name)} has one value. Received: {', '.join(map(str, values))}. Give one.")
 
 
 def _over(upper, lower) -> dict[str, Any]:
@@ -94,6 +102,11 @@ def _from_file(path, command) -> dict[str, Any]:
     told = content.get(command, {})
     if command == FIRST:
         told = {name: value for name, value in content.items() if not isinstance(value, dict)} | told
+    if "config" in told:
+        raise UserError(
+            f"A file of settings names no other. Received: {path} with config = {told['config']}. Put the settings "
+            "into one, and name it by --config."
+        )
     return {name.replace("-", "_"): value for name, value in told.items()}
 
 
