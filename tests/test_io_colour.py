@@ -15,6 +15,7 @@ from lowlight.imaging.transfer import HLG, PQ
 from lowlight.io.hdr import to_sdr
 from lowlight.io.photo import read_photo
 from tests.conftest import scene
+from tests.material import adobe_rgb, cmyk, cmyk_profile
 
 SRGB_XY = (0.3127, 0.329, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 P3_XY = (0.3127, 0.329, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060)
@@ -181,6 +182,38 @@ def test_a_colour_profile_of_a_grey_photo_counts(picture):
         chunk = (b"iCCP", b"x\0\0" + zlib.compress(gamma_profile()))
         photo = read_photo(png(values, chunk))
         assert np.abs(photo.pixels[..., 0] * 255 - picture[..., 1]).mean() < 1.5
+
+
+def test_all_levels_of_grey_and_of_inks_are_converted_finely(tmp_path):
+    levels = np.arange(256, dtype=np.uint8)[None]
+    Image.fromarray(levels).save(tmp_path / "grey.tif", icc_profile=imagecodecs.cms_profile("gray", gamma=1.8))
+    expected = srgb((levels / 255) ** 1.8) * 255
+    assert np.abs(read_photo(tmp_path / "grey.tif").pixels[..., 0] * 255 - expected).max() < 0.7
+    straight = bytes(range(256))
+    steep = bytes(np.rint(np.linspace(0, 1, 256) ** 4 * 255).astype(np.uint8))
+    profile = cmyk_profile().replace(4 * straight, 4 * steep)
+    inks = np.random.default_rng(1).integers(0, 256, (50, 50, 4), np.uint8)
+    read = []
+    for name, values in (("8.tif", inks), ("16.tif", inks.astype(np.uint16) * 257)):
+        tifffile.imwrite(tmp_path / name, values, photometric="separated", iccprofile=profile)
+        read.append(read_photo(tmp_path / name).pixels * 255)
+    assert np.abs(read[0] - read[1]).max() < 0.7
+
+
+@pytest.mark.parametrize("profile", [b"no profile", bytes(200), adobe_rgb()[:200], cmyk_profile()])
+def test_a_profile_that_cannot_be_used_is_told(profile, picture, tmp_path):
+    for name, values in (("8.tif", picture), ("16.tif", picture.astype(np.uint16) * 257)):
+        tifffile.imwrite(tmp_path / name, values, photometric="rgb", iccprofile=profile)
+        off, photo = error(tmp_path / name, picture)
+        assert off == pytest.approx(0, abs=1e-3)
+        assert ["profile cannot be used" in note for note in photo.notes] == [True]
+    assert "plain ink" not in photo.notes[0]
+    cmyk(np.dstack([picture, picture[..., 0]])).save(tmp_path / "cmyk.jpg", icc_profile=adobe_rgb())
+    assert "plain ink" in read_photo(tmp_path / "cmyk.jpg").notes[0]
+
+
+def test_a_profile_in_a_png_that_does_not_unpack_is_told(picture):
+    assert "profile cannot be used" in read_photo(png(picture, (b"iCCP", b"x\0\0no zlib"))).notes[0]
 
 
 def stills(signal, primaries, transfer, matrix):

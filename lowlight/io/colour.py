@@ -117,7 +117,7 @@ def levels_of(values: np.ndarray, colours: int, means: Meaning, with_alpha: bool
         Is added to, if the user should know how it was read.
     """
     if means.cicp is None or colours == 4:
-        return deep_levels(values, colours, means.icc, with_alpha)
+        return deep_levels(values, colours, means.icc, with_alpha, notes)
     primaries, transfer = means.cicp
     colour, rolled_off = hdr.to_sdr(
         np.broadcast_to(values[..., :colours], (*values.shape[:2], 3)), transfer, matrix_to_srgb(primaries)

@@ -78,7 +78,7 @@ def decode(image: Image.Image, means: Meaning, notes: list[str]) -> Levels:
         mode = ("L" if grey else "RGB") + ("A" if with_alpha else "")
         values = np.asarray(image.convert(mode))
         return levels_of(values.reshape(*values.shape[:2], -1), 1 if grey else 3, means, with_alpha, notes)
-    to_rgb = converter(image, means.icc)
+    to_rgb = converter(image, means.icc, notes)
     colour = np.empty((image.height, image.width, 3), np.uint8)
     alpha = np.empty(colour.shape[:2], np.uint8) if with_alpha else None
     for rows in bands(*colour.shape[:2]):

@@ -14,6 +14,7 @@ from lowlight.imaging.pixels import Levels
 from lowlight.io import exif
 from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
+from lowlight.io.icc import not_used
 from lowlight.io.jpeg import iptc_of_photoshop
 from lowlight.io.limits import LOSSLESS, refuse_if_too_small
 from lowlight.io.pillow import decode
@@ -58,11 +59,10 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
     width, height, depth, colour = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
     bits = depth * CHANNELS.get(colour, 4)
     refuse_if_too_small(width, height, (bits * width + 7) // 8 * height, packed * LOSSLESS, packed)
+    icc = _profile(chunks)
     block = exif.bare(chunks.get(b"eXIf", b"") or _raw_profile(text, "exif") or _raw_profile(text, "APP1"))
-    means = meaning(
-        _profile(chunks), _cicp(chunks), None if b"sRGB" in chunks else _chromaticities(chunks), _gamma(chunks), block
-    )
-    notes: list[str] = []
+    means = meaning(icc, _cicp(chunks), None if b"sRGB" in chunks else _chromaticities(chunks), _gamma(chunks), block)
+    notes = [not_used("RGB")] if icc is None and b"iCCP" in chunks else []
     frames = struct.unpack(">I", chunks[b"acTL"][:4])[0] if len(chunks.get(b"acTL", b"")) >= 4 else 1
     frames = max(1, min(frames, controls))
     xmp = text.pop(XMP_KEYWORD, "").encode()
