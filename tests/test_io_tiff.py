@@ -240,6 +240,26 @@ def test_channels_beside_the_colours_do_not_matter_where_nobody_says_what_they_a
     expected = picture if colours == 3 else np.repeat(picture[..., :1], 3, 2)
     assert np.abs(photo.pixels * 255 - expected).mean() < 0.01
     assert photo.alpha is None
+    assert f"of its {colours + extra} channels" in photo.notes[0]
+
+
+@pytest.mark.parametrize("meaning", ["unassalpha", "assocalpha"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_transparency_is_found_behind_other_channels(kind, meaning, picture):
+    clear = np.tile(np.linspace(50, 255, 60).astype(np.uint8), (40, 1))
+    shown = np.rint(picture * (clear[..., None] / 255)) if meaning == "assocalpha" else picture
+    levels = np.dstack([shown, 255 - clear, clear]).astype(kind) * (257 if kind == np.uint16 else 1)
+    photo = read_photo(tiff((levels, {"photometric": "rgb", "extrasamples": ["unspecified", meaning]})))
+    np.testing.assert_array_equal(photo.alpha // (257 if kind == np.uint16 else 1), clear)
+    assert np.abs(photo.pixels * 255 - picture).max() < 6
+    assert photo.notes[0].startswith("of its 5 channels 3 are read, as colours, and one as transparency")
+
+
+@pytest.mark.parametrize(("mark", "told"), [(b"8BIMLayr", True), (b"MIB861rL", True), (b"8BIMPatt", False)])
+def test_layers_of_photoshop_are_told(mark, told, picture):
+    data = b"Adobe Photoshop Document Data Block\0" + mark + bytes(99)
+    photo = read_photo(tiff((picture, {"extratags": [(37724, 7, len(data), data, True)]})))
+    assert any("layers" in note for note in photo.notes) == told
 
 
 def ycbcr(picture, across, down):

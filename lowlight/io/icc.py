@@ -43,7 +43,7 @@ def converter(image: Image.Image, profile: bytes | None, notes: list[str]) -> Ca
     notes : list of str
         Is added to if it cannot be used.
     """
-    if not profile:
+    if not profile or image.mode == "LAB":  # whose numbers mean the same in all profiles
         return _plain
     grey = image.mode in GREY_MODES
     try:

@@ -4,6 +4,7 @@ import io
 import logging
 import math
 import os
+import re
 import struct
 from collections.abc import Callable
 from functools import partial
@@ -59,6 +60,12 @@ READ_AT_ONCE = 2**22
 DNG_VERSION = 50706
 
 PHOTOSHOP, ICC = 34377, 34675
+
+LAYERS = 37724
+"""Adobe Photoshop TIFF Technical Notes, 2002: ImageSourceData."""
+
+LAYERS_MARK = re.compile(rb"8BIM(Layr|Lr16|Lr32)|MIB8(ryaL|61rL|23rL)")
+"""What layers of 8, 16 and 32 bits are called in there, in both byte orders."""
 
 YCBCR_COEFFICIENTS, YCBCR_SUBSAMPLING, REFERENCE_BLACK_WHITE = 529, 530, 532
 
@@ -221,6 +228,7 @@ def _refuse_larger_inside(page, file, tall, wide):
 
 def _read(file, page, index, values, turned, means: Meaning, notes) -> Levels:
     kind = _kind(page)
+    notes += _left_out(page, file, kind)
     simple = page.bitspersample <= 8 and page.sampleformat == 1 and page.compression in BY_PILLOW
     if index is not None and simple and not (kind == "YCBCR" and page.compression in RAW) and not _is_narrow(page):
         try:
@@ -230,6 +238,22 @@ def _read(file, page, index, values, turned, means: Meaning, notes) -> Levels:
     levels = _by_tifffile(page, kind, values, means, notes)
     alpha = None if levels.alpha is None else exif.upright(levels.alpha, turned)
     return Levels(exif.upright(levels.colour, turned), alpha, levels.grey)
+
+
+def _left_out(page, file, kind) -> list[str]:
+    """What there is beside the picture, its colours and its transparency: a line for each."""
+    told, channels, clear = [], page.samplesperpixel, any(page.extrasamples)
+    if channels > COLOURS.get(kind, channels) + clear:
+        which = "the first is read, as grey" if COLOURS[kind] == 1 else f"{COLOURS[kind]} are read, as colours"
+        told.append(
+            f"of its {channels} channels {which}{', and one as transparency' if clear else ''}: of the rest nothing "
+            "says what it is"
+        )
+    if LAYERS in page.tags:
+        file.seek(page.tags[LAYERS].valueoffset)
+        if LAYERS_MARK.search(file.read(min(page.tags[LAYERS].count, READ_AT_ONCE))):
+            told.append("its layers are left out: the picture of all of them is read")
+    return told
 
 
 def _by_pillow(file, index, means, notes) -> Levels:
@@ -257,7 +281,7 @@ def _values(page) -> np.ndarray:
 
 def _by_tifffile(page, kind, values, means, notes) -> Levels:
     if kind not in COLOURS:
-        raise ValueError(f"a TIFF of colours of the kind {kind} is not known")
+        raise ValueError(f"a TIFF of colours of the kind {kind} is not known; save it as RGB")
     if page.sampleformat in (5, 6):
         raise ValueError("a TIFF of complex numbers is no photo")
     try:
@@ -273,15 +297,15 @@ def _by_tifffile(page, kind, values, means, notes) -> Levels:
     if decoded.shape[2] < colours:
         raise ValueError(f"{kind} in {decoded.shape[2]} channels")
     levels = scaled(decoded, white)
-    extra = page.extrasamples[:1]
-    if colours == 1 and decoded.shape[2] > 2:
-        notes.append(f"of its {decoded.shape[2]} channels the first is read, as grey: no other is said to be colour")
+    clear = next((place for place, meant in enumerate(page.extrasamples) if meant), None)
+    if clear:
+        levels = levels[..., [*range(colours), colours + clear]]
     if kind == "MINISWHITE":
         levels = levels.copy()
         levels[..., 0] = np.iinfo(levels.dtype).max - levels[..., 0]
-    if extra == (ASSOCIATED_ALPHA,):
+    if clear is not None and page.extrasamples[clear] == ASSOCIATED_ALPHA:
         levels = _divided(levels, colours)
-    return levels_of(levels, colours, means, extra > (0,), notes)
+    return levels_of(levels, colours, means, clear is not None, notes)
 
 
 def _is_narrow(page) -> bool:
