@@ -10,7 +10,7 @@ from scipy.stats import kstest, norm
 from lowlight.data import noise
 from lowlight.data.camera import EXPOSURES, SMALL, Camera, degrade, degrade_crop, draw, is_backlit, pixels_of
 from lowlight.data.lights import LIGHT
-from lowlight.data.noise import MANY, Residue, add_noise, mosaic_noise
+from lowlight.data.noise import MANY, Residue, add_noise, draw_noise, mosaic_noise, read_noise, residue_noise
 from lowlight.imaging.srgb import encoded, to_linear, to_srgb
 from tests.conftest import scene
 
@@ -58,6 +58,22 @@ def test_white_balance_makes_red_and_blue_noisier():
     assert spread[0] > 1.2 * spread[2]
 
 
+def test_white_balance_multiplies_the_noise_of_the_dimmer_light_that_a_mosaic_sees():
+    """Of a gain g the sensor has 1/g of the light: of shot noise the variance is g times as large, of read noise g²."""
+    light = np.full((200, 200, 3), 0.5)
+    noise = mosaic_noise(light, np.random.default_rng(0), 2e-3, 0.01, (2.0, 1.0, 3.0))
+    assert noise[::2, ::2, 0].var() == pytest.approx(2 * 2e-3 * 0.5 + 4 * 1e-4, rel=0.05)
+    assert noise[1::2, 1::2, 2].var() == pytest.approx(3 * 2e-3 * 0.5 + 9 * 1e-4, rel=0.05)
+
+
+def test_read_noise_goes_with_shot_noise_as_in_real_cameras():
+    """Brooks et al. 2019: the logarithm of its variance is normal, of mean 2.18 log(shot) + 1.20 and deviation 0.26."""
+    rng = np.random.default_rng(0)
+    variances = np.array([read_noise(rng, 0.01) ** 2 for _ in range(2000)])
+    assert np.median(variances) == pytest.approx(1.449e-4, rel=0.03)
+    assert np.log(variances).std() == pytest.approx(0.26, rel=0.05)
+
+
 def test_cleaned_noise_is_smoother():
     grey = np.full((200, 200, 3), 120, np.uint8)
     rough, smooth = (shot(grey, Camera(shot=2e-3, smear=smear))[0].astype(float) for smear in (0, 1))
@@ -96,6 +112,44 @@ def test_coarse_noise_keeps_its_strength_and_resembles_its_neighbours():
     noise = (low.astype(float) - high)[..., 1]
     assert noise.std() == pytest.approx(4, rel=0.1)
     assert np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1] > 0.8
+
+
+@pytest.mark.parametrize(("level", "strength"), [(0.0, 0.6), (0.5, 1.0), (1.0, 1.4)])
+def test_what_processing_left_may_be_stronger_in_the_light_than_in_the_dark(level, strength):
+    residue = plain_residue(slope=0.4, chroma=0.0)
+    noise = residue_noise(np.full((200, 200, 3), level), np.random.default_rng(0), residue)
+    assert noise.std() * 255 == pytest.approx(6 * strength, rel=0.02)
+
+
+def test_sharpening_makes_the_finest_noise_stronger_and_leaves_the_coarse():
+    grey = np.full((320, 320, 3), 0.5)
+    plain, sharp = (
+        residue_noise(grey, np.random.default_rng(0), plain_residue(sharpening=sharpening)) for sharpening in (0.0, 1.0)
+    )
+    coarse = [noise.reshape(20, 16, 20, 16, 3).mean(axis=(1, 3)).std() for noise in (plain, sharp)]
+    assert sharp.std() > 1.5 * plain.std()
+    assert coarse[1] == pytest.approx(coarse[0], rel=0.1)
+
+
+@pytest.mark.parametrize(("kind", "share"), [(0, 0.5), (1, 0.7), (2, 0.5)])
+def test_of_noise_of_each_kind_some_went_through_jpeg(kind, share):
+    """Half of it; of what a camera has processed, more."""
+    rng = np.random.default_rng(0)
+    drawn = [draw_noise(rng, np.eye(3)[kind], 55, 18) for _ in range(1000)]
+    assert {("sigma", "residue", "shot")[kind]} == {"sigma", "residue", "shot"} & drawn[0].keys()
+    qualities = [noise["quality"] for noise in drawn if "quality" in noise]
+    assert len(qualities) / 1000 == pytest.approx(share, abs=0.05)
+    assert (min(qualities), max(qualities)) == (20, 98)
+    assert np.mean(np.array(qualities) < 60) == pytest.approx(0.3, abs=0.05)
+
+
+def test_noise_is_no_stronger_than_it_may_be():
+    rng = np.random.default_rng(0)
+    sigmas = [draw_noise(rng, (1, 0, 0), 55, 18)["sigma"] for _ in range(500)]
+    residues = [draw_noise(rng, (0, 1, 0), 55, 18)["residue"] for _ in range(500)]
+    assert 50 < max(sigmas) <= 55
+    assert 17 < max(residue.luma for residue in residues) <= 18
+    assert max(residue.chroma for residue in residues) <= 0.8 * 18
 
 
 def test_noise_that_was_there_before_the_light_fell_falls_with_it():
