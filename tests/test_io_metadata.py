@@ -262,6 +262,8 @@ def test_iptc_comments_texts_and_dots_per_inch_are_kept(tmp_path):
         again = read_photo(tmp_path / f"out{suffix}")
         assert again.iptc == IPTC
         assert again.dpi == pytest.approx((300, 200), abs=0.1) or suffix == ".tif"
+        with Image.open(tmp_path / f"out{suffix}") as written:
+            assert written.info["dpi"] == pytest.approx((300, 200), abs=0.1)
         write_photo(tmp_path / f"bare{suffix}", photo, strip_metadata=True)
         assert not any(word in (tmp_path / f"bare{suffix}").read_bytes() for word in (b"Jane", b"a comment"))
     assert exiftool(tmp_path / "out.jpg")["File:Comment"] == "a comment"
