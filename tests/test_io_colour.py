@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from lowlight.imaging.transfer import HLG, PQ
 from lowlight.io.hdr import to_sdr
+from lowlight.io.icc import grey_profile
 from lowlight.io.photo import read_photo
 from tests.conftest import scene
 from tests.material import adobe_rgb, cmyk, cmyk_profile
@@ -214,6 +215,14 @@ def test_a_profile_that_cannot_be_used_is_told(profile, picture, tmp_path):
 
 def test_a_profile_in_a_png_that_does_not_unpack_is_told(picture):
     assert "profile cannot be used" in read_photo(png(picture, (b"iCCP", b"x\0\0no zlib"))).notes[0]
+
+
+def test_the_profile_of_a_grey_result_says_that_its_levels_are_as_those_of_srgb():
+    """Also to Pillow's reader of profiles: grey of each level is sRGB of that level."""
+    levels = np.arange(256, dtype=np.uint8)[None]
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(grey_profile()))
+    shown = ImageCms.profileToProfile(Image.fromarray(levels), profile, srgb_profile(), outputMode="RGB")
+    assert np.abs(np.asarray(shown).astype(int) - levels[..., None]).max() <= 1
 
 
 def stills(signal, primaries, transfer, matrix):

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import re
+import struct
 import tracemalloc
 
 import imagecodecs
@@ -270,25 +271,40 @@ def ycbcr(picture, across, down):
     return np.column_stack([clumps, cb[::down, ::across].ravel(), cr[::down, ::across].ravel()]).astype(np.uint8)
 
 
+def ycbcr_tiff(data, across=1, down=1, compression=1, rationals=()):
+    """A TIFF of 60x40 pixels; `rationals` are tags and their numbers, in 10,000ths."""
+    entries = [(256, 3, 1, 60), (257, 3, 1, 40), (258, 3, 3, 400), (259, 3, 1, compression), (262, 3, 1, 6)]
+    entries += [(273, 4, 1, 600), (277, 3, 1, 3), (278, 3, 1, 40), (279, 4, 1, len(data))]
+    more = np.array([8, 8, 8, 0], "<u2").tobytes()
+    for tag, numbers in ((530, ()), *rationals):
+        place = 400 + len(more) if numbers else across | down << 16
+        entries.append((tag, 5 if numbers else 3, len(numbers) or 2, place))
+        more += np.array([[round(1e4 * number), 10_000] for number in numbers], "<u4").tobytes()
+    rows = b"".join(struct.pack("<HHII", *entry) for entry in sorted(entries))
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + rows + bytes(4)
+    return io.BytesIO(head.ljust(400, b"\0") + more.ljust(200, b"\0") + data)
+
+
+def smooth(picture):
+    return np.asarray(Image.fromarray(picture).resize((15, 10)).resize((60, 40), Image.Resampling.BICUBIC))
+
+
 @pytest.mark.parametrize(("across", "down"), [(1, 1), (2, 1), (2, 2), (4, 2)])
 @pytest.mark.parametrize("packed", [False, True])
 def test_ycbcr_without_jpeg_is_read(packed, across, down, picture):
-    smooth = np.asarray(Image.fromarray(picture).resize((15, 10)).resize((60, 40), Image.Resampling.BICUBIC))
-    data = ycbcr(smooth, across, down).tobytes()
-    data = imagecodecs.zlib_encode(data) if packed else data
-    entries = [(256, 3, 60), (257, 3, 40), (258, 3, None), (259, 3, 8 if packed else 1), (262, 3, 6)]
-    entries += [(273, 4, 400), (277, 3, 3), (278, 3, 40), (279, 4, len(data)), (530, 3, across | down << 16)]
-    rows = b""
-    for tag, kind, value in entries:
-        if value is None:
-            rows += np.array([tag, kind], "<u2").tobytes() + np.array([3, 300], "<u4").tobytes()
-            continue
-        number = 2 if tag == 530 else 1
-        rows += np.array([tag, kind], "<u2").tobytes() + np.array([number, value], "<u4").tobytes()
-    head = b"II*\0\x08\0\0\0" + np.array([len(entries)], "<u2").tobytes() + rows + bytes(4)
-    file = io.BytesIO(head.ljust(300, b"\0") + np.array([8, 8, 8], "<u2").tobytes().ljust(100, b"\0") + data)
+    data = ycbcr(smooth(picture), across, down).tobytes()
+    file = ycbcr_tiff(imagecodecs.zlib_encode(data) if packed else data, across, down, 8 if packed else 1)
     photo = read_photo(file)
-    assert np.abs(photo.pixels * 255 - smooth).mean() < (1.5 if across == 1 else 12)
+    assert np.abs(photo.pixels * 255 - smooth(picture)).mean() < (1.5 if across == 1 else 12)
+
+
+def test_ycbcr_of_television_is_read_as_its_tags_say(picture):
+    """Of ITU-R BT.709: other shares of the colours, and black, white and colours at 16, 235 and 16 to 240."""
+    y = smooth(picture) @ (0.2126, 0.7152, 0.0722) / 255
+    blue, red = ((smooth(picture)[..., colour] / 255 - y) / scale for colour, scale in ((2, 1.8556), (0, 1.5748)))
+    data = np.rint(np.dstack([16 + 219 * y, 128 + 224 * blue, 128 + 224 * red])).astype(np.uint8).tobytes()
+    tags = ((529, (0.2126, 0.7152, 0.0722)), (532, (16, 235, 128, 240, 128, 240)))
+    assert difference(ycbcr_tiff(data, rationals=tags), smooth(picture)) < 1
 
 
 def test_a_turned_tiff_is_turned_by_every_reader(picture, tmp_path):
