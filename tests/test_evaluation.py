@@ -18,6 +18,13 @@ def test_each_row_scores_its_own_photo_in_the_pairs_order(grey_pairs):
     assert [row["mse"] for row in rows] == pytest.approx([0.04, 0.16, 0.36])
 
 
+def test_it_is_the_output_that_gt_mean_brings_to_the_brightness_of_the_truth(tmp_path):
+    # Grey of the output is 55.7: times 100/55.7 it is (89.8, 89.8, 179.5), 14.7066 dB from (100, 100, 100).
+    output = np.tile(np.uint8([50, 50, 100]), (12, 16, 1))
+    row = evaluate(BASELINES["untouched input"], [make_pair(tmp_path, "p", output, 100)])[0]
+    assert row["psnr_gt_mean"] == pytest.approx(14.7066, abs=1e-4)
+
+
 def test_a_method_gets_floats_and_its_output_is_rounded_like_a_file(grey_pairs):
     def method(photo):
         assert photo.dtype == np.float32

@@ -62,10 +62,6 @@ def hostile():
     yield "a PNG", png(SIDE, SIDE)
     yield "a deep PNG with transparency", png(SIDE, SIDE, 6, 16)
     yield "a tall PNG", png(96, 2**30)
-    yield (
-        "a PNG that says that it is as long as needed",
-        patched(bytearray(png(SIDE, SIDE)), b"IDAT", -4, b"\x7f\xff\xff\xff"),
-    )
     yield "a JPEG", patched(saved("JPEG"), b"\xff\xc0", 5, SIDES)
     yield "a progressive JPEG", patched(saved("JPEG", progressive=True), b"\xff\xc2", 5, SIDES)
     jpeg = patched(saved("JPEG"), b"\xff\xc0", 5, SIDES)

@@ -124,5 +124,19 @@ def test_bad_photos_are_refused_with_what_was_received(metric):
         metric(photo, photo.astype(np.int64))
     with pytest.raises(ValueError, match="finite.*Received: nan"):
         metric(photo, np.full(photo.shape, np.nan))
+    with pytest.raises(ValueError, match="finite.*Received: nan or infinity"):
+        metric(photo, np.where(np.arange(photo.size).reshape(photo.shape) == 5, np.inf, 0.5))
     with pytest.raises(ValueError, match=r"in \[0, 1\]. Received: 1 to 3"):
         metric(photo.astype(np.float32), photo)
+
+
+@pytest.mark.parametrize("beyond", [0.001, 0.003])
+def test_a_truth_of_floats_may_lie_beyond_black_and_white_by_rounding_alone(beyond):
+    """A level is 1/255, 0.0039."""
+    truth = np.full((16, 16, 3), 0.5)
+    for odd in (-beyond, 1 + beyond):
+        truth[0, 0, 0] = odd
+        assert quality.mse(truth, quality.to_8_bits(truth)) == 0
+        truth[0, 0, 0] += np.sign(odd - 0.5) * 0.004
+        with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+            quality.mse(truth, quality.to_8_bits(truth))
