@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -128,6 +129,16 @@ def test_the_old_generation_has_every_pixel_of_the_set_in_memory(pairs, news):
     assert "memory" in news.text
 
 
+def test_a_patch_has_the_gain_of_its_whole_photo(pairs):
+    patches = Patches(pairs, crop=32, batch_size=12, seed=0)
+    patches.inputs = ("photo", "gain")
+    inputs, _ = patches[0]
+    photos = [read_pair(pair)[0] for pair in pairs]
+    for patch, given in zip(np.rint(inputs["photo"] * 255).astype(np.uint8), inputs["gain"], strict=True):
+        (photo,) = (photo for photo in photos if contains(photo, patch))
+        np.testing.assert_array_equal(given, np.full((1, 1, 1), gain(photo)))
+
+
 def test_an_epoch_of_the_old_generation_shows_each_patch_once(pairs):
     patches = Patches(pairs, crop=32, batch_size=4, seed=0)
     seen = np.concatenate([patches[i][1] for i in range(len(patches))])
@@ -138,6 +149,26 @@ def test_a_set_that_does_not_fit_in_memory_is_refused(pairs, monkeypatch):
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 1000}))
     with pytest.raises(UserError, match="does not fit"):
         Patches(pairs, crop=32, batch_size=2, seed=0)
+
+
+@pytest.mark.parametrize(("short", "refused"), [(0, False), (1, True)])
+def test_a_set_is_refused_if_two_copies_of_it_do_not_fit_in_memory(pairs, monkeypatch, short, refused):
+    """Of 12 patches of 32x32 pixels in three colours, two sides: 73,728 bytes."""
+    memory = type("Memory", (), {"available": 2 * 73_728 - short})
+    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
+    with pytest.raises(UserError, match="does not fit") if refused else nullcontext():
+        Patches(pairs, crop=32, batch_size=2, seed=0)
+
+
+def test_the_smallest_side_of_all_photos_is_what_a_crop_fits_into(pairs, tmp_path):
+    def with_one_of(height, width):
+        write_pair(tmp_path, "odd", np.zeros((height, width, 3), np.uint8))
+        return [*pairs, Pair("odd", tmp_path / "low" / "odd.png", tmp_path / "high" / "odd.png")]
+
+    assert fitting_crop(with_one_of(100, 25), 32, 8) == 24
+    assert fitting_crop(with_one_of(16, 100), 32, 16) == 16
+    with pytest.raises(UserError, match="at least 16 pixels wide and high. Received: odd with a side of 15"):
+        fitting_crop(with_one_of(15, 100), 32, 16)
 
 
 def test_a_crop_that_photos_do_not_hold_shrinks_which_is_said(pairs, news):

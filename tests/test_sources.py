@@ -55,6 +55,37 @@ def test_a_crop_lies_where_its_box_says_within_the_frame(height, width, seed):
     assert part[1].stop <= width
 
 
+def test_half_of_the_frames_are_whole_photos_and_the_others_have_at_least_three_fifths_of_each_side():
+    rng = np.random.default_rng(0)
+    frames = np.array([framing((400, 300, 3), 32, rng) for _ in range(1000)])
+    whole = (frames == WHOLE).all(axis=1)
+    sides = frames[~whole, 2:] - frames[~whole, :2]
+    assert whole.mean() == pytest.approx(0.5, abs=0.05)
+    assert sides.min() == pytest.approx(0.6, abs=0.01)
+    assert sides.max() == pytest.approx(1, abs=0.01)
+    assert frames.min() >= 0
+    assert frames.max() <= 1
+
+
+@pytest.mark.parametrize(("crop", "share"), [(16, 0.4), (32, 0.0)])
+def test_two_clean_photos_of_five_are_shown_at_half_their_size_if_a_crop_fits_in(crop, share, tmp_path, monkeypatch):
+    """Columns of black and white are grey then."""
+    Image.fromarray(np.tile(np.uint8([[[0] * 3, [255] * 3]]), (48, 24, 1))).save(tmp_path / "photo.png")
+    monkeypatch.setattr(camera, "draw", lambda rng, kinds=None: camera.Camera())
+    source, rng = CleanSource([[tmp_path / "photo.png"]]), np.random.default_rng(0)
+    grey = [np.ptp(source.draw_crop(rng, crop).high) == 0 for _ in range(400)]
+    assert np.mean(grey) == pytest.approx(share, abs=0.07 if share else 0)
+
+
+def test_photos_are_kept_while_half_of_the_free_memory_lasts(monkeypatch):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 500}))
+    memory, reads = samplers.Memory("abc", lambda item: (reads.append(item), np.zeros(100, np.uint8))[1:]), []
+    for _ in range(2):
+        for index in range(3):
+            memory[index]
+    assert reads == ["a", "b", "c", "c"]
+
+
 def test_a_crop_sample_describes_the_whole_that_its_crop_lies_in(pair):
     for seed in range(20):
         sample = PairSource([pair]).draw_crop(np.random.default_rng(seed), 32)
