@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lowlight.data.couples import place_of, told_by_light
 from lowlight.data.pairs import PairError, load_split
 from tests.conftest import news_of, scene
 
@@ -365,3 +366,13 @@ def test_links_to_folders_elsewhere_are_followed_and_those_that_lead_back_are_no
 def test_what_a_model_made_is_not_taken_for_the_truth(tmp_path):
     write_sides(tmp_path, "low", "predicted", range(4))
     assert "low with 4 photos (the low side), predicted with 4 photos" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(("word", "other"), [("low", "high"), ("high", "low")])
+def test_where_one_of_two_folders_is_called_a_side_its_name_counts_and_not_its_light(word, other, tmp_path):
+    """Here the light tells the opposite."""
+    save(tmp_path / word / "a.png", scene(1) if word == "low" else dark(1))
+    save(tmp_path / "edited" / "a.png", dark(1) if word == "low" else scene(1))
+    places = [place_of(tmp_path / name, [tmp_path / name / "a.png"], [name]) for name in (word, "edited")]
+    for order in (places, places[::-1]):
+        assert {place.folder.name: place.side for place in told_by_light(order)} == {word: word, "edited": other}

@@ -86,6 +86,20 @@ def test_a_photo_that_comes_back_with_its_disk_is_given_again_unless_its_result_
     assert given[2].source.name == "b.jpg"
 
 
+def test_that_a_folder_is_gone_is_told_once_each_time(watched, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("lowlight.cli.watch.tell", told.append)
+    folder, given = watched()
+    for times in (1, 2):
+        folder.rename(tmp_path / "unplugged")
+        wait_for(lambda times=times: len(told) == times)
+        time.sleep(0.1)  # some looks later
+        (tmp_path / "unplugged").rename(folder)
+        (folder / f"{times}.jpg").touch()
+        wait_for(lambda times=times: len({job.source for job in given}) == times)
+    assert told == [f"waiting: {folder} is not there any more"] * 2
+
+
 def test_two_photos_that_would_write_one_result_do_not(watched):
     folder, given = watched(format="png")
     (folder / "a.jpg").touch()
@@ -103,4 +117,5 @@ def test_only_folders_can_be_watched_and_results_go_elsewhere(tmp_path):
     with pytest.raises(UserError, match="over photos"):
         check(EnhanceSettings((tmp_path,), tmp_path, watch=True))
     assert check(EnhanceSettings((tmp_path,), tmp_path, watch=True, suffix="_b")) == []
+    assert check(EnhanceSettings((tmp_path,), tmp_path / "out", watch=True)) == []
     assert check(EnhanceSettings((tmp_path,), watch=True, in_place=True)) == []
