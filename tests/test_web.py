@@ -1,5 +1,6 @@
 """The server: photos over HTTP come back at full size with what belongs to them; what is wrong is told in a line."""
 
+import asyncio
 import contextlib
 import importlib.util
 import io
@@ -143,6 +144,33 @@ def test_a_wrong_address_or_method_is_told_as_all_else(client, method, path, sta
     answer = client.request(method, path)
     assert answer.status_code == status
     assert f"Received: {method} {path}" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/models", "/docs", "/openapi.json"])
+def test_what_can_be_got_can_be_asked_for_by_head(client, path):
+    answer = client.head(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == client.get(path).headers["content-type"]
+    assert client.head("/enhance").status_code == 405
+
+
+def test_a_photo_whose_asker_is_gone_by_its_turn_is_not_worked_on(client, studio, monkeypatch):
+    request = client.build_request("POST", "/enhance", files={"photo": ("night.jpg", jpeg())})
+    headers = [(name.lower(), value) for name, value in request.headers.raw]
+    scope = {"type": "http", "method": "POST", "path": "/enhance", "headers": headers, "query_string": b""}
+    messages = iter([{"type": "http.request", "body": request.read()}])
+    answers, read = [], []
+
+    async def receive():
+        return next(messages, {"type": "http.disconnect"})
+
+    async def send(message):
+        answers.append(message)
+
+    monkeypatch.setattr(studio, "_read", lambda *arguments: read.append(arguments))
+    asyncio.run(client.app(scope, receive, send))
+    assert answers[0]["status"] == 400  # which nobody hears
+    assert not read
 
 
 @pytest.mark.parametrize("name", ["../../night.jpg", "n" * 300 + ".jpg", "Nacht über 東京.jpg", "..", "night"])

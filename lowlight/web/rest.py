@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
+from anyio import from_thread
 from fastapi import Depends, FastAPI, File, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
@@ -84,6 +85,7 @@ def interface(studio: Studio, address: str) -> FastAPI:
         exception_handlers={UserError: _tell, RequestValidationError: _tell_of_values, HTTPException: _tell_of_http},
     )
     app.add_middleware(Limited, most=int(studio.settings.max_megabytes * 1e6) + AROUND)
+    app.add_middleware(HeadAsGet)
 
     @app.get("/models")
     def models() -> list[Model]:
@@ -101,6 +103,7 @@ def interface(studio: Studio, address: str) -> FastAPI:
         | {200: {"description": "The result.", "content": {"image/*": {"schema": {"type": "string"}}}}},
     )
     def enhance(
+        request: Request,
         photo: Annotated[UploadFile, File(description="A photo of any kind that main.py reads.")],
         model: Annotated[str, Form(description="A name that /models lists.")] = studio.default,
         exposure: Annotated[float, _of("exposure", "Brighter, in stops.")] = Controls.exposure,
@@ -112,6 +115,10 @@ def interface(studio: Studio, address: str) -> FastAPI:
     ) -> FileResponse:
         """Enhance a photo at its full size; metadata, transparency and bit depth are kept."""
         controls = Controls(exposure, shadows, highlights, strength, denoise, white_balance)
+
+        def is_wanted() -> bool:
+            return not from_thread.run(request.is_disconnected)
+
         folder = Path(tempfile.mkdtemp())
         try:
             name = Path((photo.filename or "").replace("\0", "")).name or "photo"
@@ -119,7 +126,7 @@ def interface(studio: Studio, address: str) -> FastAPI:
             uploaded = folder / f"photo{suffix if suffix in IMAGE_SUFFIXES else ''}"
             with uploaded.open("wb") as file:
                 shutil.copyfileobj(photo.file, file)
-            result = studio.enhance(uploaded, name, folder, model, controls)
+            result = studio.enhance(uploaded, name, folder, model, controls, is_wanted)
         except BaseException:
             shutil.rmtree(folder)
             raise
@@ -167,6 +174,19 @@ class Limited:
             if problem:
                 await problem(scope, receive, send)
                 return
+        await self.app(scope, receive, send)
+
+
+class HeadAsGet:
+    """Answers HEAD wherever GET is answered, as by RFC 9110, 9.1; the server leaves the content out."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # a copy, for the server looks into its own
         await self.app(scope, receive, send)
 
 

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,6 +36,10 @@ AS_GUESSED = Controls()
 
 class BusyError(UserError):
     """More requests wait than the queue holds."""
+
+
+class GoneError(UserError):
+    """Whoever asked does not wait any more."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,15 @@ class Studio:
             pixels = np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
         return pixels
 
-    def enhance(self, path: Path, name: str, folder: Path, model: str, controls: Controls) -> Result:
+    def enhance(
+        self,
+        path: Path,
+        name: str,
+        folder: Path,
+        model: str,
+        controls: Controls,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Result:
         """Enhance a photo at its full size, with what belongs to it, into a folder.
 
         Parameters
@@ -162,13 +174,19 @@ class Studio:
             The result is called after `name` there: night.jpg is night_enhanced.jpg.
         model : str
         controls : Controls
+        is_wanted : callable
+            Whether whoever asked still waits, once the photo's turn has come.
 
         Raises
         ------
+        GoneError
+            If not.
         UserError
             As `open` and `preview`, or if the result cannot be written.
         """
         with self._turn():
+            if not is_wanted():
+                raise GoneError("Whoever asked for the photo has gone. Ask again.")
             start = time.perf_counter()
             session = self._loaded(model, controls)
             photo = session.enhance(self._read(path, name), controls)
