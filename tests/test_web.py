@@ -16,9 +16,11 @@ from PIL import Image
 
 from lowlight.controls import Controls
 from lowlight.errors import UserError
+from lowlight.io import worker
 from lowlight.io.photo import read_photo
 from lowlight.web.settings import ServeSettings
 from lowlight.web.studio import PREVIEW_SIDE, BusyError, Studio
+from tests import misbehaving
 from tests.conftest import ROOT, scene
 from tests.test_zoo import save_model
 
@@ -212,6 +214,12 @@ def test_uploads_and_results_do_not_stay(client, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_uploads_to_the_page_are_deleted_within_the_hour(studio):
+    from lowlight.web.page import KEPT_SECONDS, page
+
+    assert sum(page(studio).delete_cache) <= KEPT_SECONDS  # seconds between two looks, and how old what goes is then
+
+
 def test_who_comes_when_the_queue_is_full_is_told_so(studio, client):
     held = 0
     while studio._places.acquire(blocking=False):
@@ -229,6 +237,36 @@ def test_who_comes_when_the_queue_is_full_is_told_so(studio, client):
 def test_an_upload_that_was_deleted_meanwhile_is_asked_for_again(studio, tmp_path):
     with pytest.raises(UserError, match="night.jpg is no longer here"):
         studio.enhance(tmp_path / "gone.jpg", "night.jpg", tmp_path, studio.default, Controls())
+
+
+@pytest.mark.skipif(not worker.POSSIBLE, reason="there are no sockets that pass files on")
+def test_a_photo_that_crashes_its_decoder_is_told_and_the_server_goes_on(client, monkeypatch):
+    def crash(worker, path, most):
+        return worker.call(misbehaving.crash, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lowlight.web.studio.read_apart", crash)
+        answer = client.post("/enhance", files={"photo": ("night.jpg", jpeg())})
+    assert answer.status_code == 415
+    assert answer.json()["error"] == "night.jpg cannot be read: its decoder crashed (SIGSEGV)."
+    assert client.post("/enhance", files={"photo": ("night.jpg", jpeg())}).status_code == 200
+
+
+def test_a_model_that_cannot_be_loaded_leaves_no_traceback_at_the_start(model, tmp_path):
+    code = f"""
+import uvicorn
+from lowlight.errors import UserError
+from lowlight.web.server import serve
+from lowlight.web.settings import ServeSettings
+from lowlight.web.studio import Studio
+def refuse(self, model):
+    raise UserError("The model's weights are not all finite numbers.")
+Studio.controls_of = refuse
+uvicorn.Server.run = lambda self, sockets: None
+serve(ServeSettings(model={model!r}, port=0))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_photos_are_worked_on_one_at_a_time(studio, tmp_path, monkeypatch):

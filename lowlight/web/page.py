@@ -34,7 +34,10 @@ PROGRESS = gr.Progress()
 THUMBNAIL_SIDE = 240
 
 KEPT_SECONDS = 3600
-"""After which uploads and results are deleted."""
+"""Within which uploads and results are deleted."""
+
+LOOK_SECONDS = 600
+"""Between two looks for what is to be deleted."""
 
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "work", "api_visibility": "private"}
 
@@ -109,7 +112,10 @@ def page(studio: Studio) -> gr.Blocks:
         To be mounted with `theme` and `CSS`.
     """
     with gr.Blocks(
-        title="lowlight", analytics_enabled=False, fill_width=True, delete_cache=(KEPT_SECONDS // 6, KEPT_SECONDS)
+        title="lowlight",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(LOOK_SECONDS, KEPT_SECONDS - LOOK_SECONDS),
     ) as blocks:
         _wire(_laid_out(studio), Answers(studio, Path(blocks.GRADIO_CACHE)), blocks)
     return blocks
@@ -320,7 +326,7 @@ class Answers:
 
 
 def _title(studio) -> str:
-    where = "Photos stay on this machine." if studio.settings.is_private else "Photos are deleted after an hour."
+    where = "Photos stay on this machine." if studio.settings.is_private else "Photos are deleted within an hour."
     return f"**lowlight** turns dark, noisy photos into bright, clean ones. {where}"
 
 

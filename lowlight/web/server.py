@@ -125,7 +125,11 @@ def _run(app, studio, listener):
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what is cut off from now on is meant to be
             await super().shutdown(sockets)
 
-    loading = threading.Thread(target=studio.controls_of, args=(studio.default,))  # which takes seconds
+    def load():
+        with contextlib.suppress(UserError):  # the page tells of it
+            studio.controls_of(studio.default)
+
+    loading = threading.Thread(target=load)  # which takes seconds
     loading.start()
     try:
         Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listener])

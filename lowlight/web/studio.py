@@ -17,7 +17,8 @@ from lowlight.errors import UserError
 from lowlight.imaging.exposure import overview
 from lowlight.imaging.pixels import as_levels
 from lowlight.inference.session import Session, load_session
-from lowlight.io.photo import FORMATS, HOW_TO_CHOOSE, ImageError, Photo, notes_on, read_photo, write_photo
+from lowlight.io.photo import FORMATS, HOW_TO_CHOOSE, ImageError, Photo, notes_on, write_photo
+from lowlight.io.worker import Worker, read_apart
 from lowlight.web.settings import ServeSettings
 from lowlight.zoo import registry
 
@@ -98,6 +99,7 @@ class Studio:
         self.models = {name: name for name in names if registry.is_here(name)}
         if settings.model:
             self.models[self.default] = settings.model
+        self._worker = Worker()
         self._work = threading.Lock()
         self._stopping = False
         self._places = threading.BoundedSemaphore(settings.queue + 1)
@@ -201,9 +203,9 @@ class Studio:
         self._stopping = True
 
     def wait(self) -> None:
-        """Wait for the photo that is worked on."""
+        """Wait for the photo that is worked on, and end the process in which photos are read."""
         with self._work:
-            pass
+            self._worker.close()
 
     def _read(self, path, name) -> Photo:
         if not path.is_file():
@@ -212,7 +214,7 @@ class Studio:
         if path.stat().st_size > most * 1e6:
             raise ImageError(f"{name} is too large: {path.stat().st_size / 1e6:.0f} MB, above {most} MB.")
         try:
-            return read_photo(path, self.settings.max_megapixels, levels=True)
+            return read_apart(self._worker, path, self.settings.max_megapixels)
         except ImageError as error:  # the person knows neither where the server put it nor the server's options
             message = str(error).replace(str(path), name).replace(" --max-megapixels lifts the limit.", "")
             raise ImageError(message) from error
