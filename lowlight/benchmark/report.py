@@ -25,6 +25,9 @@ LIGHT_CAPTION = "Clean photos taken in four kinds of light, and what the default
 
 SHEET_CAPTION = "Three dark photos and what each model makes of them"
 
+CLOSED = ("The statistics cannot be written", "Give --statistics another folder.")
+"""What is said before and after a file or folder that cannot be written."""
+
 
 def write(path: Path, content: str | bytes) -> None:
     """Write a file, under a temporary name first; its folder is made.
@@ -38,9 +41,8 @@ def write(path: Path, content: str | bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write(path, content)
     except OSError as error:
-        raise UserError(
-            f"The statistics cannot be written. Received: {path} ({error.strerror}). Give --statistics another folder."
-        ) from error
+        fault, advice = CLOSED
+        raise UserError(f"{fault}. Received: {path} ({error.strerror}). {advice}") from error
 
 
 def write_report(
@@ -103,8 +105,7 @@ def make_folder(folder: Path) -> None:
     UserError
         If it cannot be made or written.
     """
-    write(folder / ".writable", "")
-    (folder / ".writable").unlink()
+    atomic.make_folder(folder, *CLOSED)
 
 
 def tell_if_replaced(folder: Path, card: dict) -> None:

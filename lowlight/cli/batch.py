@@ -55,7 +55,8 @@ def enhance_all(settings: EnhanceSettings) -> int:
     found = None
     if not settings.dry_run:
         found = registry.files_of(settings.model, settings.models_url)
-        _make_writable(output_folder(settings))
+        if folder := output_folder(settings):
+            atomic.make_folder(folder)
     with Reporter(settings) as reporter:
         reporter.left_out(left_out(settings))
         reporter.passed_over(passed_over(settings))
@@ -186,14 +187,3 @@ def _write(task, settings):
             target.parent.mkdir(parents=True, exist_ok=True)
             write_photo(target, task.photo, settings.quality, settings.strip_metadata)
     task.facts["out_bytes"] = target.stat().st_size
-
-
-def _make_writable(folder):
-    if folder is None:
-        return
-    try:
-        atomic.make_folder(folder)
-    except OSError as error:
-        raise UserError(
-            f"The output folder cannot be written. Received: {folder} ({error.strerror}). Give --output another one."
-        ) from error

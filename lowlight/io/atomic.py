@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from lowlight.errors import UserError
 from lowlight.io.lock import take, without_links
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.([0-9a-f]{8}\.part|lock)")
@@ -81,19 +82,30 @@ def lock_of(path: Path, folder: Path) -> Path:
     return folder / f".{_digest(path.absolute())}.lock"
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(
+    folder: Path, fault: str = "The output folder cannot be written", advice: str = "Give --output another one."
+) -> None:
     """Make a folder, if need be, in which files can be made.
+
+    Parameters
+    ----------
+    folder : Path
+    fault, advice : str
+        What an error says before the folder, and after it.
 
     Raises
     ------
-    OSError
+    UserError
         If they cannot.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _sweep(folder)
-    with _temporary(folder / "probe") as file:
-        pass
-    Path(file.name).unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        with _temporary(folder / "probe") as file:
+            pass
+        Path(file.name).unlink()
+    except OSError as error:
+        raise UserError(f"{fault}. Received: {folder} ({error.strerror}). {advice}") from error
 
 
 def hidden_name(path: Path) -> str:

@@ -136,12 +136,7 @@ def claimed(folder: Path, again: str = "the same command") -> Iterator[None]:
     OSError
         If the disk becomes full; its message says how to go on.
     """
-    try:
-        atomic.make_folder(folder)
-    except OSError as error:
-        raise UserError(
-            f"The output folder cannot be written. Received: {folder} ({error.strerror}). Give --output another one."
-        ) from error
+    atomic.make_folder(folder)
     with holding(folder / LOCK) as mine:
         if not mine:
             raise UserError(

@@ -22,6 +22,12 @@ HUB = "https://huggingface.co"
 
 FORMS = "http(s)://…, file:///…, or hf://OWNER/REPOSITORY@REVISION[/FOLDER] with the 40 digits of a revision"
 
+CLOSED = (
+    "Models cannot be kept there",
+    "Let it be written; the installed package takes another folder from the environment variable LOWLIGHT_HOME, too.",
+)
+"""What is said before and after a folder that cannot be written."""
+
 
 def fetch(file: str, sha256: str, size: int, folder: Path, address: str) -> Path:
     """Download a file, unless the folder holds it already; nothing is put there under its name before it is verified.
@@ -67,7 +73,7 @@ def fetch(file: str, sha256: str, size: int, folder: Path, address: str) -> Path
             f"{_other_hash(str(error), sha256)}, not {sha256}. Name another address by --models-url."
         ) from error
     except (OSError, requests.RequestException) as error:
-        _refuse_closed(folder)
+        atomic.make_folder(folder, *CLOSED)
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise UserError(f"The disk is full. Received: {file} of {size} bytes for {folder}. Make room.") from error
         raise UserError(
@@ -101,16 +107,6 @@ def base_url(address: str) -> str:
     else:
         raise UserError(f"Models cannot be downloaded from there. Received: {address}. Known: {FORMS}.")
     return f"{url.rstrip('/')}/"
-
-
-def _refuse_closed(folder):
-    try:
-        atomic.make_folder(folder)
-    except OSError as error:
-        raise UserError(
-            f"Models cannot be kept there. Received: {folder} ({error.strerror}). Let it be written; the installed "
-            "package takes another folder from the environment variable LOWLIGHT_HOME, too."
-        ) from error
 
 
 class _Limited(io.FileIO):
