@@ -16,6 +16,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -315,6 +316,17 @@ def machine() -> str:
 
     half = " with bfloat16" if fastest_precision() == "mixed_bfloat16" else ""
     return f"{platform.machine()}{half}, {os.cpu_count()} cores; {', '.join(keras.distribution.list_devices())}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in ("keras", "numpy", "tensorflow"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def _keep_freed_memory():

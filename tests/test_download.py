@@ -224,12 +224,27 @@ def test_a_spoilt_file_is_fetched_again_if_it_is_one_of_ours(zoo_on_server):
     assert registry.sha256(weights) == registry.sha256(zoo_on_server.folder / weights.name)
 
 
+def test_a_spoilt_card_is_fetched_again_if_it_is_one_of_ours_and_hides_no_other_model(zoo_on_server, caplog):
+    registry.files_of(3, zoo_on_server.url)
+    card = registry.MODELS / "model_03.json"
+    card.write_bytes(card.read_bytes()[:-100])
+    with pytest.raises(UserError, match="card cannot be read"):
+        registry.files_of(3)
+    assert [entry["name"] for entry in registry.available()] == ["model_03", "model_10"]
+    assert "model_03.json" in caplog.text
+    registry.files_of(3, zoo_on_server.url)
+    assert card.read_bytes() == (zoo_on_server.folder / card.name).read_bytes()
+
+
 def test_ones_own_model_is_never_overwritten_by_a_download(zoo_on_server):
     save_model(registry.MODELS, 3, 30.0, seed=1)
     card, weights = registry.files_of(3, zoo_on_server.url)
     assert card["training"]["val_psnr"] == 30.0
     weights.write_bytes(b"spoilt")
     with pytest.raises(UserError, match="not those that the card names"):
+        registry.files_of(3, zoo_on_server.url)
+    weights.with_name("model_03.json").write_bytes(b"spoilt")
+    with pytest.raises(UserError, match="card cannot be read"):
         registry.files_of(3, zoo_on_server.url)
     assert zoo_on_server.asked == []
 

@@ -19,7 +19,7 @@ from lowlight.errors import UserError
 from lowlight.metrics import quality
 from lowlight.metrics.evaluate import BASELINES, NEAR_TWINS, PROTOCOL, Method, evaluate, mean, with_current_names
 from lowlight.settings import PerformanceSettings, TrainingSettings, option
-from lowlight.system import machine, spinner
+from lowlight.system import machine, spinner, versions
 from lowlight.zoo import registry
 from lowlight.zoo.cards import stages_of
 from lowlight.zoo.recipes import recipe
@@ -130,7 +130,7 @@ def measure_models(models: Sequence[str | int | Path], split: Split, statistics:
                 split,
                 {part: baselines[part] | of_model.get(part, {}) for part in parts},
                 costs[name],
-                registry.versions(),
+                versions(),
             )
         )
         rows = {part: baselines[part] | of_model[part] for part in unseen}

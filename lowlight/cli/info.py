@@ -44,12 +44,12 @@ def inform() -> int:
 
     from lowlight.inference.engines import ENGINES, MODULES, installed
     from lowlight.inference.session import devices
-    from lowlight.system import fastest_precision
+    from lowlight.system import fastest_precision, versions
 
     memory = psutil.virtual_memory()
     names = [entry["name"] for entry in registry.available()]
     print(f"lowlight {__version__}")
-    for package, number in registry.versions().items():
+    for package, number in versions().items():
         print(f"{package} {number}")
     engines, distributions = installed(), packages_distributions()  # onnxruntime may be of onnxruntime-gpu
     modules = {name: MODULES[name] if name == "onnx" else name for name in engines}

@@ -11,6 +11,7 @@ import numpy as np
 
 from lowlight.errors import UserError
 from lowlight.settings import AverageSettings
+from lowlight.system import versions
 from lowlight.training import checkpoint
 from lowlight.training.objectives import part_of
 from lowlight.zoo import cards, registry
@@ -50,7 +51,7 @@ def average(settings: AverageSettings) -> Path:
             raise UserError(f"A run goes on in that folder. Received: --output {folder}. Name another.")
         if not settings.overwrite and any(folder.glob("*.json")):
             raise UserError(f"There is a model already. Received: --output {folder}. Name another, or --overwrite it.")
-        registry.refuse_another(folder, name)
+        checkpoint.refuse_another(folder, name)
         weights = folder / f"{name}{registry.WEIGHTS_SUFFIX}"
         registry.save_weights(networks[0], weights)
         registry.write_card(folder / f"{name}.json", _card(known, settings.part, weights))
@@ -96,7 +97,7 @@ def _card(known, part, weights) -> dict:
         "training": first["training"] | {"val_psnr": None},
         "stages": [*stages, mean],
         "weights": registry.facts_of(weights),
-        "versions": registry.versions(),
+        "versions": versions(),
     }
 
 

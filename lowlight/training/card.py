@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from lowlight.system import machine
+from lowlight.system import machine, versions
 from lowlight.zoo import registry
 from lowlight.zoo.cards import stages_of
 
@@ -30,7 +30,7 @@ def write(trainer: "Trainer") -> None:
         "training": _training(trainer),
         "stages": stages,
         "weights": registry.facts_of(weights),
-        "versions": registry.versions(),
+        "versions": versions(),
     }
     if trainer.settings.part and earlier["name"] == plan.name:  # the rest is as it was, as is what its card tells
         card["recipe"] = earlier["recipe"]

@@ -152,6 +152,22 @@ def claimed(folder: Path, again: str = "the same command") -> Iterator[None]:
             raise OSError(error.errno, words, str(folder)) from error
 
 
+def refuse_another(folder: Path, name: str) -> None:
+    """A folder holds one model: it is named by its folder.
+
+    Raises
+    ------
+    UserError
+        If the folder has a card of another model than `name`.
+    """
+    others = [path.stem for path in sorted(folder.glob("model_*.json")) if path.stem != name]
+    if others:
+        raise UserError(
+            f"The folder holds another model. Received: {folder} with {', '.join(others)} for {name}. Give --output "
+            "another folder, or take that model out of it."
+        )
+
+
 def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> State:
     """The state to go on from, or a new one.
 

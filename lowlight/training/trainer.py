@@ -86,7 +86,7 @@ def train(
 
 def _train(plan, settings, split, about, made_by, processes):
     folder = settings.run_folder
-    registry.refuse_another(folder, plan.name)
+    checkpoint.refuse_another(folder, plan.name)
     state = processes.of_chief(checkpoint.open_run(folder, made_by, settings.resume, settings.overwrite))
     if processes.number:
         state.best_loss = None  # the best weights are the chief's; here are none yet

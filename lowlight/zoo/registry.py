@@ -3,10 +3,9 @@
 import hashlib
 import io
 import json
+import logging
 import os
-import platform
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ from lowlight.zoo import cards
 
 if TYPE_CHECKING:
     import keras
+
+LOG = logging.getLogger(__name__)
 
 WEIGHTS_SUFFIX = ".weights.h5"
 
@@ -45,13 +46,21 @@ folder in the environment variable LOWLIGHT_HOME, or the user's cache."""
 def available() -> list[dict]:
     """What is known of each model, by name: those of the manifest, and those whose cards are in models/.
 
+    A card that cannot be read is told by the logger `lowlight`, and hides no other.
+
     Returns
     -------
     list of dict
         `name`, `idea`, `parameters`, `val_psnr` (dB) and `metrics` (by part of the split, if it was measured).
     """
     entries = {entry["name"]: entry for entry in _manifest()["models"]}
-    entries |= {card["name"]: _entry(card) for card in map(cards.read, _cards())}
+    for path in _cards():
+        try:
+            card = cards.read(path)
+        except UserError as error:
+            LOG.warning("%s", error)
+        else:
+            entries[card["name"]] = _entry(card)
     return [entries[name] for name in sorted(entries)]
 
 
@@ -112,7 +121,7 @@ def files_of(model: str | int | Path | None, address: str | None = None) -> tupl
     if _is_whole(whole):
         return _card_of_whole(whole), whole
     path = _card_path(model, address)
-    card = cards.read(path)
+    card = _card(path, address)
     weights, expected = path.with_name(card["weights"]["file"]), card["weights"]["sha256"]
     if weights.is_file() and sha256(weights) == expected:
         return card, weights
@@ -233,22 +242,6 @@ def save_weights(model: "keras.Model", path: Path) -> None:
     atomic.write(path, content)
 
 
-def refuse_another(folder: Path, name: str) -> None:
-    """A folder holds one model: it is named by its folder.
-
-    Raises
-    ------
-    UserError
-        If the folder has a card of another model than `name`.
-    """
-    others = [path.stem for path in sorted(folder.glob("model_*.json")) if path.stem != name]
-    if others:
-        raise UserError(
-            f"The folder holds another model. Received: {folder} with {', '.join(others)} for {name}. Give --output "
-            "another folder, or take that model out of it."
-        )
-
-
 def write_card(path: Path, card: dict) -> None:
     """Write a card, or the manifest, as JSON, whole or not at all."""
     atomic.write(path, json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
@@ -286,17 +279,6 @@ def facts_of(path: Path) -> cards.File:
     return {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size}
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
-    found = {"python": platform.python_version()}
-    for package in ("keras", "numpy", "tensorflow"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 class _Memory(io.BytesIO):
     """An HDF5 file in memory: where HDF5 itself meets a full disk, it ends the process.
 
@@ -328,9 +310,9 @@ def _card_path(model, address) -> Path:
         _fetch(name, ours.name, address)
         return ours
     if name and path.is_dir():
-        cards = sorted(path.glob("model_*.json"))
-        if len(cards) == 1:
-            return cards[0]
+        found = sorted(path.glob("model_*.json"))
+        if len(found) == 1:
+            return found[0]
     elif path.name.endswith(WEIGHTS_SUFFIX) and path.is_file():
         return path.with_name(path.name.removesuffix(WEIGHTS_SUFFIX) + ".json")
     elif path.suffix == ".json" and path.is_file():
@@ -340,6 +322,19 @@ def _card_path(model, address) -> Path:
         f"There is no such model. Received: {model if name else 'no name'}. Known: {known}; or name a run's folder, a "
         "weights file with its card beside it, or a .keras or .h5 file."
     )
+
+
+def _card(path, address) -> dict:
+    """What a card holds; a spoilt one is fetched again, if the weights beside it show that it is one of ours."""
+    weights = path.with_name(f"{path.stem}{WEIGHTS_SUFFIX}")
+    try:
+        return cards.read(path)
+    except UserError:
+        ours = _listed(path.stem).get(weights.name, {}).get("sha256") if path.parent == MODELS else None
+        if not (ours and weights.is_file() and sha256(weights) == ours and _address(address)):
+            raise
+        _fetch(path.stem, path.name, address)
+        return cards.read(path)
 
 
 def _is_whole(path) -> bool:
