@@ -77,10 +77,7 @@ def find(settings: EnhanceSettings) -> list[Job]:
     UserError
         If an input is missing, or what is asked for cannot be done to any photo.
     """
-    if settings.ending and settings.ending not in FORMATS:
-        raise UserError(
-            f"Photos cannot be written in that format. Received: {settings.format}. Known: {_names(FORMATS)}."
-        )
+    refuse_unknown_format(settings.ending)
     if settings.piped:
         return [Job(STANDARD_STREAM, STANDARD_STREAM)]
     if _into_one_file(settings):
@@ -92,6 +89,18 @@ def find(settings: EnhanceSettings) -> list[Job]:
                 job = _in_place(photo) if settings.in_place else _job(photo, settings)
                 jobs.setdefault(f"{key(job.source)} {job.frame}", job)
     return list(jobs.values())
+
+
+def refuse_unknown_format(ending: str | None) -> None:
+    """Can results be written with names that end so, if an ending is asked for?
+
+    Raises
+    ------
+    UserError
+        If not.
+    """
+    if ending and ending not in FORMATS:
+        raise UserError(f"Photos cannot be written in that format. Received: {ending[1:]}. Known: {_names(FORMATS)}.")
 
 
 def passed_over(settings: EnhanceSettings) -> Counter[str]:

@@ -15,13 +15,12 @@ import pyarrow.parquet as pq
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lowlight.cli.jobs import result_name
+from lowlight.cli.jobs import refuse_unknown_format, result_name
 from lowlight.cli.progress import DONE, FAILED, SKIPPED
 from lowlight.cluster.settings import ClusterSettings
 from lowlight.cluster.storage import Storage
 from lowlight.cluster.worker import RECORD, Attempts, Model, Worker, load_model
 from lowlight.errors import UserError
-from lowlight.io.photo import FORMATS
 from lowlight.zoo import registry
 
 MOST_IN_BLOCK = 64
@@ -73,9 +72,7 @@ def enhance_all(settings: ClusterSettings, make_model: Callable[[ClusterSettings
 
 def _plan(source, goal, settings) -> dict[str, str]:
     """Names of photos, and of their results."""
-    if settings.ending and settings.ending not in FORMATS:
-        known = ", ".join(sorted(ending.removeprefix(".") for ending in FORMATS))
-        raise UserError(f"Photos cannot be written in that format. Received: {settings.format}. Known: {known}.")
+    refuse_unknown_format(settings.ending)
     results = ""
     if goal.key().startswith(source.key() + "/"):
         results = goal.key().removeprefix(source.key() + "/") + "/"
