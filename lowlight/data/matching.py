@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from lowlight.data.validate import Problem
 from lowlight.errors import UserError
 
 LOW_WORDS = frozenset(("low", "lowlight", "dark", "input", "inputs", "short", "lq", "under", "underexposed", "noisy"))
@@ -36,6 +36,15 @@ class Pair:
     high: Path
     scene: str | None = field(default=None, kw_only=True)
     """What the folders say it shows; None where they say nothing."""
+
+
+class Problem(NamedTuple):
+    """What is wrong with a pair."""
+
+    name: str
+    reason: str
+    shown: str
+    """The name with the numbers that tell."""
 
 
 @dataclass

@@ -10,8 +10,8 @@ import numpy as np
 
 from lowlight.data import layouts, scenes
 from lowlight.data.layouts import PARTS
-from lowlight.data.matching import Pair, PairError, Pool
-from lowlight.data.validate import BRIGHTER, Look, Problem, check, few, listing
+from lowlight.data.matching import Pair, PairError, Pool, Problem
+from lowlight.data.validate import BRIGHTER, Look, check, few, listing
 from lowlight.io import atomic
 from lowlight.io.photo import read_rgb
 

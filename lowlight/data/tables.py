@@ -4,8 +4,8 @@ import csv
 from pathlib import Path
 from typing import TextIO
 
-from lowlight.data.matching import Pair, PairError, Pool, side_word
-from lowlight.data.validate import Problem, few
+from lowlight.data.matching import Pair, PairError, Pool, Problem, side_word
+from lowlight.data.validate import few
 
 FOLDERS = ("", "images")
 """Where the photos of a table are, beside it."""

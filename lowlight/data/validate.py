@@ -4,15 +4,13 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lowlight.data import scenes
+from lowlight.data.matching import Pair, Problem
 from lowlight.io.photo import ImageError, image_size, read_rgb
-
-if TYPE_CHECKING:
-    from lowlight.data.matching import Pair
 
 SAME_SCENE = 0.5
 """Rank correlation of a low with its high below which they are no pair. The lowest true one is 0.69 in LOL (499
@@ -23,15 +21,6 @@ BETTER_PARTNER = 0.15
 0.10. The two checks together find 99 % of the lows of a shuffled LOL; photos of one scene cannot be told apart."""
 
 BRIGHTER = "with a low that is brighter than its high"
-
-
-class Problem(NamedTuple):
-    """What is wrong with a pair."""
-
-    name: str
-    reason: str
-    shown: str
-    """The name with the numbers that tell."""
 
 
 class Look(NamedTuple):
@@ -46,7 +35,7 @@ class Look(NamedTuple):
     """By `lowlight.data.scenes.descriptor`."""
 
 
-def check(pairs: "Sequence[Pair]") -> tuple["dict[Pair, Look]", list[Problem]]:
+def check(pairs: Sequence[Pair]) -> tuple[dict[Pair, Look], list[Problem]]:
     """Decode every photo, once, and compare the two sides of each pair, and each low with all highs.
 
     Returns
@@ -138,7 +127,7 @@ def _look(pair) -> Look | Problem:
     return Look((low.shape[1], low.shape[0]), means, scenes.descriptor(low), scenes.descriptor(high))
 
 
-def _mixed_up(looks) -> list[tuple["Pair", Problem]]:
+def _mixed_up(looks) -> list[tuple[Pair, Problem]]:
     if not looks:
         return []
     lows, highs = (np.stack([getattr(look, side) for look in looks.values()]) for side in ("low", "high"))
