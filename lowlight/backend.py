@@ -105,4 +105,4 @@ def computing(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-__all__ = ["CLUSTER", "computing", "keras", "layers", "ops"]
+__all__ = ["CLUSTER", "computing", "keras", "layers", "ops", "refuse_after_fork"]

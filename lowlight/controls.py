@@ -35,7 +35,7 @@ class Controls:
     denoise: float = 1.0
     """How much of the noise is taken away, 0 to 1."""
     white_balance: bool = True
-    """Correct the colour of the light; --no-white-balance leaves it as it is."""
+    """The colour of the light is corrected; --no-white-balance leaves it as it is."""
 
     def __post_init__(self):
         for name, (least, most) in RANGES.items():

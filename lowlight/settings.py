@@ -126,7 +126,7 @@ class TrainingSettings:
     restoration, all the rest of it. (guess: what exposure was called before.)"""
     remember: bool = False
     """With --part exposure: of --also and --clean learn what the model that is started from predicts, not the truth. So
-    it takes up --data, and nights with lights, and forgets nothing."""
+    it takes up --data, and nights with lights, and forgets less of the rest."""
     preset: Literal["colab-t4", "h100"] | None = None
     """Minutes, precision, batches and workers for a GPU (not measured there); those that are given, too, come first."""
     all_pairs: bool = False
@@ -261,7 +261,7 @@ class EnhanceSettings:
     """Take the photos of subfolders, too; the results are in subfolders of the same names."""
     frame: int | None = None
     """Of files that hold several pictures, such as scans of many pages, take this one, from 1. Default: the first, of a
-    TIFF the largest."""
+    TIFF the largest, of a HEIC the main one."""
     all_frames: bool = False
     """Give each picture of such files a result of its own: NAME_001, NAME_002 and so on."""
     in_place: bool = False
@@ -271,9 +271,9 @@ class EnhanceSettings:
     suffix: str | None = None
     """Add this to the results' names: _bright makes night_bright.jpg, which no folder is searched for then."""
     format: str | None = None
-    """Write all results so: png, jpg, webp, tiff, bmp or avif. Default: as each photo."""
+    """Write all results so: png, jpg, webp, tiff, bmp, avif or heic. Default: as each photo."""
     quality: int | None = None
-    """Of JPEG, WebP and AVIF results, 1 to 100. Default: as good as the photo or better."""
+    """Of JPEG, WebP, AVIF and HEIC results, 1 to 100. Default: as good as the photo or better."""
     strip_metadata: bool = False
     """Leave EXIF, place and camera out of the results."""
     max_megapixels: float | None = None

@@ -98,6 +98,8 @@ class Everything(Basic):
     """Leave nothing behind."""
     place: Annotated[str | None, Argument(metavar="FILE|-")] = None
     """Where."""
+    suffix: str = ""
+    """At the end."""
     controls: Controls = Controls()
     """How it looks."""
 
@@ -129,6 +131,7 @@ def test_help_shows_the_text_under_each_field_also_an_inherited_one(capsys):
     said = capsys.readouterr().out
     assert "In pixels, 100% of it. Default: 3." in said
     assert re.search(r"--place FILE\|- +Where\.\n", said)
+    assert re.search(r"--suffix STR +At the end\.\n", said)
     assert "--no-tidy" in said
     assert "--tidy" not in said.replace("--no-tidy", "")
     assert "--no-loud" not in said

@@ -190,7 +190,7 @@ def _add_flag(made, name, names, default, text) -> list[argparse.Action]:
 
 
 def _with_default(text, default) -> str:
-    shown = "" if default is None or "Default:" in text else f" Default: {default}."
+    shown = "" if default in (None, "") or "Default:" in text else f" Default: {default}."
     return f"{text}{shown}".replace("%", "%%")
 
 

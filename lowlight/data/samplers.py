@@ -181,7 +181,7 @@ class CleanSource:
 class Remembered:
     """Another source, but to aim at is what a trained model predicts, not what the reference shows; but for nights.
 
-    So the model learns something else beside it, and forgets nothing (Li & Hoiem 2016, "Learning without forgetting").
+    So the model learns something else beside it, and forgets less (Li & Hoiem 2016, "Learning without forgetting").
 
     Parameters
     ----------
