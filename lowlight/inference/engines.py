@@ -273,7 +273,7 @@ def _has_gpu() -> bool:
 
 
 def _providers(device) -> list[str]:
-    gpus = [name for name in onnx_runtime().get_available_providers() if name in ("CUDAExecutionProvider",)]
+    gpus = [name for name in onnx_runtime().get_available_providers() if name == "CUDAExecutionProvider"]
     if device == "gpu" and not gpus:
         raise UserError(
             "ONNX Runtime has no GPU here. Received: --device gpu. Leave it out, or install onnxruntime-gpu, or choose "

@@ -49,7 +49,7 @@ def open_heif(file: BinaryIO, head: bytes, frame: int | None) -> Contents:
         If pillow-heif is not installed, for HEIC.
     """
     avif = is_avif(head)
-    frame = frame or 0 if avif else frame
+    frame = (frame or 0) if avif else frame
     still = bmff.still(file)
     packed = file.seek(0, os.SEEK_END)
     if still.size:
