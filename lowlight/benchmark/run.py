@@ -120,26 +120,9 @@ def measure_models(models: Sequence[str | int | Path], split: Split, statistics:
     baselines = _rows(BASELINES, parts)
     summaries = []
     for name, candidate in candidates.items():
-        unseen = {part: pairs for part, pairs in parts.items() if part == "test" or "validation" not in candidate.card}
-        if not unseen:
-            raise UserError(f"{name} learnt from all pairs that could be measured. Received: no test pairs.")
-        of_model = _rows({name: candidate.enhancer}, unseen)
-        summaries.append(
-            summarise(
-                candidate.card,
-                split,
-                {part: baselines[part] | of_model.get(part, {}) for part in parts},
-                costs[name],
-                versions(),
-            )
-        )
-        rows = {part: baselines[part] | of_model[part] for part in unseen}
-        examples = [
-            example
-            for part, pairs in unseen.items()
-            for example in choose_examples(tables.SPLIT_LABELS[part], name, candidate.enhancer, pairs, rows[part][name])
-        ]
-        report.write_report(statistics, summaries[-1], rows, examples, _history(candidate))
+        summary, rows, examples = _measured(candidate, split, parts, baselines, costs[name])
+        report.write_report(statistics, summary, rows, examples, _history(candidate))
+        summaries.append(summary)
     report.write_overview(statistics)
     notes = dict.fromkeys(note for summary in summaries for note in summary["notes"])
     Console().print(*(tables.table(summaries, part) for part in parts), *notes, sep="\n")
@@ -336,6 +319,23 @@ def _candidate(model) -> Candidate:
     card, weights = registry.files_of(model)
     network, card = registry.build(card, weights)
     return Candidate(network, Enhancer(network), card, weights)
+
+
+def _measured(candidate, split, parts, baselines, cost) -> tuple[dict, dict[str, dict], list[plots.Example]]:
+    """The summary of a model; and of the parts that it has not learnt from, the rows of all methods and examples."""
+    name, enhancer = candidate.card["name"], candidate.enhancer
+    unseen = {part: pairs for part, pairs in parts.items() if part == "test" or "validation" not in candidate.card}
+    if not unseen:
+        raise UserError(f"{name} learnt from all pairs that could be measured. Received: no test pairs.")
+    of_model = _rows({name: enhancer}, unseen)
+    of_all = {part: baselines[part] | of_model.get(part, {}) for part in parts}
+    examples = [
+        example
+        for part, pairs in unseen.items()
+        for example in choose_examples(tables.SPLIT_LABELS[part], name, enhancer, pairs, of_model[part][name])
+    ]
+    summary = summarise(candidate.card, split, of_all, cost, versions())
+    return summary, {part: of_all[part] for part in unseen}, examples
 
 
 def _history(candidate) -> Path | None:
