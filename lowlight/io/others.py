@@ -42,17 +42,7 @@ def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
     ValueError
         If it is broken, too small for what it says, or animated and another picture is asked for.
     """
-    about: dict[bytes, bytes] = {}
-    file.seek(0)
-    if file.read(2) == b"\xff\x0a":
-        file.seek(0)
-        codestream = file.read(LONGEST_HEADER)
-    else:
-        for kind, data in bmff.boxes(file):
-            packed_kind = data[:4] if kind == b"brob" else b""
-            about.setdefault(packed_kind or kind, _unpacked(data[4:]) if packed_kind else data)
-        codestream = about.get(b"jxlc") or about.get(b"jxlp", b"")[4:]
-        codestream = codestream or _first_codestream(file)
+    codestream, about = _about_jpeg_xl(file)
     header = _JpegXl(codestream)
     packed = file.seek(0, os.SEEK_END)
     refuse_if_too_small(header.width, header.height, header.height * header.width * 3, packed * PREDICTED, packed)
@@ -88,6 +78,19 @@ def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
         tagged=means.tagged,
         notes=notes,
     )
+
+
+def _about_jpeg_xl(file) -> tuple[bytes, dict[bytes, bytes]]:
+    """The beginning of the pixels, and the first box of each kind, if it is a file of boxes."""
+    file.seek(0)
+    head = file.read(LONGEST_HEADER)
+    if head.startswith(JPEG_XL_HEADS[0]):
+        return head, {}
+    about: dict[bytes, bytes] = {}
+    for kind, data in bmff.boxes(file):
+        packed_kind = data[:4] if kind == b"brob" else b""
+        about.setdefault(packed_kind or kind, _unpacked(data[4:]) if packed_kind else data)
+    return about.get(b"jxlc") or about.get(b"jxlp", b"")[4:] or _first_codestream(file), about
 
 
 def open_jpeg_2000(file: BinaryIO) -> Contents:
