@@ -261,6 +261,14 @@ def test_training_that_diverges_stops_with_a_clear_line(pairs_folder, tmp_path):
         train(quick(pairs_folder, tmp_path / "run", learning_rate=1e9), "latest")
 
 
+@pytest.mark.usefixtures("shallow")
+@pytest.mark.parametrize(("psnr", "said"), [(3.0, True), (30.0, False)])
+def test_that_a_model_is_worse_than_none_is_said(psnr, said, pairs_folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(trainer, "validate", lambda *_, **__: {"val_loss": 1.0, "val_psnr": psnr})
+    train(quick(pairs_folder, tmp_path / "run"), "latest")
+    assert ("come out worse than they are untouched (4." in caplog.text) == said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

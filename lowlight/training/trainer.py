@@ -17,6 +17,7 @@ from lowlight.data.pairs import Split, write_split
 from lowlight.data.samplers import Remembered
 from lowlight.errors import UserError
 from lowlight.inference.enhancer import Enhancer
+from lowlight.metrics.evaluate import BASELINES, evaluate, mean
 from lowlight.networks import architectures
 from lowlight.networks.widening import widen
 from lowlight.settings import TrainingSettings
@@ -103,7 +104,20 @@ def _train(plan, settings, split, about, made_by, processes):
     why = "the last" if plan.keep_last else "of the lowest validation loss"
     scored = f": validation PSNR {state.best_psnr:.2f} dB" if split.val else ""
     LOG.info("kept the weights of epoch %.4g, %s%s; weights and card in %s", state.best_epoch, why, scored, folder)
+    if split.val:
+        _warn_if_worse_than_untouched(split.val, state.best_psnr)
     LOG.info("steps waited for data in %.1f%% of the time", 100 * state.waited / max(state.seconds, 1e-9))
+
+
+def _warn_if_worse_than_untouched(pairs, psnr):
+    """Weights that are dead, as after a learning rate far too high, have a finite loss like others."""
+    before = mean(evaluate(BASELINES["untouched input"], pairs, with_ssim=False))["psnr"]
+    if psnr < before:
+        LOG.warning(
+            "validation photos come out worse than they are untouched (%.2f dB): train for longer, or give a lower "
+            "--learning-rate",
+            before,
+        )
 
 
 class Trainer:
