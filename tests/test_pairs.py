@@ -191,6 +191,12 @@ def test_the_summary_tells_counts_size_brightness_and_all_problems(pairs_folder,
     assert "photo0.png, photo1.png, photo2.png, photo3.png, photo4.png" in text
 
 
+def test_that_no_pair_is_whole_is_told_without_numbers(tmp_path, news):
+    write_pair(tmp_path, "same", scene(0), scene(0))
+    assert "There is no whole pair" in refusal(tmp_path, skip_bad=True)
+    assert news.text.splitlines()[1] == "no whole pair"
+
+
 def test_missing_folders_are_refused_with_what_is_there(tmp_path):
     assert "no such folder" in refusal(tmp_path / "nowhere")
     assert "Received: no photos" in refusal(tmp_path)
@@ -277,7 +283,7 @@ def test_pairs_of_a_single_scene_are_refused_with_what_would_mend_it(tmp_path):
         write_pair(tmp_path, str(gain), scene(0) - 10 * gain)
     message = refusal(tmp_path)
     assert "3 pairs of 1 scene" in message
-    assert "split.json" in message
+    assert "split.json, in the folder that --data names" in message
 
 
 @settings(max_examples=12, deadline=None)

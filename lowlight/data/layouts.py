@@ -141,10 +141,12 @@ def _assembled(couples, places, root) -> Reading:
     couples = sorted(couples, key=lambda couple: PARTS.index(couple.place.part or "train"))
     groups = {couple.place.group for couple in couples}
     scenes = {(couple.place.group, couple.place.scene) for couple in couples}
+    one_high = all(len(couple.highs) == 1 for couple in couples)  # so each is a scene, and all lows are its own
     for couple in couples:
         place = couple.place
         prefix = "".join(f"{name}/" for name in (*(place.group if len(groups) > 1 else ()), *place.scene))
-        scene = "/".join((*place.group, *place.scene)) if place.scene and len(scenes) > 1 else None
+        is_scene = len(scenes) > 1 and (place.scene or (one_high and place.group))
+        scene = "/".join((*place.group, *place.scene)) if is_scene else None
         pool, how = match(couple.lows, couple.highs, (place.folder, couple.bright), prefix, scene)
         reading.pools.setdefault(place.part or "train", Pool()).add(pool)
         ways |= {how: None} if how else {}

@@ -194,7 +194,8 @@ def _split_by_scene(pools, looks) -> Split:
     if count < 2:
         raise PairError(
             f"Validation needs a scene that training does not see. Received: {len(pairs)} pairs of {count} scene. "
-            "Add pairs of other scenes, or say which to validate on in a split.json beside the pairs."
+            "Add pairs of other scenes, or say which to validate on in a split.json, in the folder that --data names "
+            "or beside a table of pairs."
         )
     is_val = scenes.choose_validation(own, VALIDATION_SHARE, avoid)
     train = tuple(pair for pair, chosen in zip(pairs, is_val, strict=True) if not chosen)
@@ -211,9 +212,11 @@ def _refusal(problems, count) -> str:
 
 
 def _describe(looks: dict[Pair, Look]) -> str:
+    if not looks:
+        return "no whole pair"
     sizes = Counter(look.size for look in looks.values())
     shown = [f"{width}x{height}" for (width, height), _ in sizes.most_common()]
-    low, high = np.mean([look.means for look in looks.values()], axis=0) if looks else (0, 0)
+    low, high = np.mean([look.means for look in looks.values()], axis=0)
     return f"{len(looks)} whole pairs, {few(shown)} pixels; mean brightness (0-255) low {low:.0f}, high {high:.0f}"
 
 
