@@ -13,9 +13,10 @@ import pytest
 
 from lowlight.errors import UserError
 from lowlight.metrics.evaluate import with_current_names
-from lowlight.web.hub import HubSettings, main, publish
+from lowlight.web.hub import HubSettings, main, model_card, publish
 from lowlight.zoo import cards, registry
 from tests.conftest import ROOT
+from tests.test_zoo import save_model
 
 for package in ("huggingface_hub", "gradio", "fastapi_offline"):
     if importlib.util.find_spec(package) is None:
@@ -83,6 +84,16 @@ def test_each_published_model_has_a_card_that_says_what_ours_says(hub):
             assert learnt["licence"] in card.text
         assert ours["idea"] in card.text
         assert "{" not in card.text
+
+
+def test_a_model_of_which_little_is_known_has_a_card_that_says_so(tmp_path):
+    save_model(tmp_path)
+    card = cards.read(tmp_path / "model_10.json")
+    text = model_card(card, "me")
+    assert "It was not measured." in text
+    assert "How it was trained is not known." in text
+    assert "- not known, whose licence is not known" in text
+    assert "lowlight-model-mine@REVISION" in model_card(card | {"name": "model_mine", "metrics": None}, "me")
 
 
 def test_a_folder_that_holds_something_is_left_as_it_is(tmp_path):

@@ -127,6 +127,11 @@ def test_a_default_that_was_not_measured_on_all_other_cameras_has_no_number_for_
     assert "| – |" in row
 
 
+def test_a_default_that_was_not_measured_is_told_in_a_line(tmp_path):
+    with pytest.raises(UserError, match=f"Received: {registry.default()}, which is not among those in"):
+        publish.with_tables("<!-- numbers -->\n<!-- /numbers -->", tmp_path)
+
+
 def test_the_scores_in_the_pages_are_the_means_of_those_of_the_photos():
     page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()]

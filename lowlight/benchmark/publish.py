@@ -176,7 +176,7 @@ def write_pages(pages: Sequence[Path] = PAGES, statistics: Path = STATISTICS) ->
     Raises
     ------
     UserError
-        If a page cannot be written.
+        If a page cannot be written, or shows the default model, which was not measured.
     """
     for page in pages:
         report.write(page, with_tables(page.read_text(encoding="utf-8"), statistics))
@@ -194,7 +194,12 @@ def with_tables(page: str, statistics: Path) -> str:
 
 def _numbers(statistics) -> str:
     """How good and how fast the default model is, in three lines; in two, if it was not measured on other cameras."""
-    summary = report.summaries(statistics)[registry.default()]
+    summary = report.summaries(statistics).get(registry.default())
+    if summary is None:
+        raise UserError(
+            f"The default model was not measured, or on other pairs than most. Received: {registry.default()}, which "
+            f"is not among those in {statistics}. Measure it first: performance_latest.py --evaluate-only"
+        )
     scores, cost = summary["scores"]["val"], summary["cost"]
     before, after = scores["untouched input"], scores[summary["name"]]
     others = held_out.on_real_pairs(report.read_sets(statistics / report.HELD_OUT))

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-from lowlight.benchmark.tables import LABELS, SHOWN_DIGITS, SPLIT_LABELS
+from lowlight.benchmark.tables import LABELS, SPLIT_LABELS, shown
 from lowlight.cli.parse import parse
 from lowlight.errors import UserError
 from lowlight.metrics.evaluate import NEAR_TWINS, with_current_names
@@ -51,12 +51,7 @@ knows.
 
 ## Scores
 
-| | {labels} |
-| --- | {rules} |
-{rows}
-
-Whole photos at their own size, RGB, clipped and rounded to 8 bits; GT-mean: after the output was given the truth's
-brightness. {twins}
+{scores}
 
 ## Training
 
@@ -135,7 +130,7 @@ def model_card(card: dict, owner: str) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     title = f"lowlight model {_number(card['name'])}"
-    scores = {part: with_current_names(scores) for part, scores in card["metrics"].items()}
+    scores = {part: with_current_names(scores) for part, scores in (card.get("metrics") or {}).items()}
     sets = cards.sets_of(card)
     results = [
         EvalResult(
@@ -163,32 +158,43 @@ def model_card(card: dict, owner: str) -> str:
 
 
 def _text(card, title, scores, sets, owner) -> str:
-    keys = [key for key in LABELS if any(key in of_part for of_part in scores.values())]
-    rows = [
-        f"| {card['data']['name']}, {SPLIT_LABELS[part]} | "
-        + " | ".join(f"{of_part[key]:.{SHOWN_DIGITS[key]}f}" for key in keys)
-        + " |"
-        for part, of_part in scores.items()
-    ]
-    stages, plan = cards.stages_of(card), RECIPES.get(card["recipe"].get("number"))
+    plan = RECIPES.get(card["recipe"].get("number"))
     return CARD.format(
         title=title,
         name=card["name"],
         number=_number(card["name"]),
         repository=_repository(card["name"]),
         owner=owner,
-        idea=card["idea"],
+        idea=card.get("idea", ""),
         why=plan.why if plan else card["recipe"].get("why", ""),
         parameters=card["parameters"],
         file=card["weights"]["file"],
-        labels=" | ".join(LABELS[key] for key in keys),
-        rules=" | ".join("---:" for _ in keys),
-        rows="\n".join(rows),
-        twins=NEAR_TWINS if card["data"]["name"].startswith("LOL") else "",
-        training=f"{sum(stage['minutes'] for stage in stages):.0f} minutes in all, "
-        f"{sum(stage['steps'] for stage in stages):,} steps, on {card['training']['machine']}.",
-        data="\n".join(f"- {one['licence']}" for one in sets),
+        scores=_scores(card["data"]["name"], scores) if scores else "It was not measured.",
+        training=_training(card),
+        data="\n".join(f"- {one.get('licence') or one['name'] + ', whose licence is not known'}" for one in sets),
     )
+
+
+def _scores(data, scores) -> str:
+    keys = [key for key in LABELS if any(key in of_part for of_part in scores.values())]
+    head = ["", *(LABELS[key] for key in keys)], ["---"] + ["---:"] * len(keys)
+    rows = [
+        [f"{data}, {SPLIT_LABELS[part]}", *(shown(of_part, key) for key in keys)] for part, of_part in scores.items()
+    ]
+    lines = [f"| {' | '.join(cells)} |" for cells in (*head, *rows)]
+    protocol = (
+        "Whole photos at their own size, RGB, clipped and rounded to 8 bits; GT-mean: after the output was given the "
+        f"truth's brightness. {NEAR_TWINS if data.startswith('LOL') else ''}"
+    )
+    return "\n".join([*lines, "", protocol.rstrip()])
+
+
+def _training(card) -> str:
+    stages = [stage for stage in cards.stages_of(card) if {"minutes", "steps"} <= stage.keys()]
+    if not stages:
+        return "How it was trained is not known."
+    minutes, steps = (sum(stage[name] for stage in stages) for name in ("minutes", "steps"))
+    return f"{minutes:.0f} minutes in all, {steps:,} steps, on {card['training'].get('machine', 'an unknown machine')}."
 
 
 def _space(place, owner) -> Path:
@@ -223,7 +229,8 @@ def _space(place, owner) -> Path:
 
 
 def _number(name) -> str:
-    return str(int(name.removeprefix("model_")))
+    number = name.removeprefix("model_")
+    return str(int(number)) if number.isdecimal() else number
 
 
 def _repository(name) -> str:
