@@ -49,6 +49,15 @@ def refused(path, match, *more):
         assert re.search(expression, message)
 
 
+@BOTH
+def test_a_model_for_photos_from_0_to_255_is_refused_and_one_from_minus_1_to_1_is_not(suffix, tmp_path):
+    for scale in (1 / 255, 1 / 127.5):
+        small_model(layers.Rescaling(scale, -1.0)).save(tmp_path / f"levels{suffix}")
+        refused(tmp_path / f"levels{suffix}", "photos from 0 to 255", f"Rescaling layer of {scale:.3g}")
+    small_model(layers.Rescaling(2.0, -1.0)).save(tmp_path / f"photos{suffix}")
+    keras_import.import_model(tmp_path / f"photos{suffix}")
+
+
 def rewrite(path, change):
     """Change the configuration in a .keras file."""
     with zipfile.ZipFile(path) as archive:

@@ -218,3 +218,14 @@ def test_the_sets_of_a_card_are_told_one_by_one_also_in_cards_of_before():
     old, new = pairs | {"also": one}, pairs | {"also": [one, two], "clean": []}
     assert [part["name"] for part in cards.sets_of({"data": old})] == ["pairs", "one"]
     assert [part["name"] for part in cards.sets_of({"data": new})] == ["pairs", "one", "two"]
+
+
+def test_a_model_of_another_form_is_told_apart_from_none(models):
+    (models / "exported").mkdir()
+    (models / "exported" / "saved_model.pb").touch()
+    (models / "model.onnx").touch()
+    for name in ("exported", "model.onnx"):
+        with pytest.raises(UserError, match=f"^No model is read from what is there. Received: .*{name}. Known"):
+            registry.files_of(models / name)
+    with pytest.raises(UserError, match="^There is no such model. Received: .*absent"):
+        registry.files_of(models / "absent")

@@ -41,6 +41,9 @@ TRAINING = ("compile_config", "_initializer", "_regularizer", "_constraint")
 UNUSED = ("groups", "noise_shape", "renorm_momentum", "trainable")
 """Settings that other versions wrote also for layers that make no use of them, and that others refuse there."""
 
+FROM_8_BITS = 0.01
+"""A model that rescales by less than this has been given levels of 8 bits, by 1/255 or 1/127.5."""
+
 SIDE = 256
 """A model for photos of any size is checked at this one, which the strides of common graphs divide."""
 
@@ -63,7 +66,7 @@ def import_model(path: Path) -> keras.Model:
     ------
     UserError
         If the file is missing or broken; if it holds no whole model, or code, or layers that are not Keras's own; or
-        if the model's inputs and outputs are others.
+        if the model's inputs and outputs are others, or photos from 0 to 255.
     """
     path = Path(path)
     suffix = _suffix(path)
@@ -73,6 +76,7 @@ def import_model(path: Path) -> keras.Model:
         config, version = _read(path, suffix)
         safety.check_widths(config, path)
         _check_parts(config, path)
+        _check_range(config, path)
         return _photo_to_photo(_rebuilt(path, suffix, _translated(config, version)), path)
     except UserError:
         raise
@@ -211,6 +215,17 @@ def _arguments(kind) -> set[str]:
             if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
                 break
     return names
+
+
+def _check_range(config, path) -> None:
+    """What photos in [0, 1] would be black to is refused."""
+    for part in _parts(config):
+        scale = part["config"].get("scale") if part["class_name"] == "Rescaling" else None
+        if isinstance(scale, float) and 0 < scale < FROM_8_BITS:
+            raise UserError(
+                f"The model takes photos from 0 to 255, and is given such from 0 to 1. Received: {path} with a "
+                f"Rescaling layer of {scale:.3g}. Save the model anew without it."
+            )
 
 
 def _rebuilt(path, suffix, config) -> keras.Model:

@@ -318,9 +318,10 @@ def _card_path(model, address) -> Path:
     elif path.suffix == ".json" and path.is_file():
         return path
     known = ", ".join(entry["name"] for entry in available()) or "none"
+    what = "No model is read from what is there" if name and path.exists() else "There is no such model"
     raise UserError(
-        f"There is no such model. Received: {model if name else 'no name'}. Known: {known}; or name a run's folder, a "
-        "weights file with its card beside it, or a .keras or .h5 file."
+        f"{what}. Received: {model if name else 'no name'}. Known: {known}; or name a run's folder, a weights file "
+        "with its card beside it, or a .keras or .h5 file."
     )
 
 
