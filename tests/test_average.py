@@ -57,10 +57,12 @@ def test_the_mean_is_of_all_weights_and_its_card_tells_of_which_models(tmp_path)
 
 def test_a_model_that_is_named_twice_counts_twice(tmp_path):
     first, second = with_facts(tmp_path / "first"), with_facts(tmp_path / "second")
-    mean = weights(average(AverageSettings((first, first, second), output=tmp_path / "mean")))
-    one, two = weights(first), weights(second)
+    folder = average(AverageSettings((first, first, second), output=tmp_path / "mean"))
+    mean, one, two = weights(folder), weights(first), weights(second)
     for path, value in mean.items():
         np.testing.assert_allclose(value, (2 * one[path] + two[path]) / 3, rtol=1e-3, atol=1e-6)
+    of = registry.load_network(folder)[1]["stages"][-1]["mean_of"]
+    assert [entry["times"] for entry in of] == [2, 1]
 
 
 def test_the_mean_of_a_part_leaves_the_rest_as_it_is_in_the_first_also_if_that_is_wider(tmp_path, monkeypatch):

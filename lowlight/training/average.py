@@ -5,6 +5,7 @@ zero-shot models, CVPR 2022; Model soups, ICML 2022).
 """
 
 import logging
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,8 @@ def _card(known, part, weights) -> dict:
     stages = list(cards.stages_of(first))
     for other in others:
         stages += [stage for stage in cards.stages_of(other) if stage not in stages]
-    of = [{"name": one["name"], "sha256": one["weights"]["sha256"]} for one in known]
+    counts = Counter((one["name"], one["weights"]["sha256"]) for one in known)
+    of = [{"name": name, "sha256": sha256, "times": times} for (name, sha256), times in counts.items()]
     mean = {"part": part or "whole", "steps": 0, "minutes": 0.0, "mean_of": of}
     if any({"validation", "has_seen_validation"} & one.keys() for one in known):
         card["has_seen_validation"] = True
