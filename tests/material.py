@@ -2,7 +2,7 @@
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import imagecodecs
@@ -94,8 +94,11 @@ def linear_light(pixels: np.ndarray) -> np.ndarray:
     return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
 
 
-def write_dng(path: Path, pixels: np.ndarray, orientation: int = 1) -> None:
-    """(H, W, 3) uint8 sRGB as a camera with sRGB's own primaries would have seen it, through a filter of RGGB."""
+def write_dng(path: Path, pixels: np.ndarray, orientation: int = 1, more: Sequence[tuple] = (), **options) -> None:
+    """(H, W, 3) uint8 sRGB as a camera with sRGB's own primaries would have seen it, through a filter of RGGB.
+
+    More tags, and options, are those of tifffile.
+    """
     linear = linear_light(pixels)
     mosaic = linear[..., 1].copy()
     mosaic[::2, ::2], mosaic[1::2, 1::2] = linear[::2, ::2, 0], linear[1::2, 1::2, 2]
@@ -110,9 +113,10 @@ def write_dng(path: Path, pixels: np.ndarray, orientation: int = 1) -> None:
         (50721, "2i", 9, [part for value in from_xyz for part in (round(value * 10000), 10000)], True),
         (50728, "2I", 3, (1, 1, 1, 1, 1, 1), True),
         (50778, "H", 1, 21, True),
+        *more,
     ]
     levels = np.rint(mosaic * 65535).astype(np.uint16)
-    tifffile.imwrite(path, levels, photometric="cfa", metadata=None, software=False, extratags=tags)
+    tifffile.imwrite(path, levels, photometric="cfa", metadata=None, software=False, extratags=tags, **options)
 
 
 def write_monochrome_dng(path: Path, grey: np.ndarray) -> None:

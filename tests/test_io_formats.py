@@ -9,14 +9,14 @@ import pytest
 from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 from lowlight.imaging.pixels import as_float
 from lowlight.io import bmff, formats, jpeg
 from lowlight.io.exif import EXIF_HEADER
 from lowlight.io.formats import FORMATS, TABLE
 from lowlight.io.icc import grey_profile, srgb_profile
-from lowlight.io.photo import ImageError, Photo, encode, notes_on, read_photo
+from lowlight.io.photo import ImageError, Photo, encode, image_size, notes_on, read_photo
 from tests import material
 from tests.conftest import scene
 
@@ -176,6 +176,27 @@ def test_an_avif_of_10_bits_has_what_belongs_to_the_photo(grey, with_alpha):
     assert np.abs(shown - pixels / 257).mean() < 1.5
     with Image.open(io.BytesIO(encode(photo, ".avif", strip_metadata=True))) as image:
         assert not {"exif", "xmp"} & set(image.info)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_dng_is_as_large_as_it_says_without_the_rim_around_it(orientation, tmp_path):
+    lies = material.lying(PICTURE, orientation)
+    crop = [(50719, "2I", 2, (4, 1, 2, 1), True), (50720, "2I", 2, (30, 1, 24, 1), True)]
+    for path, area in ((tmp_path / "all.dng", []), (tmp_path / "active.dng", [(50829, "I", 4, (2, 2, 38, 38), True)])):
+        material.write_dng(path, lies, orientation, [*crop, *area])
+        top, left = (4, 6) if area else (2, 4)
+        image = Image.fromarray(np.ascontiguousarray(lies[top : top + 24, left : left + 30]))
+        image.getexif()[ExifTags.Base.Orientation] = orientation
+        expected = np.asarray(ImageOps.exif_transpose(image))
+        photo = read_photo(path)
+        assert image_size(path) == photo.pixels.shape[:2] == expected.shape[:2]
+        assert np.abs(photo.pixels * 255 - expected).mean() < 3
+
+
+def test_a_dng_that_libraw_does_not_know_is_told_with_why(tmp_path):
+    material.write_dng(tmp_path / "new.dng", PICTURE, compression="jpegxl_dng")
+    with pytest.raises(ImageError, match="JPEG XL; save it as"):
+        read_photo(tmp_path / "new.dng")
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])

@@ -136,6 +136,8 @@ TABLE = (
         metadata_read=(EXIF,),
         package="rawpy",
         result=".tif",
+        notes="DNG is cut to the picture that it names (DefaultCropSize); not what LibRaw does not know, as DNG of "
+        "JPEG XL",
     ),
 )
 """JPEG to raw: the end of a name says what is written; what is read is known by its content."""

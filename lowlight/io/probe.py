@@ -1,6 +1,8 @@
 """What a photo's file is, by its content."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from PIL import UnidentifiedImageError
@@ -21,8 +23,8 @@ from lowlight.io.others import (
 )
 from lowlight.io.pillow import open_image
 from lowlight.io.png import SIGNATURE, open_png
-from lowlight.io.raw import develop, is_raw, open_raw, raw_exif, raw_size
-from lowlight.io.tiff import TIFF_HEADS, is_dng, open_tiff
+from lowlight.io.raw import WHOLE, develop, is_raw, open_raw, raw_exif, raw_size, shown
+from lowlight.io.tiff import TIFF_HEADS, is_dng, open_tiff, unread_dng
 
 HEAD = 64
 
@@ -112,16 +114,32 @@ def _other_kind(file, head) -> str | None:
 
 
 def _raw(file) -> Contents:
-    raw = open_raw(file)
+    with _explained(file):
+        raw = open_raw(file)
+    box = shown(raw) if is_dng(file) else WHOLE
 
     def read() -> Levels:
-        levels = develop(raw)
+        with _explained(file):
+            levels = develop(raw, box)
         return levels_of(levels, levels.shape[2], meaning(), False, [])
 
     return Contents(
-        size=raw_size(raw),
+        size=raw_size(raw, box),
         read=read,
         exif=exif.bare(raw_exif(raw, file)),
         suffix=".tif",
         tagged=True,
     )
+
+
+@contextmanager
+def _explained(file) -> Iterator[None]:
+    """Say why LibRaw, which does not, refuses a DNG."""
+    try:
+        yield
+    except ValueError as error:
+        packing = unread_dng(file)
+        if packing is None:
+            raise
+        how = "save it as TIFF, or as a DNG packed as JPEG without loss"
+        raise ValueError(f"LibRaw knows no DNG of {packing}; {how}") from error

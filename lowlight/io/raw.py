@@ -18,6 +18,9 @@ RAW_SUFFIXES = frozenset(
 
 RAW_HEADS = (b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"\0MRM", b"FOVb", b"II\x1a\0\0\0HEAPCCDR")
 
+WHOLE = slice(None), slice(None)
+"""All rows and columns."""
+
 OTHER_HEADS = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM", b"GIF8")
 
 
@@ -50,9 +53,24 @@ def open_raw(file: BinaryIO):
         raise ValueError(_reason(error)) from error
 
 
-def raw_size(raw) -> tuple[int, int]:
-    """Height and width once it is developed."""
-    height, width = raw.sizes.iheight, raw.sizes.iwidth
+def shown(raw) -> tuple[slice, slice]:
+    """Rows and columns of a DNG, before it is turned, that are the picture: without the rim that developing needs.
+
+    (DNG 1.7, DefaultCropOrigin and DefaultCropSize.)
+    """
+    sizes = raw.sizes
+    top, left = sizes.crop_top_margin - sizes.top_margin, sizes.crop_left_margin - sizes.left_margin
+    bottom, right = top + sizes.crop_height, left + sizes.crop_width
+    if 0 <= top < bottom <= sizes.iheight and 0 <= left < right <= sizes.iwidth and sizes.pixel_aspect == 1:
+        return slice(top, bottom), slice(left, right)
+    return WHOLE
+
+
+def raw_size(raw, box: tuple[slice, slice]) -> tuple[int, int]:
+    """Height and width of a part of a raw, once it is developed."""
+    height, width = (
+        len(range(side)[part]) for side, part in zip((raw.sizes.iheight, raw.sizes.iwidth), box, strict=True)
+    )
     return (width, height) if raw.sizes.flip & 4 else (height, width)
 
 
@@ -73,8 +91,8 @@ def raw_exif(raw, file: BinaryIO) -> bytes:
         return image.info.get("exif", b"")
 
 
-def develop(raw) -> np.ndarray:
-    """Develop a raw as the camera saw it: its own white balance, no brightening.
+def develop(raw, box: tuple[slice, slice]) -> np.ndarray:
+    """Develop a part of a raw as the camera saw it: its own white balance, no brightening.
 
     Returns
     -------
@@ -88,13 +106,15 @@ def develop(raw) -> np.ndarray:
     """
     import rawpy
 
-    srgb = rawpy.ColorSpace.sRGB
+    srgb, flip = rawpy.ColorSpace.sRGB, raw.sizes.flip  # which developing without turning sets to 0
     try:
-        return raw.postprocess(
-            use_camera_wb=True, no_auto_bright=True, output_bps=16, output_color=srgb, gamma=(2.4, 12.92)
+        picture = raw.postprocess(
+            use_camera_wb=True, no_auto_bright=True, output_bps=16, output_color=srgb, gamma=(2.4, 12.92), user_flip=0
         )
     except rawpy.LibRawError as error:
         raise ValueError(_reason(error)) from error
+    turned = picture[box][:: -1 if flip & 2 else 1, :: -1 if flip & 1 else 1]
+    return np.ascontiguousarray(turned.swapaxes(0, 1) if flip & 4 else turned)
 
 
 def _reason(error) -> str:

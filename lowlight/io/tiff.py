@@ -59,6 +59,12 @@ READ_AT_ONCE = 2**22
 
 DNG_VERSION = 50706
 
+JPEG_XL_IN_DNG = 52546
+"""Compression, of DNG 1.7."""
+
+UNREADABLE = (ValueError, KeyError, IndexError, TypeError, RuntimeError, struct.error)
+"""What tifffile raises where tables are broken."""
+
 PHOTOSHOP, ICC = 34377, 34675
 
 LAYERS = 37724
@@ -80,6 +86,18 @@ def is_dng(file: BinaryIO) -> bool:
         return False
 
 
+def unread_dng(file: BinaryIO) -> str | None:
+    """What a DNG is packed as, if it is what LibRaw does not unpack."""
+    import tifffile
+
+    file.seek(0)
+    try:
+        picture, *_ = _chosen(_pictures(_tops(tifffile.TiffFile(file))), None)
+    except UNREADABLE:
+        return None
+    return "JPEG XL" if picture.compression == JPEG_XL_IN_DNG else "floats" if picture.sampleformat == 3 else None
+
+
 def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
     """The header of a TIFF: of its largest picture, or of one by number, without thumbnails and masks.
 
@@ -95,7 +113,7 @@ def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
         tiff = tifffile.TiffFile(file)
         tops, stack = _tops(tiff), _stack(tiff)
         pictures = _pictures(tops)
-    except (tifffile.TiffFileError, KeyError, IndexError, TypeError, RuntimeError, struct.error) as error:
+    except UNREADABLE as error:
         raise ValueError(f"its tables are broken ({error})") from error
     page, frames, values = _chosen(pictures, frame) if stack is None else _of_stack(stack, frame or 0)
     _refuse_too_small(page, file, 0 if stack is None else math.prod(stack.shape))
