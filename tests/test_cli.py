@@ -33,6 +33,8 @@ def test_controls_are_options_like_the_others(monkeypatch):
     words = ["a.jpg", "--exposure", "-1.5", "--shadows", "2", "--strength", "0.5", "--no-white-balance"]
     controls = settings_of(monkeypatch, *words).controls
     assert dataclasses.astuple(controls) == (-1.5, 2, 0, 0.5, 1, False)
+    for number in ("-1e-3", "-.1E-2", "-0.1e-02"):
+        assert settings_of(monkeypatch, "a.jpg", "--exposure", number).controls.exposure == -0.001
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,15 @@ import re
 import textwrap
 import types
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from lowlight.errors import UserError
 from lowlight.settings import Argument, option
+
+EXPONENTIAL = re.compile(r"-(\d+\.?\d*|\.\d+)[eE][-+]?\d{1,2}")
+"""A negative number with an exponent."""
 
 HELP_WIDTH = 100
 """Of lines of help, in characters, at most."""
@@ -49,6 +53,8 @@ class Parser(argparse.ArgumentParser):
         """
         end = words.index("--") if "--" in words else len(words)
         spelt = [re.sub("^--[^=]+", lambda option: option[0].replace("_", "-"), word) for word in words[:end]]
+        # argparse takes -1e-3 for an option, and -0.001 for a number.
+        spelt = [f"{Decimal(word):f}" if EXPONENTIAL.fullmatch(word) else word for word in spelt]
         # argparse forgets, from one of its two passes to the next, that what follows -- is no option.
         spelt += [f"./{word}" if re.match("-.", word) else word for word in words[end + 1 :]]
         found, unknown = self.parse_known_intermixed_args(spelt)
