@@ -8,7 +8,7 @@ from scipy.ndimage import convolve
 from scipy.stats import kstest, norm
 
 from lowlight.data import noise
-from lowlight.data.camera import EXPOSURES, SMALL, Camera, degrade, degrade_crop, draw, is_backlit, pixels_of
+from lowlight.data.camera import EXPOSURES, SMALL, Camera, degrade, degrade_crop, draw, is_backlit, pixels_of, styled
 from lowlight.data.lights import LIGHT
 from lowlight.data.noise import MANY, Residue, add_noise, draw_noise, mosaic_noise, read_noise, residue_noise
 from lowlight.imaging.srgb import encoded, to_linear, to_srgb
@@ -249,6 +249,28 @@ def test_cameras_are_drawn_of_every_kind():
     assert np.mean([camera.dim_only is not None for camera in cameras]) == pytest.approx(0.14, abs=0.03)
     assert np.mean([camera.night is not None for camera in cameras]) == pytest.approx(0.035, abs=0.02)
     assert max(camera.stops for camera in cameras) <= 5.5
+
+
+def test_white_balance_is_off_by_a_fifth_at_most_and_green_is_what_it_is_off_from():
+    rng = np.random.default_rng(0)
+    drawn = [draw(rng, {"dark": 1.0}).balance for _ in range(1000)]
+    red, green, blue = np.log(drawn).T
+    assert not green.any()
+    for colour in (red, blue):
+        assert (colour.min(), colour.max()) == pytest.approx((-0.2, 0.2), abs=0.01)
+
+
+def test_half_of_the_good_photos_are_shown_by_another_gamma_and_all_by_a_tint():
+    """Of photos of a quarter: it is 0.25 ** gamma, with each colour off by 6 % or so; what is black stays black."""
+    photo = np.zeros((1, 2, 3), np.uint8)
+    photo[0, 1] = 64
+    shown = np.array([styled(photo, np.random.default_rng(seed)) for seed in range(2000)])
+    assert not shown[:, 0, 0].any()
+    gammas = np.log(shown[:, 0, 1].astype(float) / 255) / np.log(64 / 255)  # and the tint, of 0.04 here
+    means = gammas.mean(axis=1)
+    assert np.mean(np.abs(means - 1) > 0.1) == pytest.approx(0.5 * (0.15 + 0.25) / 0.6, abs=0.06)
+    assert np.quantile(means, (0.01, 0.99)) == pytest.approx((0.75, 1.35), abs=0.05)
+    assert np.diff(np.log(shown[:, 0, 1].astype(float))).std() == pytest.approx(0.06 * 2**0.5, rel=0.1)
 
 
 def test_noise_of_each_kind_comes_with_every_light():

@@ -26,6 +26,8 @@ def test_a_lasting_change_of_the_light_is_followed_slowly_and_from_before_it():
     assert found[-1] == pytest.approx(np.log(0.14), abs=1e-3)
     middle = (np.log(0.12) + np.log(0.14)) / 2
     assert np.interp(middle, found, times) == pytest.approx(30, abs=1)
+    share = (np.interp((25, 35, 40), times, found) - np.log(0.12)) / np.log(0.14 / 0.12)
+    assert share == pytest.approx([0.159, 0.841, 0.977], abs=0.03)  # of a normal distribution below -1, 1 and 2 sigma
     assert np.diff(found).max() < 0.02 * np.log(0.14 / 0.12)  # a frame lasts 0.2 s of the ten that it takes
 
 
@@ -40,6 +42,15 @@ def test_beyond_a_cut_nothing_counts():
     np.testing.assert_allclose(found, np.log(np.where(times < 2, 0.12, 0.52)), atol=2e-3)
 
 
+@pytest.mark.parametrize("light", [0.0, 1.0])
+def test_what_is_decided_from_is_no_darker_than_black_and_no_brighter_than_white(light):
+    smoothing = Smoothing()
+    smoothing.add(np.full((30, 40, 3), light, np.float32), 0)
+    found = smoothing(0)[..., :3]
+    assert ((found >= 0) & (found <= 1)).all()
+    np.testing.assert_allclose(found, light, atol=2e-3)
+
+
 def test_of_a_long_shot_few_overviews_are_kept():
     smoothing = Smoothing()
     for time in range(0, 300):
@@ -51,7 +62,7 @@ def test_of_a_long_shot_few_overviews_are_kept():
 def test_where_black_bars_are_is_decided_once_for_a_clip():
     smoothing = Smoothing()
     for time in range(4):  # the upper half of the picture is as black as the bars at first
-        frame = np.zeros((128, 128, 3), np.float32)
+        frame = np.tile(np.linspace(0, 0.008, 128, dtype=np.float32)[:, None], (128, 1, 3))  # bars are black enough
         frame[64 if time < 2 else 32 : 96] = 0.2
         smoothing.add(frame, time)
     np.testing.assert_allclose(smoothing.box, (0.25, 0, 0.75, 1), atol=1.1 / 64)
