@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image
 
+from lowlight.io.icc import srgb_profile
 from lowlight.io.photo import ImageError, Photo, count_frames, encode, image_size, read_photo, write_photo
 from lowlight.io.tiff import READ_AT_ONCE
 from tests.conftest import scene
@@ -188,6 +189,45 @@ def test_the_resolution_of_a_tiff_stays_in_its_unit(unit, number, picture):
         tags = result.pages.first.tags
         assert (tags["XResolution"].value, tags["YResolution"].value) == ((118, 1), (59, 1))
         assert tags["ResolutionUnit"].value == number
+
+
+@pytest.mark.parametrize(("resolution", "kept"), [((7200, 100), 72), ((1, 3), 1 / 3), ((5, 0), None), ((0, 1), None)])
+def test_a_resolution_is_a_ratio_and_one_that_is_none_is_left_out(resolution, kept, picture):
+    data = tiff((picture, {"resolution": ((65535, 255),) * 2, "resolutionunit": "INCH"})).getvalue()
+    known = struct.pack("<II", 257, 1)
+    assert data.count(known) == 2
+    photo = read_photo(io.BytesIO(data.replace(known, struct.pack("<II", *resolution))))
+    with tifffile.TiffFile(io.BytesIO(encode(photo, ".tif"))) as result:
+        tags = result.pages.first.tags
+        above, below = tags["XResolution"].value
+        assert above / below == pytest.approx(kept or 1)
+        assert tags["ResolutionUnit"].value == (2 if kept else 1)  # none
+
+
+@pytest.mark.parametrize(("colours", "alpha"), [(1, False), (1, True), (3, False), (3, True)])
+def test_a_written_tiff_says_which_of_its_channels_are_colours_and_that_it_is_srgb(colours, alpha, picture):
+    pixels = picture if colours == 3 else np.repeat(picture[..., :1], 3, 2)
+    photo = Photo(pixels, alpha=pixels[..., 0] if alpha else None, grey=colours == 1, icc=srgb_profile())
+    with tifffile.TiffFile(io.BytesIO(encode(photo, ".tif"))) as result:
+        page = result.pages.first
+        assert page.samplesperpixel == colours + alpha
+        assert page.extrasamples == (2,) * alpha  # unassociated alpha (TIFF 6.0, section 18)
+        assert page.iccprofile == srgb_profile()
+
+
+@pytest.mark.parametrize("length", range(4, 8))
+def test_what_cameras_say_is_kept_wherever_it_comes_to_lie(length, picture):
+    """Tables begin at even places (TIFF 6.0, section 2), which what lies before them may not end at."""
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.LensModel] = "L" * length
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSMapDatum] = "D" * length
+    levels = np.ascontiguousarray(picture[:, : 2 * length + 1])
+    written = Image.open(io.BytesIO(encode(Photo(levels, exif=exif.tobytes()), ".tif")))
+    written.load()
+    assert written.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.LensModel] == "L" * length
+    assert written.getexif().get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSMapDatum] == "D" * length
+    for place in (written.tag_v2[ExifTags.IFD.Exif], written.tag_v2[ExifTags.IFD.GPSInfo]):
+        assert place % 2 == 0
 
 
 def test_12_bits_packed_into_a_tiff_are_read(picture):
