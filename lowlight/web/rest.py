@@ -115,29 +115,30 @@ def interface(studio: Studio, address: str) -> FastAPI:
     ) -> FileResponse:
         """Enhance a photo at its full size; metadata, transparency and bit depth are kept."""
         controls = Controls(exposure, shadows, highlights, strength, denoise, white_balance)
-
-        def is_wanted() -> bool:
-            return not from_thread.run(request.is_disconnected)
-
-        folder = Path(tempfile.mkdtemp())
-        try:
-            name = Path((photo.filename or "").replace("\0", "")).name or "photo"
-            suffix = Path(name).suffix.lower()
-            uploaded = folder / f"photo{suffix if suffix in IMAGE_SUFFIXES else ''}"
-            with uploaded.open("wb") as file:
-                shutil.copyfileobj(photo.file, file)
-            result = studio.enhance(uploaded, name, folder, model, controls, is_wanted)
-        except BaseException:
-            shutil.rmtree(folder)
-            raise
-        return FileResponse(
-            result.path,
-            filename=result.path.name,
-            headers={"X-Seconds": f"{result.seconds:.2f}"} | _told(result.notes),
-            background=BackgroundTask(shutil.rmtree, folder),
-        )
+        return _enhanced(studio, photo, model, controls, lambda: not from_thread.run(request.is_disconnected))
 
     return app
+
+
+def _enhanced(studio, photo, model, controls, is_wanted) -> FileResponse:
+    """The result of an upload; what was put down for it is removed once it is sent, or cannot be made."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        name = Path((photo.filename or "").replace("\0", "")).name or "photo"
+        suffix = Path(name).suffix.lower()
+        uploaded = folder / f"photo{suffix if suffix in IMAGE_SUFFIXES else ''}"
+        with uploaded.open("wb") as file:
+            shutil.copyfileobj(photo.file, file)
+        result = studio.enhance(uploaded, name, folder, model, controls, is_wanted)
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    return FileResponse(
+        result.path,
+        filename=result.path.name,
+        headers={"X-Seconds": f"{result.seconds:.2f}"} | _told(result.notes),
+        background=BackgroundTask(shutil.rmtree, folder),
+    )
 
 
 def _tell(_: Request, error: UserError) -> JSONResponse:

@@ -40,11 +40,10 @@ def serve(settings: ServeSettings) -> int:
     """
     os.environ.update(QUIET)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as after Ctrl-C, what was uploaded is to be deleted
-    with _listen(settings) as listener, _folder():
+    with _listen(settings) as listener, _folder(), contextlib.closing(Studio(settings)) as studio:
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host  # RFC 3986, 3.2.2
         address = f"http://{host}:{port}"
-        studio = Studio(settings)
         with spinner("loading the page"):
             app = application(studio, address)
         print(f"{address}  (for programs: {address}/api/docs; Ctrl-C stops it)", flush=True)
@@ -135,7 +134,6 @@ def _run(app, studio, listener):
         Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listener])
     finally:
         loading.join()  # TensorFlow cannot be left in the midst of it
-        studio.wait()
 
 
 def _public(host, port) -> str:

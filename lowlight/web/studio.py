@@ -80,7 +80,7 @@ class Result:
 
 
 class Studio:
-    """Models at work for many askers, who wait in a queue.
+    """Models at work for many askers, who wait in a queue; to be closed in the end.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ class Studio:
         """Begin no photo any more; those who wait are told so."""
         self._stopping = True
 
-    def wait(self) -> None:
+    def close(self) -> None:
         """Wait for the photo that is worked on, and end the process in which photos are read."""
         with self._work:
             self._worker.close()
