@@ -20,10 +20,12 @@ LICENCES = {
     "imagenette": "Imagenette (Howard 2019), ten classes of ImageNet: for non-commercial research",
     "imagenet": "ImageNet (Russakovsky et al., IJCV 2015), one photo of each class: for non-commercial research",
     "intel": "Intel's scene classification challenge (Analytics Vidhya 2018); no licence stated: research use",
-    "LOL": "LOL v1 (Wei et al., BMVC 2018): its authors state no licence; research data, none of it is shipped",
-    "synthetic": "made by lowlight.data.synthetic from photos that scikit-image ships (public domain or CC0)",
-    "own": "not known: a folder of the user's own",
 }
+"""Of sets beside the pairs, by what is in the names of their folders; the first that fits counts."""
+
+LOL = "LOL v1 (Wei et al., BMVC 2018): its authors state no licence; research data, none of it is shipped"
+SYNTHETIC = "made by lowlight.data.synthetic from photos that scikit-image ships (public domain or CC0)"
+OWN = "not known: a folder of the user's own"
 
 RELIT = 0.85
 """Share of the exposure samples of --also that are shown as another exposure: several pairs show one scene."""
@@ -49,8 +51,7 @@ def load_pairs(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
         if folder == settings.run_folder:
             raise UserError(f"The pairs are made in that folder. Received: --output {folder}. Give another one.")
         synthetic.write_pairs(folder, next(iter(settings.clean), None))
-        kind = "own" if settings.clean else "synthetic"
-        return load_split(folder), {"name": "synthetic", "licence": LICENCES[kind]}
+        return load_split(folder), {"name": "synthetic", "licence": OWN if settings.clean else SYNTHETIC}
     if not settings.data and not (settings.low and settings.high):
         raise UserError("No pairs were named. Give --data DIR, --data synthetic, or --low DIR and --high DIR.")
     folder = settings.run_folder
@@ -60,8 +61,9 @@ def load_pairs(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
             "--data, too. Give another one."
         )
     split = load_split(settings.data, settings.low, settings.high, settings.skip_bad_pairs)
-    kind = "LOL" if any(pair.low.parent.parent.name == "our485" for pair in split.train) else "own"
-    return split, {"name": "LOL v1" if kind == "LOL" else "own pairs", "licence": LICENCES[kind]}
+    if any(pair.low.parent.parent.name == "our485" for pair in split.train):
+        return split, {"name": "LOL v1", "licence": LOL}
+    return split, {"name": "own pairs", "licence": OWN}
 
 
 def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[list[Share], list[Share], dict]:
@@ -158,6 +160,5 @@ def _refuse_what_would_be_ignored(settings):
 
 
 def _described(folder, used, held) -> dict:
-    known = ("sice", "brackets", "bsds", "imagenette", "imagenet", "intel")
-    licence = next((LICENCES[key] for key in known if key in folder.name.lower()), LICENCES["own"])
+    licence = next((text for word, text in LICENCES.items() if word in folder.name.lower()), OWN)
     return {"name": folder.name, "licence": licence, "train": used, "held_out": held}
