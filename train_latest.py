@@ -1,7 +1,7 @@
 """Train one model of the latest generation (4 and up): ImageDataGenerator and a decaying learning rate.
 
-    python train_latest.py --model 10 --data LOL --minutes 60    # a folder of pairs, an hour
-    python train_latest.py --model 8 --data synthetic --epochs 1 # no dataset needed
+    python train_latest.py --model 10 --data LOL --minutes 60     # a folder of pairs, an hour
+    python train_latest.py --model 8 --data synthetic --epochs 1  # no dataset needed
 
 Weights, card, history and the state to go on from are written to runs/model_NN. The same command goes on
 after a crash or Ctrl-C.
