@@ -10,7 +10,8 @@ from PIL import Image
 
 from lowlight.data import splits
 from lowlight.data.pairs import load_split
-from lowlight.data.samplers import CleanSource, clean_photos, listed_pairs
+from lowlight.data.samplers import CleanSource
+from lowlight.data.splits import clean_photos, listed_pairs
 from lowlight.errors import UserError
 from lowlight.io.photo import ImageError
 from lowlight.settings import TrainingSettings

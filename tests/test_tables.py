@@ -2,7 +2,7 @@
 
 import pytest
 
-from lowlight.data.samplers import listed_pairs
+from lowlight.data.splits import listed_pairs
 from tests.test_layouts import load, refusal, table, table_with_paths
 
 

@@ -1,6 +1,6 @@
 """How models do on what they were not made for: other cameras, every kind of degradation, and photos that are fine.
 
-The photos are those that `lowlight.data.samplers` holds out: of more pairs, and of clean photos, which
+The photos are those that `lowlight.data.splits` holds out: of more pairs, and of clean photos, which
 `lowlight.data.camera` degrades, the same way each time. Baselines stand beside the models.
 """
 
@@ -21,7 +21,7 @@ from lowlight.data import camera
 from lowlight.data.camera import Camera
 from lowlight.data.noise import Residue
 from lowlight.data.pairs import Pair, load_all
-from lowlight.data.samplers import clean_photos, listed_pairs
+from lowlight.data.splits import clean_photos, listed_pairs
 from lowlight.errors import UserError
 from lowlight.io.photo import read_rgb
 from lowlight.metrics.evaluate import BASELINES, Method, evaluate, mean

@@ -1,6 +1,5 @@
 """Training samples of a global-local model: from pairs as they are, or from clean photos by a simulated camera."""
 
-import csv
 import dataclasses
 import logging
 from collections.abc import Callable, Sequence
@@ -11,19 +10,12 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from lowlight.data import camera, synthetic
-from lowlight.data.pairs import Pair, PairError, read_pair
-from lowlight.data.tables import separator
+from lowlight.data import camera
+from lowlight.data.pairs import Pair, read_pair
 from lowlight.imaging.exposure import THUMBNAIL, WHOLE, exposure_map, overview, thumbnail
 from lowlight.io.photo import ImageError, read_rgb
 
 LOG = logging.getLogger(__name__)
-
-HELD_OUT_EVERY = 6
-"""Of a folder with a pairs.csv, one target in six and all its partners are for measuring, never for training."""
-
-HELD_OUT_SHARE = 0.2
-"""Of a folder of clean photos, the first by name are for measuring, never for training."""
 
 POOL_SIZE = 8_000
 """Exposure samples that are learnt from at a time: the newest."""
@@ -331,47 +323,6 @@ def window(shape: Sequence[int], crop: int, frame: np.ndarray, rng: np.random.Ge
     corners = np.array([top, left, top + crop, left + crop]) / np.tile(size, 2)
     box = (corners - np.tile(frame[:2], 2)) / np.tile(frame[2:] - frame[:2], 2)
     return np.s_[top : top + crop, left : left + crop], box
-
-
-def listed_pairs(folder: Path) -> tuple[list[Pair], list[Pair]]:
-    """Pairs that a folder's pairs.csv names in its columns low and high: those to train on, and those held out.
-
-    Raises
-    ------
-    PairError
-        If the file is missing, is not such a table, or names photos that are not in the folder or its images/.
-    """
-    path = folder / "pairs.csv"
-    images = folder / "images" if (folder / "images").is_dir() else folder
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            listed = csv.DictReader(file, delimiter=separator(file))
-            rows = [(images / row["low"], images / row["high"]) for row in listed]
-    except OSError as error:
-        raise PairError(f"There is no list of pairs. Received: {path} ({error.strerror}). Name its folder.") from None
-    except (KeyError, TypeError, UnicodeDecodeError):
-        raise PairError(f"The list must have columns low and high. Received: {path}. Write them so.") from None
-    absent = sorted({photo.name for row in rows for photo in row if not photo.is_file()})
-    if absent or not rows:
-        shown = f"{len(absent)} photos that are not there: {', '.join(absent[:3])}" if absent else "no pair"
-        raise PairError(f"The list does not fit its folder. Received: {path} naming {shown}. Mend it.")
-    targets = sorted({high for _, high in rows})
-    held = set(targets[::HELD_OUT_EVERY])
-    pairs = [Pair(f"{low.stem}-{high.stem}", low, high) for low, high in rows]
-    return [pair for pair in pairs if pair.high not in held], [pair for pair in pairs if pair.high in held]
-
-
-def clean_photos(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Photos of a folder: those to train on, and those held out.
-
-    Raises
-    ------
-    UserError
-        As `lowlight.data.synthetic.photos_in`.
-    """
-    photos = synthetic.photos_in(folder)
-    held = max(1, round(len(photos) * HELD_OUT_SHARE))
-    return photos[held:], photos[:held]
 
 
 def _within(shape, frame) -> tuple:

@@ -1,11 +1,13 @@
 """The pairs that a command works on: what --data, --also and --clean, and the other settings, mean."""
 
+import csv
 import logging
 from pathlib import Path
 
 from lowlight.data import synthetic, validate
-from lowlight.data.pairs import Split, load_split
-from lowlight.data.samplers import CleanSource, PairSource, Share, clean_photos, listed_pairs
+from lowlight.data.pairs import Pair, PairError, Split, load_split
+from lowlight.data.samplers import CleanSource, PairSource, Share
+from lowlight.data.tables import separator
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings
 from lowlight.zoo.recipes import RECIPES, Recipe
@@ -26,6 +28,12 @@ LICENCES = {
 LOL = "LOL v1 (Wei et al., BMVC 2018): its authors state no licence; research data, none of it is shipped"
 SYNTHETIC = "made by lowlight.data.synthetic from photos that scikit-image ships (public domain or CC0)"
 OWN = "not known: a folder of the user's own"
+
+HELD_OUT_EVERY = 6
+"""Of a folder with a pairs.csv, one target in six and all its partners are for measuring, never for training."""
+
+HELD_OUT_SHARE = 0.2
+"""Of a folder of clean photos, the first by name are for measuring, never for training."""
 
 RELIT = 0.85
 """Share of the exposure samples of --also that are shown as another exposure: several pairs show one scene."""
@@ -114,6 +122,47 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
         found.append((shares[2], CleanSource(clean, references=1 + len(settings.also))))
     crops, exposures = ([(share[i], source) for share, source in found] for i in range(2))
     return crops, exposures, about
+
+
+def listed_pairs(folder: Path) -> tuple[list[Pair], list[Pair]]:
+    """Pairs that a folder's pairs.csv names in its columns low and high: those to train on, and those held out.
+
+    Raises
+    ------
+    PairError
+        If the file is missing, is not such a table, or names photos that are not in the folder or its images/.
+    """
+    path = folder / "pairs.csv"
+    images = folder / "images" if (folder / "images").is_dir() else folder
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            listed = csv.DictReader(file, delimiter=separator(file))
+            rows = [(images / row["low"], images / row["high"]) for row in listed]
+    except OSError as error:
+        raise PairError(f"There is no list of pairs. Received: {path} ({error.strerror}). Name its folder.") from None
+    except (KeyError, TypeError, UnicodeDecodeError):
+        raise PairError(f"The list must have columns low and high. Received: {path}. Write them so.") from None
+    absent = sorted({photo.name for row in rows for photo in row if not photo.is_file()})
+    if absent or not rows:
+        shown = f"{len(absent)} photos that are not there: {', '.join(absent[:3])}" if absent else "no pair"
+        raise PairError(f"The list does not fit its folder. Received: {path} naming {shown}. Mend it.")
+    targets = sorted({high for _, high in rows})
+    held = set(targets[::HELD_OUT_EVERY])
+    pairs = [Pair(f"{low.stem}-{high.stem}", low, high) for low, high in rows]
+    return [pair for pair in pairs if pair.high not in held], [pair for pair in pairs if pair.high in held]
+
+
+def clean_photos(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Photos of a folder: those to train on, and those held out.
+
+    Raises
+    ------
+    UserError
+        As `lowlight.data.synthetic.photos_in`.
+    """
+    photos = synthetic.photos_in(folder)
+    held = max(1, round(len(photos) * HELD_OUT_SHARE))
+    return photos[held:], photos[:held]
 
 
 def _large_enough(folder, items, photos_of, crop):
