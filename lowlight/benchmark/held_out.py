@@ -24,7 +24,7 @@ from lowlight.data.pairs import Pair, load_all
 from lowlight.data.splits import clean_photos, listed_pairs
 from lowlight.errors import UserError
 from lowlight.io.photo import read_rgb
-from lowlight.metrics.evaluate import BASELINES, Method, evaluate, mean
+from lowlight.metrics.evaluate import BASELINES, UNTOUCHED, Method, evaluate, mean
 
 LOG = logging.getLogger(__name__)
 
@@ -225,7 +225,7 @@ def _scores(method, pairs, description) -> dict:
 
 def _baselines(name, untouched) -> Mapping[str, Method | None]:
     """Of every set; those that denoise are given the noise of a set. None: its package is not installed."""
-    methods = {method: run for method, run in BASELINES.items() if method != rows.UNTOUCHED} | {"CLAHE": clahe}
+    methods = {method: run for method, run in BASELINES.items() if method != UNTOUCHED} | {"CLAHE": clahe}
     if name in WHITE_NOISE:
         sigma = WHITE_NOISE[name].sigma / 255
         by_blocks = block_matching(sigma) if find_spec("bm3d") else None

@@ -24,6 +24,7 @@ from lowlight.errors import UserError
 from lowlight.io import atomic
 from lowlight.io.photo import read_rgb
 from lowlight.metrics import quality
+from lowlight.metrics.evaluate import UNTOUCHED
 from lowlight.settings import ROOT
 from lowlight.zoo import cards, registry
 from lowlight.zoo.recipes import RECIPES
@@ -201,14 +202,14 @@ def _numbers(statistics) -> str:
             f"is not among those in {statistics}. Measure it first: performance_latest.py --evaluate-only"
         )
     scores, cost = summary["scores"]["val"], summary["cost"]
-    before, after = scores["untouched input"], scores[summary["name"]]
+    before, after = scores[UNTOUCHED], scores[summary["name"]]
     others = held_out.on_real_pairs(report.read_sets(statistics / report.HELD_OUT))
     lines = [
         f"- **{after['psnr']:.1f} dB** PSNR on {summary['split']['val']} validation photos of LOL (dark photos as "
         f"they are: {before['psnr']:.1f} dB)",
     ]
     if summary["name"] in others:
-        (real_before, photos), (real_after, _) = others["untouched input"], others[summary["name"]]
+        (real_before, photos), (real_after, _) = others[UNTOUCHED], others[summary["name"]]
         lines.append(
             f"- **{real_after:.1f} dB** on {photos} real photos of other cameras, held out of training (as they are: "
             f"{real_before:.1f} dB)"

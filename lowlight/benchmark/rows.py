@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from lowlight.data.pairs import Pair
-from lowlight.metrics.evaluate import BASELINES, Method
-
-UNTOUCHED = "untouched input"
+from lowlight.metrics.evaluate import BASELINES, UNTOUCHED, Method
 
 HASH = 12
 """How many digits of a hash tell weights apart."""

@@ -132,8 +132,10 @@ def equalised(photo: np.ndarray) -> np.ndarray:
     return hsv2rgb(hsv)
 
 
+UNTOUCHED = "untouched input"
+
 BASELINES: dict[str, Method] = {
-    "untouched input": untouched,
+    UNTOUCHED: untouched,
     "gamma 0.4": gamma,
     "histogram equalisation": equalised,
 }
