@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from lowlight.cli.parse import parse
+from lowlight.cli.parse import DEFAULT, parse
 from lowlight.errors import UserError
 from lowlight.settings import (
     AverageSettings,
@@ -158,9 +158,6 @@ COMMANDS = {
     ),
     "models": Command(lambda: ModelsSettings, models, "Show the models that there are, with their scores."),
 }
-
-DEFAULT = "enhance"
-"""The command that is meant where none is named; a photo of a command's name is given after it."""
 
 
 def dispatch(words: Sequence[str], overview: str) -> int:

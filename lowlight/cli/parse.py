@@ -19,10 +19,11 @@ REMEMBERED = Path("lowlight.toml")
 ALTERNATIVES = {"epochs": "minutes", "minutes": "epochs"}
 """Options of which one is given, and what stands for it in a place that comes later does not count."""
 
-FIRST = "enhance"
-"""The command whose settings may stand in a file before any table; those of others are in tables of their names."""
+DEFAULT = "enhance"
+"""The command that is meant where none is named; a photo of a command's name is given after it. Its settings may stand
+in a file before any table, those of others in tables of their names."""
 
-TABLES = {FIRST, "cluster", "train", "measure", "average", "serve", "export", "models"}
+TABLES = {DEFAULT, "cluster", "train", "measure", "average", "serve", "export", "models"}
 """Those names."""
 
 
@@ -31,7 +32,7 @@ def parse(
     description: str | None,
     words: Sequence[str] | None = None,
     prog: str | None = None,
-    command: str = FIRST,
+    command: str = DEFAULT,
 ) -> Settings:
     """Settings of one kind (a dataclass) from the command line.
 
@@ -100,7 +101,7 @@ def _from_file(path, command) -> dict[str, Any]:
             f"{', '.join(f'[{name}]' for name in sorted(TABLES))}."
         )
     told = content.get(command, {})
-    if command == FIRST:
+    if command == DEFAULT:
         told = {name: value for name, value in content.items() if not isinstance(value, dict)} | told
     if "config" in told:
         raise UserError(
