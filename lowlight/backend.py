@@ -91,6 +91,33 @@ def refuse_after_fork() -> None:
         )
 
 
+LEARNING = ("tensorflow", "jax", "torch")
+"""Backends by which Keras trains; others, such as openvino, run models alone."""
+
+
+def refuse_without_training() -> None:
+    """Not every backend of Keras trains.
+
+    Raises
+    ------
+    UserError
+        If Keras is set to one that does not.
+    """
+    if keras.backend.backend() not in LEARNING:
+        raise UserError(
+            f"Keras is set to a backend that does not train, by KERAS_BACKEND or ~/.keras/keras.json. Received: "
+            f"{keras.backend.backend()}. Set KERAS_BACKEND=tensorflow in the environment."
+        )
+
+
+def devices(kind: str | None = None) -> list[str]:
+    """What Keras can run on, as "cpu:0", "gpu:0" and so on; of one kind, cpu or gpu, if it is named."""
+    try:
+        return keras.distribution.list_devices(kind)
+    except AttributeError:  # Keras has no such list with PyTorch and OpenVINO
+        return [] if kind == "gpu" else ["cpu:0"]
+
+
 layers, ops = keras.layers, keras.ops
 
 
@@ -105,4 +132,4 @@ def computing(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-__all__ = ["CLUSTER", "computing", "keras", "layers", "ops", "refuse_after_fork"]
+__all__ = ["CLUSTER", "computing", "devices", "keras", "layers", "ops", "refuse_after_fork"]

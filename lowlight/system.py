@@ -312,10 +312,10 @@ def _processor() -> str:
 
 def machine() -> str:
     """What computes here: the processor's kind, whether in bfloat16, its cores, and the devices that Keras uses."""
-    from lowlight.backend import keras  # loads TensorFlow
+    from lowlight.backend import devices  # loads TensorFlow
 
     half = " with bfloat16" if fastest_precision() == "mixed_bfloat16" else ""
-    return f"{platform.machine()}{half}, {os.cpu_count()} cores; {', '.join(keras.distribution.list_devices())}"
+    return f"{platform.machine()}{half}, {os.cpu_count()} cores; {', '.join(devices())}"
 
 
 def versions() -> dict[str, str]:

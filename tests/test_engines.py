@@ -12,12 +12,17 @@ import pytest
 from PIL import Image
 from scipy.ndimage import uniform_filter
 
+from lowlight import backend
+from lowlight.backend import keras
 from lowlight.errors import UserError
 from lowlight.export import check
 from lowlight.imaging.pixels import as_levels, box_mean
 from lowlight.inference import engines
 from lowlight.inference.enhancer import Enhancer
 from lowlight.io.photo import image_size
+from lowlight.settings import TrainingSettings
+from lowlight.training.objectives import precision
+from lowlight.training.trainer import train
 from lowlight.zoo import registry
 from tests.conftest import ROOT
 from tests.test_zoo import save_model
@@ -211,6 +216,15 @@ def test_keras_that_is_set_up_for_something_else_is_told_in_a_line(configured, s
     )
     assert re.fullmatch(f"error: .*{said}.*\n", done.stderr)
     assert done.returncode == 2
+
+
+def test_a_backend_that_lists_no_devices_runs_on_the_processor_and_one_that_does_not_train_is_told(monkeypatch):
+    monkeypatch.setattr("keras.src.distribution.distribution_lib.distribution_lib", None)  # as with PyTorch
+    assert (backend.devices(), backend.devices("cpu"), backend.devices("gpu")) == (["cpu:0"], ["cpu:0"], [])
+    assert precision(True) == "mixed_bfloat16"
+    monkeypatch.setattr(keras.backend, "backend", lambda: "openvino")
+    with pytest.raises(UserError, match="does not train.* Received: openvino. Set KERAS_BACKEND=tensorflow"):
+        train(TrainingSettings(8), "latest")
 
 
 @pytest.mark.parametrize("shape", [(40, 50, 3), (5, 9, 3), (1, 1, 3), (40, 2, 1)])

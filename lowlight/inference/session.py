@@ -168,9 +168,9 @@ def load_session(
 
 def devices() -> list[str]:
     """What a model can run on: "cpu:0", "gpu:0" and so on. Loads TensorFlow."""
-    from lowlight.backend import keras
+    from lowlight import backend
 
-    return [name for kind in ("gpu", "cpu") for name in keras.distribution.list_devices(kind)]
+    return [name for kind in ("gpu", "cpu") for name in backend.devices(kind)]
 
 
 def _scope(device) -> Callable[[], AbstractContextManager]:

@@ -1,6 +1,6 @@
 """What learns of a model, in which precision, and by which losses."""
 
-from lowlight.backend import keras
+from lowlight.backend import devices, keras
 from lowlight.training.losses import LOSSES, brightness, exposure_mae, mae, mse, of_exposure
 from lowlight.training.validation import psnr
 from lowlight.zoo.recipes import Recipe
@@ -21,8 +21,7 @@ forgets what noise hides, the second alone does too little for what is a stop to
 
 def precision(mixed: bool) -> str:
     """Name of the dtype policy to train by: half precision, if `mixed`, as the device has it."""
-    on_gpu = any(device.startswith("gpu") for device in keras.distribution.list_devices())
-    return ("mixed_float16" if on_gpu else "mixed_bfloat16") if mixed else "float32"
+    return ("mixed_float16" if devices("gpu") else "mixed_bfloat16") if mixed else "float32"
 
 
 def part_of(model: keras.Model, part: str | None) -> keras.Model:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lowlight.backend import keras
+from lowlight.backend import keras, refuse_without_training
 from lowlight.data import splits
 from lowlight.data.loaders import Batches, Crops, GlobalCrops, Patches, fitting_crop
 from lowlight.data.pairs import Split, write_split
@@ -75,6 +75,7 @@ def train(
     KeyboardInterrupt
         After Ctrl-C, once what was learnt is saved.
     """
+    refuse_without_training()
     plan = stages.adapted(recipe(settings.model, generation), settings)
     split, about = pairs or splits.load_pairs(settings)
     plan = dataclasses.replace(plan, crop=fitting_crop(split.train, plan.crop, architectures.STRIDE))
