@@ -143,6 +143,16 @@ def test_a_file_that_gives_something_else_is_not_kept(models, tmp_path, monkeypa
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_that_a_file_takes_the_place_of_another_runs_is_said(tmp_path, caplog):
+    path = tmp_path / "model_08.onnx"
+    run._warn_of_other_weights(path, "0123")
+    path.with_name("model_08.onnx.md").write_text("- Weights: sha256 0123.")
+    run._warn_of_other_weights(path, "0123")
+    assert not caplog.text
+    run._warn_of_other_weights(path, "4567")
+    assert "model_08.onnx was of other weights, and is replaced; --output names another folder" in caplog.text
+
+
 def test_what_a_format_needs_is_named_before_anything_is_loaded(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(

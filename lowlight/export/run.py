@@ -63,6 +63,7 @@ def export(settings: ExportSettings) -> Path:
             formats.WRITERS[settings.format](network, part, facts)
             differences = check.largest_difference(graphs.opened(settings.format, part, reference), reference)
         _refuse_far(differences, CLOSE_HALF if settings.float16 else CLOSE, path)
+        _warn_of_other_weights(path, facts["weights_sha256"])
         _move(part, path)
     except OSError as error:
         raise UserError(
@@ -110,6 +111,13 @@ def _refuse_far(differences, close, path):
         )
 
 
+def _warn_of_other_weights(path, sha256):
+    """Runs of one model have one name, so the file of one takes the place of another's."""
+    known = _card_of(path)
+    if known.is_file() and sha256 not in known.read_text(encoding="utf-8"):
+        LOG.warning("%s was of other weights, and is replaced; --output names another folder", path)
+
+
 def _note(card, weights, path, differences):
     """Put the file into the model's card, and the card's new hash into the manifest."""
     levels = {size: float(f"{difference:.2g}") for size, difference in differences.items()}
@@ -150,7 +158,11 @@ def _write_card(path, card, facts, form, reference, differences):
         f"`examples/{form}_photo.py` of the project runs it in 20 lines without the project.",
         "",
     ]
-    path.with_name(f"{path.name}.md").write_text("\n".join(line.strip() for line in lines), encoding="utf-8")
+    _card_of(path).write_text("\n".join(line.strip() for line in lines), encoding="utf-8")
+
+
+def _card_of(path) -> Path:
+    return path.with_name(f"{path.name}.md")
 
 
 MEANINGS = {
