@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py             # photos of 0.24 to 100 megapixels, and a folder of 200: 10 minutes
     python benchmarks/speed.py --quick     # the small ones, and a folder of 20: 2 minutes
-    python benchmarks/speed.py --model 7 --sizes 2 24
+    python benchmarks/speed.py --model 7 --sizes 2 --sizes 24
 
 Photos are made for it, dark and noisy. Each size is run in a process of its own, after a small photo that warms it up;
 memory is the most that the whole process held at any time.

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import importlib.util
 import json
 import re
 import shlex
@@ -281,3 +282,16 @@ def test_the_worked_example_is_complete(tmp_path, run, monkeypatch):
         recipes.RECIPES.update(before)
     assert (tmp_path / "out" / "night.jpg").is_file()
     assert "model_90" in (tmp_path / "measured" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["crops", "speed", "step", "worker"])
+def test_each_command_that_a_benchmark_tells_of_is_understood(name, monkeypatch):
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, benchmark)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    spec.loader.exec_module(benchmark)
+    told = re.findall(rf"python benchmarks/{name}\.py([^#\n]*)", benchmark.__doc__)
+    assert told
+    for words in told:
+        parse(benchmark.Settings, None, words.split())
