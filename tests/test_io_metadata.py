@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import re
 import shutil
 import struct
 import subprocess
@@ -247,6 +248,25 @@ def test_a_jpeg_holds_as_much_xmp_as_fits_into_a_segment(size, kept, tmp_path):
     photo = dataclasses.replace(read_photo(saved(tmp_path / "in.png")), xmp=b"<x/>".ljust(size))
     assert read_photo(io.BytesIO(encode(photo, ".jpg"))).xmp == (photo.xmp if kept else b"")
     assert bool(notes_on(photo, ".jpg")) == (not kept)
+
+
+@pytest.mark.parametrize(
+    ("form", "lost"),
+    [
+        (".jpg", ["text (Title)"]),
+        (".png", []),
+        (".tif", ["text"]),
+        (".webp", ["IPTC", "text"]),
+        (".bmp", ["EXIF", "XMP", "IPTC", "text"]),
+    ],
+)
+def test_what_has_no_place_in_a_format_is_told(form, lost, tmp_path):
+    text = {"Title": "night", "Comment": "a comment"}
+    photo = dataclasses.replace(
+        read_photo(saved(tmp_path / "in.jpg", exif=camera_exif())), xmp=b"<x/>", iptc=IPTC, text=text
+    )
+    assert [re.match(r"its (.*) is left out", note)[1] for note in notes_on(photo, form)] == lost
+    assert notes_on(photo, form, strip_metadata=True) == []
 
 
 def test_iptc_comments_texts_and_dots_per_inch_are_kept(tmp_path):

@@ -12,7 +12,7 @@ from PIL import Image
 from lowlight.imaging.pixels import GREY_WEIGHTS, as_float, as_levels, bands
 from lowlight.io.avif import write_deep_avif
 from lowlight.io.exif import EXIF_HEADER, truthful, without_orientation
-from lowlight.io.formats import WITHOUT_ALPHA
+from lowlight.io.formats import EXIF, HELD, IPTC, TEXT, WITHOUT_ALPHA, XMP
 from lowlight.io.heif import register_heic
 from lowlight.io.jpeg import ICC_HEAD, XMP_HEAD, photoshop_with
 from lowlight.io.png import write_png
@@ -79,13 +79,18 @@ def save(file: BinaryIO, photo: "Photo", form: str, quality: int | None, strip_m
         _write_others(file, photo, form, quality, about)
 
 
-def too_long(photo: "Photo", form: str) -> list[str]:
-    """What of a photo the format would hold if it were shorter: a line for each."""
-    if form != "JPEG":
-        return []
-    segments = _segments(None, _about(photo))
-    names = [name for _, content, name in segments if len(content) > LONGEST_SEGMENT]
-    return [f"its {name} is left out: a JPEG holds no more than 64 KB of it" for name in names]
+def left_out(photo: "Photo", form: str) -> list[str]:
+    """What belongs to a photo and has no place in a format, or would have if it were shorter: a line for each."""
+    about = _about(photo)
+    told = {"exif": EXIF, "xmp": XMP, "iptc": IPTC, "text": TEXT}
+    names = [name for key, name in told.items() if key in about and name not in HELD[form]]
+    if form == "JPEG":  # whose text is a comment alone
+        names += [f"text ({keyword})" for keyword in about.get("text", {}) if keyword != COMMENT]
+    lines = [f"its {name} is left out: {form} has no place for it" for name in names]
+    if form == "JPEG":
+        long = [name for _, content, name in _segments(None, about) if len(content) > LONGEST_SEGMENT]
+        lines += [f"its {name} is left out: a JPEG holds no more than 64 KB of it" for name in long]
+    return lines
 
 
 def _about(photo) -> dict[str, Any]:

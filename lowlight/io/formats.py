@@ -168,7 +168,7 @@ What else is promised:
 - **Metadata.** EXIF stays in its place to the byte, but for what has to be true of the result: orientation, size and
   colour space. Thumbnails are left out. XMP loses what speaks of the file and not of the picture: motion photos, gain
   maps, other items, sizes. IPTC goes into JPEG, PNG and TIFF. What is longer than 64 KB has no place in a JPEG, and its
-  extended XMP is not read; both are told. `--strip-metadata` leaves none of it.
+  extended XMP is not read; that, and what else has no place in a format, is told. `--strip-metadata` leaves none of it.
 - **Loss.** JPEG and WebP that were packed without loss are written so; other JPEGs at their own quality, or at 90.
 - **Limits.** What says that it is larger than `--max-megapixels`, or than its bytes can hold, is refused before
   anything is decoded. A JPEG that lacks its last bytes is read, with a word, if at most 1 % of the picture is missing.
@@ -186,6 +186,9 @@ FORMATS = {suffix: form.name.upper() for form in TABLE if _is_here(form) for suf
 
 IMAGE_SUFFIXES = frozenset(suffix for form in TABLE for suffix in form.suffixes)
 """What is read, by the end of the name; a package that is missing is named in the error."""
+
+HELD = {form.name.upper(): form.metadata_written for form in TABLE}
+"""What belongs to a photo and has a place in a format."""
 
 WITHOUT_ALPHA = {form.name.upper() for form in TABLE if form.written and not form.alpha}
 

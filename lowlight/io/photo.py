@@ -223,8 +223,8 @@ def notes_on(photo: Photo, form: str, strip_metadata: bool = False) -> list[str]
     """
     written = _format(form, form)
     lost = ["its transparency is left out: white lies behind it"] if encoders.is_transparent(photo) else []
-    too_long = [] if strip_metadata else encoders.too_long(photo, written)
-    return [*photo.notes, *(lost if written in WITHOUT_ALPHA else []), *too_long]
+    left_out = [] if strip_metadata else encoders.left_out(photo, written)
+    return [*photo.notes, *(lost if written in WITHOUT_ALPHA else []), *left_out]
 
 
 def encode(photo: Photo, form: str, quality: int | None = None, strip_metadata: bool = False) -> bytes:
