@@ -16,7 +16,7 @@ from lowlight.io import bmff, formats, jpeg
 from lowlight.io.exif import EXIF_HEADER
 from lowlight.io.formats import FORMATS, TABLE
 from lowlight.io.icc import grey_profile, srgb_profile
-from lowlight.io.photo import ImageError, Photo, encode, image_size, notes_on, read_photo
+from lowlight.io.photo import ImageError, Photo, count_frames, encode, image_size, notes_on, read_photo
 from tests import material
 from tests.conftest import scene
 
@@ -43,6 +43,7 @@ def test_every_kind_of_file_is_read(name, data, shown, depth):
         ("PAM", b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 3\nMAXVAL 255\nENDHDR\n123"),
         ("PFM", b"PF\n1 1\n-1.0\n" + bytes(12)),
         ("Targa", material.encoded(PICTURE, format="TGA")),
+        ("JPEG XR", imagecodecs.jpegxr_encode(PICTURE)),
         ("of icons", material.encoded(PICTURE[:32, :32], format="ICO")),
     ],
 )
@@ -124,6 +125,18 @@ def test_10_and_12_bits_come_out_as_many(suffix, bits):
     assert again.bits == bits
     assert np.abs(again.pixels.astype(int) - photo.pixels).mean() < 300
     assert len(np.unique(again.pixels[..., 1])) > 2 ** (bits - 1)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("beside", [False, True])
+def test_each_picture_of_an_animated_png_can_be_read_also_one_that_is_not_shown(beside, count, tmp_path):
+    pictures = [PICTURE, 255 - PICTURE, PICTURE[::-1]][: count + 1]
+    first, *others = map(Image.fromarray, pictures)
+    first.save(tmp_path / "a.png", save_all=True, append_images=others, default_image=beside)
+    assert count_frames(tmp_path / "a.png") == len(pictures)
+    for number, picture in enumerate(pictures, 1):
+        photo = read_photo(tmp_path / "a.png", frame=number, levels=True)
+        np.testing.assert_array_equal(photo.pixels, picture)
 
 
 @pytest.mark.parametrize("grey", [False, True])

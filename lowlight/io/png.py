@@ -47,9 +47,10 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
     """
     chunks = dict[bytes, bytes]()
     text: dict[str, str] = {}
-    packed = controls = 0
+    packed = controls = beside = 0
     for kind, data, length in _chunks(file):
         controls += kind == b"fcTL"
+        beside |= kind == b"IDAT" and not controls  # a first picture, which the animation does not show
         if kind in (b"IDAT", b"fdAT"):
             packed += length
         elif kind in (b"tEXt", b"zTXt", b"iTXt"):
@@ -64,7 +65,7 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
     means = meaning(icc, _cicp(chunks), None if b"sRGB" in chunks else _chromaticities(chunks), _gamma(chunks), block)
     notes = [not_used("RGB")] if icc is None and b"iCCP" in chunks else []
     frames = struct.unpack(">I", chunks[b"acTL"][:4])[0] if len(chunks.get(b"acTL", b"")) >= 4 else 1
-    frames = max(1, min(frames, controls))
+    frames = max(1, min(frames, controls) + (beside if controls else 0))
     xmp = text.pop(XMP_KEYWORD, "").encode()
     iptc = _raw_profile(text, "iptc") or _raw_profile(text, "8bim")
     return Contents(

@@ -49,6 +49,9 @@ OTHERS = (
     (b"icns", "of icons"),
     (b"BPG\xfb", "BPG"),
     (b"FLIF", "FLIF"),
+    (b"II\xbc", "JPEG XR"),
+    (b"SDPX", "DPX"),
+    (b"XPDS", "DPX"),
 )
 """Beginnings of pictures of kinds that are not read."""
 
