@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lowlight.controls import Controls
 from lowlight.errors import UserError
 from lowlight.imaging.exposure import LARGEST_GAIN, gain
+from lowlight.imaging.pixels import fill_hidden
 from lowlight.inference.enhancer import Enhancer
 from lowlight.inference.tiling import spans
 from lowlight.networks import architectures
@@ -238,3 +239,17 @@ def test_the_gain_brings_the_mean_to_the_level_and_has_a_limit():
     assert gain(np.full((4, 4, 3), 0.1, np.float32)) == pytest.approx(4)
     assert gain(np.full((4, 4, 3), 51, np.uint8)) == pytest.approx(2)
     assert gain(np.zeros((4, 4, 3), np.uint8)) == LARGEST_GAIN
+
+
+def test_hidden_pixels_get_the_mean_of_the_nearest_visible_ones():
+    """In a square of 2x2 those of 10 and 13, in the next one that of 100, and beyond them the mean of both squares."""
+    pixels = np.zeros((2, 8, 1), np.uint8).repeat(3, 2)
+    pixels[0, 0], pixels[1, 1], pixels[1, 2] = 10, 13, 100
+    visible = pixels[..., 0] > 0
+    fill_hidden(pixels, visible)
+    near = [[10, 12, 100, 100], [12, 13, 100, 100]]  # 11.5 is rounded to the even one
+    np.testing.assert_array_equal(pixels[:, :4, 1], near)
+    np.testing.assert_array_equal(pixels[:, 4:], 56)  # of 11.5 and 100, 55.75
+    nothing = np.full((2, 2, 3), 7, np.uint8)
+    fill_hidden(nothing, np.zeros((2, 2), bool))
+    assert (nothing == 7).all()

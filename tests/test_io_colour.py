@@ -11,7 +11,8 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
 
-from lowlight.imaging.transfer import HLG, PQ
+from lowlight.imaging.srgb import decoded, encoded
+from lowlight.imaging.transfer import HLG, PQ, hlg_to_scene, nits_to_pq, pq_to_nits, scene_to_hlg
 from lowlight.io.hdr import to_sdr
 from lowlight.io.icc import grey_profile
 from lowlight.io.photo import read_photo
@@ -293,6 +294,21 @@ def test_an_hdr_still_keeps_its_transparency(depth, picture):
     photo = read_photo(png(np.dstack([levels, alpha]), (b"cICP", bytes((9, 16, 0, 1)))), levels=True)
     assert photo.pixels.dtype == photo.alpha.dtype == np.uint16
     np.testing.assert_allclose(photo.alpha / 65535, alpha / white, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("there", "back", "light", "signal"),
+    [
+        (nits_to_pq, pq_to_nits, (0, 100, 203, 1000, 10_000), (0, 0.5081, 0.5807, 0.7518, 1)),
+        (scene_to_hlg, hlg_to_scene, (0, 1 / 48, 1 / 12, 0.2650, 1), (0, 0.25, 0.5, 0.75, 1)),
+        (encoded, decoded, (0, 0.001, 0.0031308, 0.01, 0.2140, 1), (0, 0.01292, 0.04045, 0.0998528, 0.5, 1)),
+    ],
+    ids=["PQ", "HLG", "sRGB"],
+)
+def test_curves_have_the_values_of_their_standards(there, back, light, signal):
+    """ITU-R BT.2100 and the levels in BT.2408; IEC 61966-2-1."""
+    assert there(np.array(light, float)) == pytest.approx(signal, abs=1e-4)
+    assert back(there(np.array(light, float))) == pytest.approx(light, rel=1e-4, abs=1e-6)
 
 
 def test_light_above_white_is_rolled_off_and_keeps_its_order_and_hue():
