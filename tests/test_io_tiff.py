@@ -311,18 +311,23 @@ def ycbcr(picture, across, down):
     return np.column_stack([clumps, cb[::down, ::across].ravel(), cr[::down, ::across].ravel()]).astype(np.uint8)
 
 
-def ycbcr_tiff(data, across=1, down=1, compression=1, rationals=()):
-    """A TIFF of 60x40 pixels; `rationals` are tags and their numbers, in 10,000ths."""
+def ycbcr_tiff(strips, rows=40, across=1, down=1, compression=1, rationals=()):
+    """A TIFF of 60x40 pixels, of so many rows in a strip; `rationals` are tags and their numbers, in 10,000ths."""
+    lengths = [len(strip) for strip in strips]
+    starts = [600 + sum(lengths[:number]) for number in range(len(strips))]
     entries = [(256, 3, 1, 60), (257, 3, 1, 40), (258, 3, 3, 400), (259, 3, 1, compression), (262, 3, 1, 6)]
-    entries += [(273, 4, 1, 600), (277, 3, 1, 3), (278, 3, 1, 40), (279, 4, 1, len(data))]
+    entries += [(277, 3, 1, 3), (278, 3, 1, rows)]
     more = np.array([8, 8, 8, 0], "<u2").tobytes()
+    for tag, numbers in ((273, starts), (279, lengths)):
+        entries.append((tag, 4, len(strips), numbers[0] if len(strips) == 1 else 400 + len(more)))
+        more += np.array(numbers, "<u4").tobytes()
     for tag, numbers in ((530, ()), *rationals):
         place = 400 + len(more) if numbers else across | down << 16
         entries.append((tag, 5 if numbers else 3, len(numbers) or 2, place))
         more += np.array([[round(1e4 * number), 10_000] for number in numbers], "<u4").tobytes()
     rows = b"".join(struct.pack("<HHII", *entry) for entry in sorted(entries))
     head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + rows + bytes(4)
-    return io.BytesIO(head.ljust(400, b"\0") + more.ljust(200, b"\0") + data)
+    return io.BytesIO(head.ljust(400, b"\0") + more.ljust(200, b"\0") + b"".join(strips))
 
 
 def smooth(picture):
@@ -331,10 +336,11 @@ def smooth(picture):
 
 @pytest.mark.parametrize(("across", "down"), [(1, 1), (2, 1), (2, 2), (4, 2)])
 @pytest.mark.parametrize("packed", [False, True])
-def test_ycbcr_without_jpeg_is_read(packed, across, down, picture):
-    data = ycbcr(smooth(picture), across, down).tobytes()
-    file = ycbcr_tiff(imagecodecs.zlib_encode(data) if packed else data, across, down, 8 if packed else 1)
-    photo = read_photo(file)
+@pytest.mark.parametrize("rows", [40, 16])
+def test_ycbcr_without_jpeg_is_read(rows, packed, across, down, picture):
+    parts = [ycbcr(smooth(picture)[top : top + rows], across, down).tobytes() for top in range(0, 40, rows)]
+    strips = [imagecodecs.zlib_encode(part) if packed else part for part in parts]
+    photo = read_photo(ycbcr_tiff(strips, rows, across, down, 8 if packed else 1))
     assert np.abs(photo.pixels * 255 - smooth(picture)).mean() < (1.5 if across == 1 else 12)
 
 
@@ -344,7 +350,7 @@ def test_ycbcr_of_television_is_read_as_its_tags_say(picture):
     blue, red = ((smooth(picture)[..., colour] / 255 - y) / scale for colour, scale in ((2, 1.8556), (0, 1.5748)))
     data = np.rint(np.dstack([16 + 219 * y, 128 + 224 * blue, 128 + 224 * red])).astype(np.uint8).tobytes()
     tags = ((529, (0.2126, 0.7152, 0.0722)), (532, (16, 235, 128, 240, 128, 240)))
-    assert difference(ycbcr_tiff(data, rationals=tags), smooth(picture)) < 1
+    assert difference(ycbcr_tiff([data], rationals=tags), smooth(picture)) < 1
 
 
 def test_a_turned_tiff_is_turned_by_every_reader(picture, tmp_path):
