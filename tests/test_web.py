@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import importlib.util
 import io
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -259,23 +257,6 @@ def test_a_photo_that_crashes_its_decoder_is_told_and_the_server_goes_on(client,
     assert client.post("/enhance", files={"photo": ("night.jpg", jpeg())}).status_code == 200
 
 
-def test_a_model_that_cannot_be_loaded_leaves_no_traceback_at_the_start(model, tmp_path):
-    code = f"""
-import uvicorn
-from lowlight.errors import UserError
-from lowlight.web.server import serve
-from lowlight.web.settings import ServeSettings
-from lowlight.web.studio import Studio
-def refuse(self, model):
-    raise UserError("The model's weights are not all finite numbers.")
-Studio.controls_of = refuse
-uvicorn.Server.run = lambda self, sockets: None
-serve(ServeSettings(model={model!r}, port=0))
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
-    assert (result.returncode, result.stderr) == (0, "")
-
-
 def test_photos_are_worked_on_one_at_a_time(studio, tmp_path, monkeypatch):
     (tmp_path / "night.jpg").write_bytes(jpeg())
     inside, most = [], []
@@ -314,55 +295,6 @@ def test_the_preview_is_small_and_as_bright_as_the_result(tmp_path):
     assert abs(shown.mean() - full.mean()) < 2  # 4.2 by the copy's own overview
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("--port", "99999"), "Received: 99999"),
-        (("--max-photos", "0"), "--max-photos 0"),
-        (("--model", "99"), "Received: 99"),
-        (("--port", "TAKEN"), "cannot be listened at"),
-    ],
-)
-def test_wrong_words_get_one_line_and_status_2(words, message):
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        words = [str(taken.getsockname()[1]) if word == "TAKEN" else word for word in words]
-        command = [sys.executable, "-m", "lowlight", "serve", *words]
-        result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
-    assert result.returncode == 2
-    assert message in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-
-
-@pytest.mark.slow
-def test_ctrl_c_amid_photos_says_one_line_begins_no_other_and_leaves_nothing_behind(tmp_path):
-    import httpx
-
-    command = [sys.executable, "-m", "lowlight", "serve", "--port", "0"]
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    server = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    address = server.stdout.readline().split()[0]
-
-    def ask():
-        with contextlib.suppress(httpx.HTTPError):
-            httpx.post(f"{address}/api/enhance", files={"photo": ("night.jpg", jpeg(800, 1200))}, timeout=60)
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    while len(list(tmp_path.glob("**/photo.jpg"))) < len(threads):
-        threading.Event().wait(0.05)
-    server.send_signal(signal.SIGINT)
-    _, told = server.communicate(timeout=60)
-    for thread in threads:
-        thread.join()
-    assert (server.returncode, told) == (130, "stopped\n")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_server_that_stops_begins_no_photo(model, tmp_path):
     (tmp_path / "night.jpg").write_bytes(jpeg())
     studio = Studio(ServeSettings(model=model))
@@ -370,41 +302,6 @@ def test_a_server_that_stops_begins_no_photo(model, tmp_path):
     studio.close()
     with pytest.raises(BusyError, match="The server stops"):
         studio.open(tmp_path / "night.jpg", "night.jpg")
-
-
-def test_there_is_a_public_link_only_if_it_is_asked_for(model):
-    code = f"""
-import gradio.networking, uvicorn
-from lowlight.web.server import serve
-from lowlight.web.settings import ServeSettings
-from lowlight.web.studio import Studio
-Studio.controls_of = lambda self, model: None
-uvicorn.Server.run = lambda self, sockets: None
-gradio.networking.setup_tunnel = lambda *arguments: "https://public.example"
-for share in (False, True):
-    print(serve(ServeSettings(model={model!r}, port=0, share=share)), share)
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
-    private, public = result.stdout.split("0 False")
-    assert "http://127.0.0.1:" in private
-    assert "public.example" not in private
-    assert "public.example" in public
-
-
-def test_an_address_of_ip_version_6_is_told_as_browsers_take_it(model):
-    code = f"""
-import uvicorn
-from lowlight.web.server import serve
-from lowlight.web.settings import ServeSettings
-from lowlight.web.studio import Studio
-Studio.controls_of = lambda self, model: None
-uvicorn.Server.run = lambda self, sockets: None
-serve(ServeSettings(model={model!r}, host="::1", port=0))
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
-    if "cannot be listened at" in result.stderr:
-        pytest.skip("This machine has no IPv6")
-    assert result.stdout.startswith("http://[::1]:"), result.stderr
 
 
 def _png() -> bytes:
