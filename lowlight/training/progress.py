@@ -21,6 +21,7 @@ class TrainingProgress:
             TimeRemainingColumn(),
             TextColumn("left"),
             console=console,
+            refresh_per_second=2,  # a notebook keeps each refresh, for hours
             disable=not console.is_terminal,
         )
         self.task = self.bar.add_task("training", total=1.0, scores="")
