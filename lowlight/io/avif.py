@@ -54,13 +54,14 @@ def write_deep_avif(
     """
     import imagecodecs
 
+    kinds = imagecodecs.AVIF.PIXEL_FORMAT  # by their names some versions take "444", others "YUV444"
     try:
         bare = imagecodecs.avif_encode(
             ((levels.astype(np.uint32) * (2**bits - 1) + 2**15) // (2**16 - 1)).astype(np.uint16),
             level=quality,
             speed=speed,
             bitspersample=bits,
-            pixelformat="444" if levels.ndim == 3 and levels.shape[2] > 2 else "400",
+            pixelformat=kinds.YUV444 if levels.ndim == 3 and levels.shape[2] > 2 else kinds.YUV400,
             primaries=PRIMARIES,
             transfer=TRANSFER,
             matrix=MATRIX,
