@@ -55,23 +55,22 @@ def test_averages_keep_little_of_the_first_weights_and_later_the_momentum_of_eig
         np.testing.assert_allclose(average, expected, rtol=1e-6)
 
 
-def test_the_state_is_saved_every_few_seconds_of_an_epoch_but_not_after_its_last_step(at):
-    at(0, 4, 6, 6, 6, 10, 12, 12, 12, 99)  # at the start, after each step, and twice after each saving
-    state, saved_after = State({}), []
-    saving = callbacks.Saving(state, 5, lambda: saved_after.append(state.step))
+def saved_after(steps, steps_of_epoch) -> list[int]:
+    """After which of so many steps the state is saved."""
+    state, saved = State({}), []
+    saving = callbacks.Saving(state, steps_of_epoch, lambda: saved.append(state.step))
     saving.set_model(model_of(0.0))
-    for step in range(1, 6):
+    for step in range(1, steps + 1):
         state.step = step
         saving.on_train_batch_end(step)
-    assert saved_after == [2, 4]
+    return saved
+
+
+def test_the_state_is_saved_every_few_seconds_of_an_epoch_but_not_after_its_last_step(at):
+    at(0, 4, 6, 6, 6, 10, 12, 12, 12, 99)  # at the start, after each step, and twice after each saving
+    assert saved_after(5, steps_of_epoch=5) == [2, 4]
 
 
 def test_a_large_model_is_saved_so_seldom_that_it_takes_a_fiftieth_of_the_time(at):
     at(0, 6, 6, 8, 106, 109, 109, 109)  # saving takes two seconds the first time: a hundred pass after it
-    state, saved_after = State({}), []
-    saving = callbacks.Saving(state, 9, lambda: saved_after.append(state.step))
-    saving.set_model(model_of(0.0))
-    for step in range(1, 4):
-        state.step = step
-        saving.on_train_batch_end(step)
-    assert saved_after == [1, 3]
+    assert saved_after(3, steps_of_epoch=9) == [1, 3]

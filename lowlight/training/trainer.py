@@ -17,7 +17,7 @@ from lowlight.data.pairs import Split, write_split
 from lowlight.data.samplers import Remembered
 from lowlight.errors import UserError
 from lowlight.inference.enhancer import Enhancer
-from lowlight.metrics.evaluate import BASELINES, evaluate, mean
+from lowlight.metrics.evaluate import evaluate, mean, untouched
 from lowlight.networks import architectures
 from lowlight.networks.widening import widen
 from lowlight.settings import TrainingSettings
@@ -112,7 +112,7 @@ def _train(plan, settings, split, about, made_by, processes):
 
 def _warn_if_worse_than_untouched(pairs, psnr):
     """Weights that are dead, as after a learning rate far too high, have a finite loss like others."""
-    before = mean(evaluate(BASELINES["untouched input"], pairs, with_ssim=False))["psnr"]
+    before = mean(evaluate(untouched, pairs, with_ssim=False))["psnr"]
     if psnr < before:
         LOG.warning(
             "validation photos come out worse than they are untouched (%.2f dB): train for longer, or give a lower "
