@@ -4,22 +4,20 @@ import dataclasses
 import io
 import math
 import struct
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from lowlight.imaging.pixels import GREY_WEIGHTS, as_float, as_levels, bands
 from lowlight.io.avif import write_deep_avif
+from lowlight.io.contents import Photo
 from lowlight.io.exif import EXIF_HEADER, truthful, without_orientation
 from lowlight.io.formats import EXIF, HELD, IPTC, TEXT, WITHOUT_ALPHA, XMP
 from lowlight.io.heif import register_heic
 from lowlight.io.jpeg import ICC_HEAD, XMP_HEAD, photoshop_with
 from lowlight.io.png import write_png
 from lowlight.io.tiff_write import write_tiff
-
-if TYPE_CHECKING:
-    from lowlight.io.photo import Photo
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -43,7 +41,7 @@ COMMENT = "Comment"
 """The keyword of a PNG's text that is what others call a comment."""
 
 
-def save(file: BinaryIO, photo: "Photo", form: str, quality: int | None, strip_metadata: bool) -> None:
+def save(file: BinaryIO, photo: Photo, form: str, quality: int | None, strip_metadata: bool) -> None:
     """Write a photo into a file that can be read, too.
 
     Parameters
@@ -79,7 +77,7 @@ def save(file: BinaryIO, photo: "Photo", form: str, quality: int | None, strip_m
         _write_others(file, photo, form, quality, about)
 
 
-def left_out(photo: "Photo", form: str) -> list[str]:
+def left_out(photo: Photo, form: str) -> list[str]:
     """What belongs to a photo and has no place in a format, or would have if it were shorter: a line for each."""
     about = _about(photo)
     told = {"exif": EXIF, "xmp": XMP, "iptc": IPTC, "text": TEXT}
@@ -187,7 +185,7 @@ def _write_deep_heic(file, photo, options):
     heic.save(file, **options)
 
 
-def is_transparent(photo: "Photo") -> bool:
+def is_transparent(photo: Photo) -> bool:
     """Whether a photo is transparent anywhere. Some BMPs have no alpha but 0, and are opaque."""
     return photo.alpha is not None and bool(photo.alpha.any()) and photo.alpha.min() < np.iinfo(photo.alpha.dtype).max
 
