@@ -135,7 +135,15 @@ def levels_of(values: np.ndarray, colours: int, means: Meaning, with_alpha: bool
 @cache
 def matrix_to_srgb(primaries: int) -> np.ndarray:
     """(3, 3): from linear light of primaries of ITU-T H.273 to that of sRGB's; white stays white."""
-    return np.linalg.inv(_to_xyz(1)) @ _to_xyz(primaries)
+    return np.linalg.inv(to_xyz(1)) @ to_xyz(primaries)
+
+
+def to_xyz(primaries: int) -> np.ndarray:
+    """(3, 3): from linear light of primaries of ITU-T H.273, with white as D65, to CIE XYZ."""
+    x, y = np.reshape(PRIMARIES[primaries], (3, 2)).T
+    columns = np.stack([x, y, 1 - x - y]) / y
+    white_x, white_y = D65
+    return columns * np.linalg.solve(columns, [white_x / white_y, 1, (1 - white_x - white_y) / white_y])
 
 
 def _cicp_of(icc) -> tuple[int, int] | None:
@@ -153,13 +161,6 @@ def _cicp_of(icc) -> tuple[int, int] | None:
 def _means_hdr(icc) -> bool:
     text = icc.replace(b"\0", b"")
     return any(word in text for word in (b"PQ", b"HLG", b"2100", b"2084"))
-
-
-def _to_xyz(primaries):
-    x, y = np.reshape(PRIMARIES[primaries], (3, 2)).T
-    columns = np.stack([x, y, 1 - x - y]) / y
-    white_x, white_y = D65
-    return columns * np.linalg.solve(columns, [white_x / white_y, 1, (1 - white_x - white_y) / white_y])
 
 
 @cache

@@ -67,8 +67,8 @@ TABLE = (
         metadata_read=(EXIF, XMP, IPTC, DPI, ICC),
         metadata_written=(EXIF, XMP, IPTC, DPI, ICC),
         alpha=True,
-        notes="whole numbers and floats; packed by LZW, Deflate, PackBits, CCITT, JPEG, JPEG 2000, JPEG XL, JPEG XR, "
-        "LERC, WebP, PNG, LZMA, Zstandard",
+        notes="whole numbers and floats; grey, RGB, CMYK, YCbCr, L\\*a\\*b\\*, palettes; packed by LZW, Deflate, "
+        "PackBits, CCITT, JPEG, JPEG 2000, JPEG XL, JPEG XR, LERC, WebP, PNG, LZMA, Zstandard",
     ),
     Format(
         "WebP",

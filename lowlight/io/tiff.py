@@ -20,6 +20,7 @@ from lowlight.io.contents import Contents
 from lowlight.io.exif import ORIENTATION
 from lowlight.io.ifd import IPTC, XMP
 from lowlight.io.jpeg import iptc_of_photoshop
+from lowlight.io.lab import LAB, lab_to_srgb
 from lowlight.io.limits import HARMLESS, LOSSLESS, PREDICTED, refuse_if_too_small
 from lowlight.io.others import open_jpeg_2000, open_jpeg_xl
 from lowlight.io.pillow import decode, open_image
@@ -28,7 +29,9 @@ from lowlight.io.tiff_range import white_of
 
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3, "SEPARATED": 4, "YCBCR": 3, "PALETTE": 3}
+COLOURS = dict.fromkeys(LAB, 3) | {
+    **{"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3, "SEPARATED": 4, "YCBCR": 3, "PALETTE": 3},
+}
 
 ASSOCIATED_ALPHA = 1
 
@@ -248,7 +251,8 @@ def _read(file, page, index, values, turned, means: Meaning, notes) -> Levels:
     kind = _kind(page)
     notes += _left_out(page, file, kind)
     simple = page.bitspersample <= 8 and page.sampleformat == 1 and page.compression in BY_PILLOW
-    if index is not None and simple and not (kind == "YCBCR" and page.compression in RAW) and not _is_narrow(page):
+    plain = not (kind in ("YCBCR", *LAB) and page.compression in RAW) and not _is_narrow(page)
+    if index is not None and simple and plain:
         try:
             return _by_pillow(file, index, means, notes)
         except (OSError, ValueError, KeyError, SyntaxError, TypeError, IndexError):
@@ -308,6 +312,8 @@ def _by_tifffile(page, kind, values, means, notes) -> Levels:
         raise ValueError(f"its pixels are broken, or packed in a way that is not known ({error})") from error
     if kind == "PALETTE":
         decoded, white = np.moveaxis(page.colormap, 0, -1)[decoded[..., 0]], 255.0 if _is_narrow(page) else 65535.0
+    elif kind in LAB:  # whose numbers mean the same whatever else the file says
+        decoded, white, means = lab_to_srgb(decoded, page), float(np.iinfo(decoded.dtype).max), Meaning()
     else:
         white = white_of(page, decoded, notes)
     stacked = kind == "MINISBLACK" and decoded.shape[2] == 3 and page.samplesperpixel == 1
