@@ -1,6 +1,7 @@
 """The table of formats is true: each is read and written as it says, and the page about them is made of it."""
 
 import io
+import struct
 from contextlib import suppress
 
 import imagecodecs
@@ -57,6 +58,30 @@ def test_a_file_cut_short_is_refused_or_read(data):
     for share in (0.02, 0.3, 0.7):
         with suppress(ImageError):
             read_photo(io.BytesIO(data[: int(len(data) * share)]))
+
+
+@pytest.mark.parametrize("profile", [b"", material.cmyk_profile()], ids=["by number", "by a profile"])
+def test_inks_of_a_jpeg_2000_are_no_colours_with_transparency(profile):
+    inks = np.kron(np.random.default_rng(3).integers(0, 2, (5, 8, 4), np.uint8) * 255, np.ones((8, 8, 1), np.uint8))
+    shown, file = np.asarray(material.cmyk(inks).convert("RGB")), io.BytesIO()
+    material.cmyk(inks[..., [1, 0, 2, 3]] if profile else inks).save(file, "JPEG2000")
+    data = file.getvalue()
+    if profile:
+        old, new = b"\0\0\0\x0fcolr\1\0\0\0\0\0\x0c", struct.pack(">I4s3s", 11 + len(profile), b"colr", b"\2\0\0")
+        place = data.index(b"jp2h") - 4
+        (length,) = struct.unpack_from(">I", data, place)
+        head = struct.pack(">I", length - len(old) + len(new) + len(profile))
+        data = data[:place] + head + data[place + 4 :].replace(old, new + profile)
+    photo = read_photo(io.BytesIO(data))
+    assert photo.alpha is None
+    assert np.abs(photo.pixels * 255 - shown).mean() < 4
+
+
+def test_a_jpeg_2000_of_colours_that_are_not_known_is_told():
+    data = imagecodecs.jpeg2k_encode(PICTURE, codecformat="JP2", reversible=True)
+    for number in (11, 14):  # CMY, CIELab
+        with pytest.raises(ImageError, match=f"a JPEG 2000 of the colour space {number} is not known"):
+            read_photo(io.BytesIO(data.replace(b"colr\1\0\0\0\0\0\x10", b"colr\1\0\0\0\0\0" + bytes([number]))))
 
 
 def test_an_animation_in_jpeg_xl_is_told():

@@ -219,6 +219,31 @@ def test_metadata_of_a_jpeg_xl_is_read_packed_or_not(packed, before):
     assert photo.notes == ()
 
 
+@pytest.mark.parametrize("behind", [True, False], ids=["behind the picture", "before it"])
+def test_metadata_of_a_jpeg_2000_is_read_and_turns_it(behind, tmp_path):
+    """exiftool writes it at the end, others before the picture; and it reads what has become of it."""
+    data = saved(tmp_path / "in.jp2", irreversible=False).read_bytes()
+    place = len(data) if behind else data.index(b"jp2c") - 4
+    said = {
+        b"JpgTiffExif->JP2": camera_exif(6).removeprefix(b"Exif\0\0").replace(b"R03", b"R98"),
+        bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): packet(
+            "", 'xmlns:tiff="http://ns.adobe.com/tiff/1.0/"', ' tiff:Orientation="6"'
+        ),
+        bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38"): IPTC,
+    }
+    boxes = b"".join(struct.pack(">I4s", 24 + len(text), b"uuid") + name + text for name, text in said.items())
+    (tmp_path / "in.jp2").write_bytes(data[:place] + boxes + data[place:])
+    photo = read_photo(tmp_path / "in.jp2")
+    np.testing.assert_array_equal(photo.pixels * 255, scene(1, 40, 60))
+    write_photo(tmp_path / "out.png", photo)
+    before, after = exiftool(tmp_path / "in.jp2"), exiftool(tmp_path / "out.png")
+    assert (before["IFD0:Orientation"], after["IFD0:Orientation"]) == (6, 1)
+    for name in ("IFD0:Copyright", "ExifIFD:DateTimeOriginal", "GPS:GPSLatitude", "IPTC:Caption-Abstract"):
+        assert after[name] == before[name]
+    assert b"Orientation" not in photo.xmp
+    assert photo.notes == ()
+
+
 def test_xmp_without_anything_untrue_stays_as_it_is_and_entities_are_left_out():
     before = b'<?xpacket begin=""?>' + packet("", 'xmlns:xmp="http://ns.adobe.com/xap/1.0/"', ' xmp:Rating="5"')
     assert xmp.truthful(before + b"\n" * 40 + b'<?xpacket end="w"?>').startswith(before)

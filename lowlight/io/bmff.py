@@ -9,6 +9,12 @@ from typing import BinaryIO, NamedTuple
 LARGEST = 2**24
 """Bytes of a box that is read; pixels are in larger ones, what is known of them is not."""
 
+CODESTREAMS = (b"jxlc", b"jxlp", b"jp2c")
+"""Boxes of pixels that begin with what they say of themselves."""
+
+BEGINNING = 2**16
+"""Bytes of those that are read."""
+
 MOST_BOXES = 10000
 
 FULL_BOX = 4
@@ -27,10 +33,14 @@ class Still(NamedTuple):
 
 
 def boxes(file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of the boxes of a file; large ones come without content."""
+    """Kind and content of the boxes of a file; of pixels the beginning, and nothing of others that are large."""
     for kind, place, size in _places(file, start):
         file.seek(place)
-        yield kind, file.read(size) if size is not None and size <= LARGEST else b""
+        length = BEGINNING if kind in CODESTREAMS else LARGEST
+        if kind in CODESTREAMS or (size is not None and size <= LARGEST):
+            yield kind, file.read(length if size is None else min(size, length))
+        else:
+            yield kind, b""
 
 
 def is_cut(file: BinaryIO) -> bool:

@@ -125,7 +125,12 @@ TABLE = (
         notes="of an animation the first picture alone",
     ),
     Format(
-        "JPEG 2000", (".jp2", ".j2k", ".jpf", ".jpx", ".j2c"), bits_read=(8, 10, 12, 16), colour="ICC", result=".png"
+        "JPEG 2000",
+        (".jp2", ".j2k", ".jpf", ".jpx", ".j2c"),
+        bits_read=(8, 10, 12, 16),
+        colour="ICC",
+        metadata_read=(EXIF, XMP, IPTC),
+        result=".png",
     ),
     Format("PNM", (".ppm", ".pgm", ".pbm", ".pnm"), bits_read=(1, 8, 16), colour="sRGB", result=".png"),
     Format(

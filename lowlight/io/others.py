@@ -4,7 +4,7 @@ import io
 import os
 import re
 import struct
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,7 @@ from lowlight.imaging.pixels import Levels, scaled
 from lowlight.io import bmff, exif
 from lowlight.io.colour import SRGB, UNKNOWN, levels_of, meaning
 from lowlight.io.contents import Contents
+from lowlight.io.jpeg import iptc_of_photoshop
 from lowlight.io.limits import PREDICTED, refuse_if_too_small
 from lowlight.io.pillow import decode
 from lowlight.io.xmp import GAIN_MAP_LEFT_OUT
@@ -28,8 +29,20 @@ SPACE = rb"(?:\s|#[^\n]*\n)+"
 
 PNM_HEADER = re.compile(rb"P([1-6])" + SPACE + rb"(\d{1,9})" + SPACE + rb"(\d{1,9})(?:" + SPACE + rb"(\d{1,5}))?\s")
 
-ENUMERATED_SYCC = 18
-"""ISO/IEC 15444-1, table I.10."""
+CMYK, SRGB_SPACE, GREY_SPACE, SYCC = 12, 16, 17, 18
+"""Numbers of colour spaces in JPEG 2000 (ISO/IEC 15444-1, table I.10; 15444-2, table M.25)."""
+
+PROFILES = (2, 3)
+"""Ways in which its colours are said that are profiles."""
+
+EXIF_IN_JPEG_2000 = (b"JpgTiffExif->JP2", bytes.fromhex("0537cdab9d0c4431a72afa561f2a113e"))
+XMP_IN_JPEG_2000 = (bytes.fromhex("be7acfcb97a942e89c71999491e3afac"),)
+IPTC_IN_JPEG_2000 = (
+    bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38"),
+    bytes.fromhex("09a14e97c0b442e0bebf36df6f0ce36f"),
+)
+PHOTOSHOP_IN_JPEG_2000 = (bytes.fromhex("2c4c0100850440b9a03e562148d6dfeb"),)
+"""UUIDs of boxes, as exiftool and Photoshop write them; only that of XMP is in a standard (XMP, part 3, 1.1.4)."""
 
 LONGEST_HEADER = 2**16
 
@@ -90,7 +103,10 @@ def _about_jpeg_xl(file) -> tuple[bytes, dict[bytes, bytes]]:
     for kind, data in bmff.boxes(file):
         packed_kind = data[:4] if kind == b"brob" else b""
         about.setdefault(packed_kind or kind, _unpacked(data[4:]) if packed_kind else data)
-    return about.get(b"jxlc") or about.get(b"jxlp", b"")[4:] or _first_codestream(file), about
+    codestream = about.get(b"jxlc") or about.get(b"jxlp", b"")[4:]
+    if not codestream:
+        raise ValueError("it has no picture")
+    return codestream, about
 
 
 def open_jpeg_2000(file: BinaryIO) -> Contents:
@@ -101,21 +117,23 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
     ValueError, struct.error, IndexError
         If it is broken, or too small for what it says.
     """
-    codestream, icc, space = _about_jpeg_2000(file)
+    about = _about_jpeg_2000(file)
+    codestream, space = about.codestream, about.space
     right, bottom, left, top = struct.unpack(">4I", codestream[8:24])
     (channels,), depth = struct.unpack(">H", codestream[40:42]), (codestream[42] & 127) + 1
     width, height = right - left, bottom - top
     packed = file.seek(0, os.SEEK_END)
     needed = width * height * channels * (1 if depth <= 8 else 2)
     refuse_if_too_small(width, height, needed, packed * PREDICTED, packed)
-    means = meaning(icc)
+    block = exif.bare(about.said(EXIF_IN_JPEG_2000))
+    means = meaning(about.icc, exif=block)
     notes: list[str] = []
 
     def read() -> Levels:
         import imagecodecs
 
         file.seek(0)
-        if space == ENUMERATED_SYCC and depth <= 8:
+        if space == SYCC and depth <= 8:
             return decode(Image.open(file, formats=["JPEG2000"]), means, notes)
         try:
             values = imagecodecs.jpeg2k_decode(file.read())
@@ -125,29 +143,59 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
         if codestream[42] > 127:  # signed: around the middle grey, which is 0
             values = (values.astype(np.int32) + 2 ** (depth - 1)).astype(np.uint16)
         values = scaled(values, 2**depth - 1)
-        if space == ENUMERATED_SYCC and values.shape[2] >= 3:
+        if space == SYCC and values.shape[2] >= 3:
             raise ValueError(f"a JPEG 2000 in YCbCr of {depth} bits is not known")
-        return levels_of(values, 1 if values.shape[2] < 3 else 3, means, True, notes)
+        colours = 4 if space == CMYK else 1 if values.shape[2] < 3 else 3
+        return levels_of(values, colours, means, True, notes)
 
-    return Contents(size=(height, width), read=read, suffix=".png", tagged=means.tagged, notes=notes)
+    return Contents(
+        size=(height, width),
+        read=read,
+        suffix=".png",
+        exif=block,
+        orientation=exif.orientation(block),
+        xmp=about.said(XMP_IN_JPEG_2000),
+        iptc=about.said(IPTC_IN_JPEG_2000) or iptc_of_photoshop(about.said(PHOTOSHOP_IN_JPEG_2000)),
+        tagged=means.tagged,
+        notes=notes,
+    )
 
 
-def _about_jpeg_2000(file) -> tuple[bytes, bytes | None, int]:
-    """The beginning of the pixels, and what is said of their colours: a profile, and a number."""
+class _Jpeg2000(NamedTuple):
+    """What a JPEG 2000 says of itself."""
+
+    codestream: bytes
+    """Its beginning."""
+    boxes: dict[bytes, bytes]
+    """Of metadata, by their UUID."""
+    icc: bytes | None = None
+    space: int = SRGB_SPACE
+
+    def said(self, names) -> bytes:
+        return next((self.boxes[name] for name in names if name in self.boxes), b"")
+
+
+def _about_jpeg_2000(file) -> _Jpeg2000:
     file.seek(0)
     head = file.read(100)
     if head.startswith(JPEG_2000_HEADS[0]):
-        return head, None, 0
-    icc, space = None, 0
+        return _Jpeg2000(head, {})
+    found: dict[bytes, bytes] = {}
+    named: dict[bytes, bytes] = {}
     for kind, data in bmff.boxes(file):
-        if kind == b"jp2c":
-            return data or _first_codestream(file), icc, space
-        for inner, content in bmff.inside(data) if kind == b"jp2h" else ():
-            if inner == b"colr" and content[:1] == b"\2":
-                icc = content[3:]
-            elif inner == b"colr" and len(content) >= 7:
-                (space,) = struct.unpack(">I", content[3:7])
-    return b"", icc, space
+        if kind == b"uuid":
+            named.setdefault(data[:16], data[16:])
+        found.setdefault(kind, data)
+    if b"jp2c" not in found:
+        raise ValueError("it has no picture")
+    colours = [content for kind, content in bmff.inside(found.get(b"jp2h", b"")) if kind == b"colr" and content]
+    icc = next((content[3:] for content in colours if content[0] in PROFILES), None)
+    spaces = [struct.unpack(">I", content[3:7])[0] for content in colours if content[0] == 1 and len(content) >= 7]
+    known = [space for space in spaces if space in (CMYK, SRGB_SPACE, GREY_SPACE, SYCC)]
+    if spaces and not known and icc is None:
+        raise ValueError(f"a JPEG 2000 of the colour space {spaces[0]} is not known; save it as TIFF, PNG or JPEG")
+    space = CMYK if icc and icc[16:20] == b"CMYK" else [*known, SRGB_SPACE][0]
+    return _Jpeg2000(found[b"jp2c"], named, icc, space)
 
 
 def open_pnm(file: BinaryIO) -> Contents:
@@ -196,17 +244,6 @@ def _unpacked(data) -> bytes:
         return bytes(imagecodecs.brotli_decode(data, out=bmff.LARGEST))
     except imagecodecs.BrotliError:
         return b""
-
-
-def _first_codestream(file) -> bytes:
-    """The beginning of pixels that lie in a box too large to be read for its header."""
-    file.seek(0)
-    head = file.read(LONGEST_HEADER)
-    places = [head.find(mark) for mark in (b"jxlc", b"jxlp", b"jp2c")]
-    place = next((place for place in places if place >= 0), None)
-    if place is None:
-        raise ValueError("it has no picture")
-    return head[place + 4 + 4 * (head[place : place + 4] == b"jxlp") :]
 
 
 class _JpegXl:
