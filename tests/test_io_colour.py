@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from lowlight.imaging.srgb import decoded, encoded
 from lowlight.imaging.transfer import HLG, PQ, hlg_to_scene, nits_to_pq, pq_to_nits, scene_to_hlg
+from lowlight.io import avif
 from lowlight.io.hdr import to_sdr
 from lowlight.io.icc import grey_profile
 from lowlight.io.photo import read_photo
@@ -90,19 +91,21 @@ def error(file, picture, **options):
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-@pytest.mark.parametrize("said", ["cicp", "chrm", "chrm alone", "both", "icc"])
+@pytest.mark.parametrize("said", ["cicp", "chrm", "chrm alone", "both", "icc", "open"])
 def test_display_p3_is_read_right_whichever_way_a_png_says_it(said, depth, picture):
     levels = np.rint(srgb(linear(picture) @ TO_P3.T) * (2**depth - 1)).astype(f"uint{depth}")
     cicp = (b"cICP", bytes((12, 13, 0, 1)))
     profile = rgb_profile(P3_XY, srgb_curve())
     icc = (b"iCCP", b"P3\0\0" + zlib.compress(profile))
     wrong = [chromaticities(SRGB_XY), gamma(1.0)]
+    other = (b"iCCP", b"x\0\0" + zlib.compress(gamma_profile()))
     chunks = {
         "cicp": [cicp],
         "chrm": [chromaticities(P3_XY), gamma(0.45455)],
         "chrm alone": [chromaticities(P3_XY)],
-        "both": [*wrong, cicp],  # CICP goes before chromaticities
-        "icc": [icc, (b"cICP", bytes((1, 8, 0, 1))), *wrong],  # and a profile before all
+        "both": [*wrong, other, cicp],  # CICP goes before all (PNG, third edition, 4.3)
+        "icc": [icc, *wrong],  # and a profile before chromaticities
+        "open": [icc, (b"cICP", bytes((2, 2, 0, 1))), *wrong],  # and where CICP leaves open what is meant
     }[said]
     difference, photo = error(png(levels, *chunks), picture)
     assert difference < 0.6
@@ -273,15 +276,23 @@ HDR_PROFILE = bytes(128) + struct.pack(">I4sII", 1, b"cicp", 144, 12) + b"cicp" 
 """No more than a profile's tag that says PQ of BT.2020 (ICC.1:2022, 9.2.17)."""
 
 
-@pytest.mark.parametrize("said", ["in the profile", "beside a profile that means it", "beside another profile"])
-def test_an_hdr_still_with_a_profile_is_hdr_if_the_profile_means_it(said, picture):
-    hdr = said != "beside another profile"
+def test_an_hdr_png_is_one_by_its_profile_too_and_by_cicp_whatever_its_profile_is(picture):
+    levels = np.rint(pq(linear(picture) @ TO_2020.T) * 65535).astype(np.uint16)
+    for profile, more in ((HDR_PROFILE, []), (gamma_profile(), [(b"cICP", bytes((9, 16, 0, 1)))])):
+        difference, photo = error(png(levels, (b"iCCP", b"x\0\0" + zlib.compress(profile)), *more), picture)
+        assert difference < 2.5
+        assert any("HDR" in note for note in photo.notes)
+
+
+@pytest.mark.parametrize("hdr", [True, False], ids=["that means it", "of another kind"])
+def test_an_hdr_avif_with_a_profile_is_hdr_if_the_profile_means_it(hdr, picture, monkeypatch):
+    monkeypatch.setattr(avif, "PRIMARIES", 9)
+    monkeypatch.setattr(avif, "TRANSFER", PQ)
     signal = pq(linear(picture) @ TO_2020.T) if hdr else srgb(linear(picture) @ TO_P3.T)
     profile = rgb_profile(P3_XY, srgb_curve()) + (b"Rec2100 PQ" if hdr else b"")
-    parts = [(b"iCCP", b"x\0\0" + zlib.compress(profile)), (b"cICP", bytes((9, 16, 0, 1)))]
-    if said == "in the profile":
-        parts = [(b"iCCP", b"x\0\0" + zlib.compress(HDR_PROFILE))]
-    difference, photo = error(png(np.rint(signal * 65535).astype(np.uint16), *parts), picture)
+    file = io.BytesIO()
+    avif.write_deep_avif(file, np.rint(signal * 65535).astype(np.uint16), 10, 100, 8, profile)
+    difference, photo = error(io.BytesIO(file.getvalue()), picture)
     assert difference < 2.5
     assert any("HDR" in note for note in photo.notes) == hdr
 

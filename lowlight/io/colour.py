@@ -66,8 +66,8 @@ def meaning(
 ) -> Meaning:
     """Decide what holds where a file says several things: ICC, else CICP, else chromaticities and gamma, else EXIF.
 
-    A photo of BT.709's primaries and camera curve is taken for sRGB where `as_video`: encoders of AVIF and HEIC write
-    that of any photo.
+    Of a PNG with CICP, which goes before its profile, the profile is not given here. A photo of BT.709's primaries and
+    camera curve is taken for sRGB where `as_video`: encoders of AVIF and HEIC write that of any photo.
 
     Parameters
     ----------

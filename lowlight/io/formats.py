@@ -53,7 +53,7 @@ TABLE = (
         (".png",),
         bits_read=(1, 2, 4, 8, 16),
         bits_written=(8, 16),
-        colour="ICC, cICP, cHRM and gAMA, EXIF that says Adobe RGB",
+        colour="cICP, ICC, cHRM and gAMA, EXIF that says Adobe RGB",
         metadata_read=(EXIF, XMP, IPTC, TEXT, DPI, ICC),
         metadata_written=(EXIF, XMP, IPTC, TEXT, DPI, ICC),
         alpha=True,
@@ -158,8 +158,8 @@ its content; its name decides what the result is written as, unless `--format` d
 NOTES = """
 What else is promised:
 
-- **Colour.** Results are sRGB. What a photo's numbers mean is taken from the first of: ICC profile; CICP (`cICP` of
-  PNG, `nclx` of AVIF and HEIC); `cHRM` and `gAMA` of PNG, unless it has `sRGB`; EXIF that says Adobe RGB (DCF:
+- **Colour.** Results are sRGB. What a photo's numbers mean is taken from the first of: `cICP` of PNG; ICC profile;
+  `nclx` of AVIF and HEIC; `cHRM` and `gAMA` of PNG, unless it has `sRGB`; EXIF that says Adobe RGB (DCF:
   ColorSpace 65535 and R03). Else it is sRGB.
 - **HDR.** PQ and HLG become sRGB, with a word. Diffuse white is 203 nits (75 % of HLG, read as scene light; ITU-R
   BT.2408). Where something is brighter, the brightest channel goes through the curve of ITU-R BT.2390, 5.4.1, and the

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lowlight.imaging.pixels import Levels
 from lowlight.io import exif
-from lowlight.io.colour import Meaning, levels_of, meaning
+from lowlight.io.colour import UNKNOWN, Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
 from lowlight.io.icc import not_used
 from lowlight.io.jpeg import iptc_of_photoshop
@@ -62,7 +62,9 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
     refuse_if_too_small(width, height, (bits * width + 7) // 8 * height, packed * LOSSLESS, packed)
     icc = _profile(chunks)
     block = exif.bare(chunks.get(b"eXIf", b"") or _raw_profile(text, "exif") or _raw_profile(text, "APP1"))
-    means = meaning(icc, _cicp(chunks), None if b"sRGB" in chunks else _chromaticities(chunks), _gamma(chunks), block)
+    cicp = _cicp(chunks)
+    said = None if cicp and UNKNOWN not in cicp else icc  # PNG, third edition, 4.3: CICP goes before a profile
+    means = meaning(said, cicp, None if b"sRGB" in chunks else _chromaticities(chunks), _gamma(chunks), block)
     notes = [not_used("RGB")] if icc is None and b"iCCP" in chunks else []
     frames = struct.unpack(">I", chunks[b"acTL"][:4])[0] if len(chunks.get(b"acTL", b"")) >= 4 else 1
     frames = max(1, min(frames, controls) + (beside if controls else 0))
