@@ -139,6 +139,23 @@ def test_languages_chapters_and_timecode_stay_and_what_is_left_out_is_told(tmp_p
         assert told.get("timecode") == "01:02:03:04"
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+def test_without_metadata_a_clip_tells_of_its_sound_what_language_it_is_and_no_more(tmp_path, ending):
+    source, target = tmp_path / f"phone{ending}", tmp_path / f"out{ending}"
+    told = {"handler_name": "Jane's phone", "title": "Jane's voice", "language": "eng"}
+    with av.open(str(write_clip(tmp_path / "clip.mp4", [scene(0)] * 15))) as clip, av.open(str(source), "w") as film:
+        streams = [film.add_stream_from_template(stream, opaque=True) for stream in clip.streams]
+        for part in (film, *streams):
+            part.metadata.update(told)
+        for packet in clip.demux():
+            mux_into(film, packet, [streams[packet.stream.index]])
+    for strip in (False, True):
+        enhance(source, target, strip_metadata=strip)
+        assert (b"Jane" in target.read_bytes()) == (not strip)
+        with av.open(str(target)) as file:
+            assert file.streams.audio[0].language == "eng"
+
+
 def test_several_tracks_of_pictures_are_told(tmp_path):
     with (
         av.open(str(write_clip(tmp_path / "clip.mkv", [scene(0)] * 5))) as clip,

@@ -72,7 +72,7 @@ def twice(pixels, small):
     return np.minimum(pixels, 127) * 2
 
 
-def enhance(source, target, run=twice, recipe="", frames=None):
+def enhance(source, target, run=twice, recipe="", frames=None, strip_metadata=False):
     """All of a clip, or only the first frames of it, as if interrupted."""
     clip = Clip(source, target, recipe, Here())
     assert len(list(clip.look())) == clip.frames
@@ -81,7 +81,7 @@ def enhance(source, target, run=twice, recipe="", frames=None):
         pass
     steps.close()
     if frames is None:
-        clip.write()
+        clip.write(strip_metadata)
     return clip
 
 

@@ -158,7 +158,7 @@ class Clip:
             video.codec_context.framerate = self.head.rate
             if joined.format.name != "matroska" and self.head.depth > 8:
                 video.codec_context.codec_tag = "hvc1"  # HEVC by another name is not played on Apple's devices
-            sounds = sound.add(source, joined)
+            sounds = sound.add(source, joined, strip_metadata)
             if not strip_metadata:
                 told = {key: value for key, value in source.metadata.items() if key not in OF_THE_FILE}
                 joined.metadata.update(told)

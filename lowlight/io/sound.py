@@ -46,8 +46,11 @@ def refuse(path: Path, target: Path, form: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(notes))
 
 
-def add(source, joined) -> dict[int, Any]:
-    """Make room for the sound of a clip in its result; the streams, by the index of those that they come from."""
+def add(source, joined, strip_metadata: bool = False) -> dict[int, Any]:
+    """Make room for the sound of a clip in its result; the streams, by the index of those that they come from.
+
+    Without metadata, such as who or what recorded it, its language stays: players choose by it.
+    """
     made = {}
     for sound in source.streams.audio:
         codec = sound.codec_context
@@ -58,7 +61,8 @@ def add(source, joined) -> dict[int, Any]:
         else:
             kind = "pcm_s24le" if codec.format.name in DEEP else "pcm_s16le"
             stream = joined.add_stream(kind, rate=codec.sample_rate, layout=codec.layout)
-        stream.metadata.update(sound.metadata)
+        told = sound.metadata
+        stream.metadata.update({key: told[key] for key in told if key == "language" or not strip_metadata})
         stream.disposition = sound.disposition  # which of several is played
         made[sound.index] = stream
     return made
