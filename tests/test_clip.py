@@ -10,7 +10,7 @@ import pytest
 
 from lowlight.cli.batch import enhance_all
 from lowlight.inference.video import Clip
-from lowlight.io.clip import read_frames, read_head
+from lowlight.io.clip import MASTERING, read_frames, read_head
 from lowlight.io.photo import ImageError
 from lowlight.settings import EnhanceSettings
 from tests.conftest import Here, scene
@@ -235,6 +235,26 @@ def test_a_clip_of_hdr_stays_one(tmp_path, curve, depth):
     _, form, _, head = passed(source, tmp_path / "b.mp4")
     assert (form, head.colours, head.depth) == ("yuv420p10le", (9, 9, curve), 10)
     assert np.abs(first_of(tmp_path / "b.mp4") - first_of(source)).mean() < 2 / 255
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_the_screen_that_a_clip_of_hdr_was_made_on_stays_and_what_is_not_true_any_more_is_told(tmp_path, ending):
+    """Display P3 of 4000 nits, by the numbers that x265's handbook has for it."""
+    screen = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(40000000,50)"
+    params = f"log-level=none:master-display={screen}:max-cll=1200,300"
+    planes, options = planes_of(smooth(), 10, "420"), QUIET | {"x265-params": params}
+    source = write_planes(tmp_path / "a.mp4", planes, "yuv420p10le", "libx265", colours=(9, 9, 16), **options)
+    *_, head = passed(source, tmp_path / f"b{ending}")
+    said = []
+    for path in (source, tmp_path / f"b{ending}"):
+        with av.open(str(path)) as file:
+            frame = next(file.decode(video=0))
+            said.append([bytes(frame.side_data.get(name) or b"") for name in (MASTERING, "CONTENT_LIGHT_LEVEL")])
+    assert said[0][0] == said[1][0] != b""
+    assert any(said[0][1])
+    assert not any(said[1][1])  # CTA-861.3: 0 where it is not known
+    assert (head.mastering, head.notes) == (screen, ())
+    assert read_head(source).notes == ("its light levels (MaxCLL, MaxFALL) are left out: the result has others",)
 
 
 def test_what_is_pq_is_run_as_hlg(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -44,6 +45,17 @@ JUMP = 10.0
 """Seconds from one frame of a broadcast to the next that are none: a broken time, or another recording (FFmpeg's own
 program has as many, `dts_delta_threshold`)."""
 
+MASTERING, MASTERED = "MASTERING_DISPLAY_METADATA", struct.Struct("22i")
+"""What FFmpeg calls the screen that a clip was made on, and its AVMasteringDisplayMetadata: ratios, of x and y of red,
+green, blue and white, and of the darkest and brightest light; and whether the one and the other are known."""
+
+OF_THE_LIGHT = {
+    "CONTENT_LIGHT_LEVEL": "its light levels (MaxCLL, MaxFALL) are left out: the result has others",
+    "DYNAMIC_HDR_PLUS": "its HDR10+ metadata are left out: the result has other light",
+    "DOVI_METADATA": "its Dolby Vision metadata are left out: the result has other light",
+}
+"""What FFmpeg calls metadata that do not hold for a brighter clip, and what is told of each."""
+
 MISSING = 0.5
 """Seconds that a whole clip may be shorter than its header says."""
 
@@ -83,6 +95,8 @@ class Head(NamedTuple):
     """Where written colour lies that two pixels share: "left" of them, as players take it, or in the "center"."""
     notes: tuple[str, ...]
     """What is not kept, each as a phrase."""
+    mastering: str = ""
+    """The screen that an HDR clip was made on, as x265 takes it (SMPTE ST 2086); empty if that is not said."""
 
 
 def read_head(path: Path) -> Head:
@@ -107,6 +121,7 @@ def read_head(path: Path) -> Head:
         colours = (BT709 if codec.colorspace == RGB else codec.colorspace, codec.color_primaries, codec.color_trc)
         bits = max(part.bits for part in form.components)
         chroma = _chroma(form, bits)
+        mastering, unkept = _about_light(path) if colours[2] in (PQ, HLG) else ("", ())
         depth = 10 if colours[2] in (PQ, HLG) else 8
         return Head(
             base=stream.time_base,
@@ -117,7 +132,8 @@ def read_head(path: Path) -> Head:
             chroma=chroma,
             frames=_count(container, stream, path),
             siting="left" if codec.name in SITED and (codec.name, chroma) != ("hevc", "422") else "center",
-            notes=_notes(container, stream, form),
+            notes=_notes(container, stream, form) + unkept,
+            mastering=mastering,
         )
 
 
@@ -278,6 +294,27 @@ def _notes(container, stream, form) -> tuple[str, ...]:
     if stream.codec_context.field_order > PROGRESSIVE:
         notes.append("it is interlaced, and its result does not say so")
     return tuple(notes)
+
+
+def _about_light(path) -> tuple[str, tuple[str, ...]]:
+    """What the first frame of an HDR clip says of the screen that it was made on, and what will not be true later."""
+    with reading(path) as container:
+        frame = next(_decoded(container, container.streams.best("video")), None)
+        said = (
+            {}
+            if frame is None
+            else {name: bytes(frame.side_data.get(name) or b"") for name in (MASTERING, *OF_THE_LIGHT)}
+        )
+    numbers = MASTERED.unpack(said[MASTERING]) if said.get(MASTERING) else ()
+    notes = tuple(note for name, note in OF_THE_LIGHT.items() if any(said.get(name, b"")))  # all 0 is none
+    if not (numbers and all(numbers[-2:]) and all(numbers[1:20:2])):
+        return "", notes
+    red, green, blue, white, (darkest, brightest) = np.reshape(
+        [above / below for above, below in zip(numbers[:20:2], numbers[1:20:2], strict=True)], (5, 2)
+    )
+    points = {"G": green, "B": blue, "R": red, "WP": white}
+    text = "".join(f"{name}({x * 50000:.0f},{y * 50000:.0f})" for name, (x, y) in points.items())
+    return f"{text}L({brightest * 10000:.0f},{darkest * 10000:.0f})", notes
 
 
 def _display_matrix(frame) -> tuple[int, int, int, int]:

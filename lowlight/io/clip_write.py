@@ -45,9 +45,12 @@ class Encoder:
         self.shape: tuple[int, ...] = ()
         self.graph: Any = None
         codec = CODECS[head.depth]
+        options = dict(OPTIONS[codec])
+        if head.mastering:  # then it is HDR, and HEVC
+            options["x265-params"] += f":master-display={head.mastering}"
         with writing(target), ExitStack() as stack:
             self.file: Any = stack.enter_context(av.open(stack.enter_context(replacing(path)), "w", format="nut"))
-            self.stream: Any = self.file.add_stream(codec, rate=head.rate, options=OPTIONS[codec])
+            self.stream: Any = self.file.add_stream(codec, rate=head.rate, options=options)
             self.stack = stack.pop_all()
 
     def __enter__(self):
