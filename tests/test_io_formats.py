@@ -18,6 +18,7 @@ from lowlight.io.exif import EXIF_HEADER
 from lowlight.io.formats import FORMATS, TABLE
 from lowlight.io.icc import grey_profile, srgb_profile
 from lowlight.io.photo import ImageError, Photo, count_frames, encode, image_size, notes_on, read_photo
+from lowlight.io.xmp import GAIN_MAP_LEFT_OUT
 from tests import material
 from tests.conftest import scene
 
@@ -162,6 +163,41 @@ def test_each_picture_of_an_animated_png_can_be_read_also_one_that_is_not_shown(
     for number, picture in enumerate(pictures, 1):
         photo = read_photo(tmp_path / "a.png", frame=number, levels=True)
         np.testing.assert_array_equal(photo.pixels, picture)
+
+
+UNDEFINED, DISPARITY, THUMBNAIL = 0, 0x020002, 0x010001
+"""Kinds of pictures in an MPO (CIPA DC-007, 5.2.3.3.1)."""
+
+
+@pytest.mark.parametrize(
+    ("kinds", "size", "count"),
+    [
+        ([UNDEFINED], (60, 40), 2),
+        ([UNDEFINED], (30, 20), 1),
+        ([DISPARITY], (60, 40), 2),
+        ([THUMBNAIL], (60, 40), 1),
+        ([THUMBNAIL, DISPARITY], (60, 40), 2),
+        ([THUMBNAIL, UNDEFINED], (60, 40), 2),
+    ],
+)
+def test_pictures_of_an_mpo_are_counted_without_thumbnails_and_each_can_be_read(kinds, size, count, tmp_path):
+    shown = [Image.fromarray(scene(2 + number, 40, 60)).resize(size) for number in range(len(kinds))]
+    file, path = io.BytesIO(), tmp_path / "a.mpo"
+    Image.fromarray(PICTURE).save(file, "MPO", save_all=True, append_images=shown, quality=95, subsampling=0)
+    data = bytearray(file.getvalue())
+    with Image.open(file) as image:
+        entries = image.mpinfo[0xB002]
+    for entry, kind in zip(entries[1:], kinds, strict=True):
+        place = data.index(struct.pack("<II", entry["Size"], entry["DataOffset"])) - 4
+        data[place : place + 4] = struct.pack("<I", kind)
+    path.write_bytes(data)
+    assert count_frames(path) == count
+    assert [f"holds {count} pictures" in note for note in read_photo(path).notes] == [True] * (count > 1)
+    views = [PICTURE, *(np.asarray(view) for view, kind in zip(shown, kinds, strict=True) if kind != THUMBNAIL)]
+    for number in range(1, count + 1):
+        assert np.abs(read_photo(path, frame=number).pixels * 255 - views[number - 1]).mean() < 4
+    with_gain_map = read_photo(io.BytesIO(data + b"urn:iso:std:iso:ts:21496:-1"))
+    assert UNDEFINED not in kinds or with_gain_map.notes == (GAIN_MAP_LEFT_OUT,)
 
 
 @pytest.mark.parametrize("grey", [False, True])

@@ -78,9 +78,10 @@ def open_jpeg(file: BinaryIO, frame: int) -> Contents:
         notes.append("its extended XMP, beyond the first 64 KB, is left out")
     file.seek(0)
     image = _by_pillow(file) if header.precision == 8 and header.kind != JPEG_LS else None
+    views = _views(image, file)
     return Contents(
         size=(header.height, header.width),
-        read=lambda: _read(file, header, image, frame, means, notes),
+        read=lambda: _read(file, header, image, views[min(frame, len(views) - 1)], means, notes),
         suffix=".jpg",
         exif=block,
         orientation=exif.orientation(block),
@@ -89,7 +90,7 @@ def open_jpeg(file: BinaryIO, frame: int) -> Contents:
         comment=next((data for kind, data in header.segments if kind == COMMENT), b""),
         dpi=_dpi(_segment(header, 0xE0, b"JFIF\0")),
         tagged=means.tagged,
-        frames=_views(image),
+        frames=len(views),
         jpeg=jpeg_encoding(image) if image is not None else (95, 0),
         lossless=header.kind in LOSSLESS,
         notes=notes,
@@ -184,10 +185,29 @@ def _by_pillow(file) -> JpegImagePlugin.JpegImageFile | None:
     return image if isinstance(image, JpegImagePlugin.JpegImageFile) else None
 
 
-def _views(image) -> int:
+def _views(image, file) -> list[int]:
+    """Numbers of the pictures of an MPO (CIPA DC-007, 5.2.3.3), without thumbnails, gain maps and depth.
+
+    What the kind of a picture is left open of counts if it is as large as the first.
+    """
     entries = (getattr(image, "mpinfo", None) or {}).get(0xB002, [])
-    kinds = [entry.get("Attribute", {}).get("MPType", "") for entry in entries if isinstance(entry, dict)]
-    return max(1, sum(str(kind).startswith("Multi-Frame") for kind in kinds))
+    kinds = [str(entry.get("Attribute", {}).get("MPType", "")) if isinstance(entry, dict) else "" for entry in entries]
+    views = [0, *(number for number, kind in enumerate(kinds) if number and kind.startswith("Multi-Frame"))]
+    undefined = [number for number, kind in enumerate(kinds) if number and kind == "Undefined"]
+    file.seek(0)
+    if undefined and not left_out(file.read()):
+        size = image.size
+        views += [number for number in undefined if _size(image, number) == size]
+        image.seek(0)
+    return sorted(views)
+
+
+def _size(image, number) -> tuple[int, int] | None:
+    try:
+        image.seek(number)
+    except (OSError, SyntaxError, ValueError, EOFError):
+        return None
+    return image.size
 
 
 def _read(file, header, image, frame, means: Meaning, notes) -> Levels:
