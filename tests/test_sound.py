@@ -9,6 +9,7 @@ from av.stream import Disposition
 
 from lowlight.inference.video import is_clip
 from lowlight.io.clip import read_head
+from lowlight.io.photo import ImageError
 from tests.conftest import scene
 from tests.test_video import SOUND, enhance, frames_of, sound_of, write_clip
 
@@ -65,6 +66,26 @@ def test_sound_that_matroska_has_no_place_for_comes_out_as_pcm_without_loss(tmp_
     np.testing.assert_array_equal(np.concatenate(parts), noise)
     starts = [sound_of(path)[0][0] - frames_of(path)[1][0] for path in (clip.source, clip.target)]
     assert abs(starts[1] - starts[0]) < 2e-3
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov"])
+@pytest.mark.parametrize("name", ["camera.avi", "recorder.mkv"])
+def test_pcm_that_does_not_say_where_its_channels_are_is_taken_as_it_is(tmp_path, name, ending):
+    """As from cameras of old, in containers that have no words for it; .mp4 takes it only with."""
+    noise = with_tone(tmp_path / name, "pcm_s16le")
+    with av.open(str(tmp_path / name)) as file:
+        assert file.streams.audio[0].codec_context.layout.name == "2 channels"
+    assert enhance(tmp_path / name, tmp_path / f"out{ending}").notes == ()
+    with av.open(str(tmp_path / f"out{ending}")) as file:
+        assert file.streams.audio[0].codec_context.name == "pcm_s16le"
+        parts = [frame.to_ndarray().reshape(-1, 2) for frame in file.decode(audio=0)]
+    np.testing.assert_array_equal(np.concatenate(parts), noise)
+
+
+def test_sound_that_a_container_only_refuses_at_its_end_is_refused_before_work_starts(tmp_path):
+    with_tone(tmp_path / "rare.mkv", "pcm_s16le", "3 channels")
+    with pytest.raises(ImageError, match="cannot hold the sound of"):
+        enhance(tmp_path / "rare.mkv", tmp_path / "out.mp4")
 
 
 def test_sound_that_nobody_can_decode_is_left_out_with_a_word(tmp_path):

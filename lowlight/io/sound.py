@@ -13,6 +13,9 @@ from lowlight.io.photo import ImageError
 ANY = "matroska"
 """The container that holds any sound, as PCM if not as it is."""
 
+USUAL = {"1 channels": "mono", "2 channels": "stereo"}
+"""What FFmpeg calls sound of which nothing says where its channels are, and what players take it for."""
+
 DEEP = {"s32", "s32p"}
 """Formats of decoded sound that need 24 bits; decoders of what was packed with a loss give floats."""
 
@@ -57,7 +60,7 @@ def add(source, joined, strip_metadata: bool = False) -> dict[int, Any]:
         if not _is_known(sound):
             continue
         if _is_held(sound, joined.format.name):
-            stream = joined.add_stream_from_template(sound)
+            stream = _as_it_is(sound, joined)
         else:
             kind = "pcm_s24le" if codec.format.name in DEEP else "pcm_s16le"
             stream = joined.add_stream(kind, rate=codec.sample_rate, layout=codec.layout)
@@ -103,19 +106,31 @@ def _as_pcm(packet, resampler, stream) -> Iterator[Any]:
                 yield from stream.encode(part)
 
 
+def _as_it_is(sound, joined):
+    """A stream for packets of such sound; containers that take no sound without it are told where its channels are."""
+    stream, layout = joined.add_stream_from_template(sound), sound.codec_context.layout.name
+    if layout in USUAL:
+        stream.codec_context.layout = USUAL[layout]
+    return stream
+
+
 def _is_known(sound) -> bool:
     """Whether there is a decoder, and anything in it that told of its rate."""
     return sound.codec_context is not None and bool(sound.codec_context.sample_rate)
 
 
 def _is_held(sound, form) -> bool:
-    """Whether a container takes packets of such sound; it tells once its header is written."""
+    """Whether a container takes packets of such sound; it tells once its header is written, or at its end."""
     import av
 
     try:
         with av.open(io.BytesIO(), "w", format=form) as trial:
-            trial.add_stream_from_template(sound)
+            stream = _as_it_is(sound, trial)
             trial.start_encoding()
+            if sound.codec_context.name.startswith("pcm_"):  # of others a packet would have to be a true one
+                silence = av.Packet(bytes(48 * sound.codec_context.layout.nb_channels))
+                silence.pts, silence.dts, silence.stream = 0, 0, stream
+                trial.mux(silence)
     except (av.FFmpegError, ValueError):
         return False
     return True
