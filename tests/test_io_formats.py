@@ -78,6 +78,51 @@ def test_inks_of_a_jpeg_2000_are_no_colours_with_transparency(profile):
     assert np.abs(photo.pixels * 255 - shown).mean() < 4
 
 
+def box(kind, *content):
+    return struct.pack(">I4s", 8 + sum(map(len, content)), kind) + b"".join(content)
+
+
+def jpeg_2000(values, *about, bits=8):
+    """In a file of boxes, of which some say what its channels are (ISO/IEC 15444-1, annex I)."""
+    packed = imagecodecs.jpeg2k_encode(values, codecformat="J2K", reversible=True, mct=False, bitspersample=bits)
+    channels = 1 if values.ndim == 2 else values.shape[2]
+    size = struct.pack(">IIHBBBB", *values.shape[:2], channels, bits - 1, 7, 0, 0)
+    header = box(b"jp2h", box(b"ihdr", size), box(b"colr", b"\1\0\0" + struct.pack(">I", 16)), *about)
+    start = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", b"jp2 \0\0\0\0jp2 ")
+    return io.BytesIO(start + header + box(b"jp2c", packed))
+
+
+def channels_are(*kinds):
+    rows = (struct.pack(">HHH", number, kind, place) for number, (kind, place) in enumerate(kinds))
+    return box(b"cdef", struct.pack(">H", len(kinds)), *rows)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_the_palette_of_a_jpeg_2000_has_a_depth_of_its_own(bits):
+    image = Image.fromarray(PICTURE).quantize(2**bits)
+    colours = np.resize(np.array(image.getpalette(), np.uint8), (2**bits, 3))
+    palette = box(b"pclr", struct.pack(">H4B", len(colours), 3, 7, 7, 7), colours.tobytes())
+    mapped = box(b"cmap", *(struct.pack(">HBB", 0, 1, number) for number in range(3)))
+    photo = read_photo(jpeg_2000(np.asarray(image), palette, mapped, bits=bits), levels=True)
+    np.testing.assert_array_equal(photo.pixels, np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("kind", ["transparency", "premultiplied", "something else", "not said"])
+def test_a_fourth_channel_of_a_jpeg_2000_is_what_the_file_says(kind):
+    alpha = np.tile(np.linspace(40, 255, 60).astype(np.uint8), (40, 1))
+    last = {"transparency": (1, 0), "premultiplied": (2, 0), "something else": (65535, 65535)}.get(kind)
+    about = [channels_are((0, 1), (0, 2), (0, 3), last)] if last else []
+    colours = np.rint(PICTURE * (alpha[..., None] / 255)).astype(np.uint8) if kind == "premultiplied" else PICTURE
+    photo = read_photo(jpeg_2000(np.dstack([colours, alpha]), *about), levels=True)
+    assert np.abs(photo.pixels.astype(int) - PICTURE).max() <= (4 if kind == "premultiplied" else 0)
+    assert photo.notes == (
+        ("what its channels are after the first 3 is not said: they are left out",) * (last == (65535,) * 2)
+    )
+    assert (photo.alpha is None) == (kind == "something else")
+    if photo.alpha is not None:
+        np.testing.assert_array_equal(photo.alpha, alpha)
+
+
 def test_a_jpeg_2000_of_colours_that_are_not_known_is_told():
     data = imagecodecs.jpeg2k_encode(PICTURE, codecformat="JP2", reversible=True)
     for number in (11, 14):  # CMY, CIELab

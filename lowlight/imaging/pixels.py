@@ -87,6 +87,27 @@ def scaled(values: np.ndarray, white: float) -> np.ndarray:
     return levels
 
 
+def unassociated(levels: np.ndarray, colours: int) -> np.ndarray:
+    """Levels of which colours were multiplied by transparency, divided by it again, rounded.
+
+    Parameters
+    ----------
+    levels : (H, W, C) uint8 or uint16 array
+    colours : int
+        How many of the channels are colour; the next one is transparency.
+
+    Returns
+    -------
+    (H, W, C) array of the same type
+    """
+    white = _white(levels.dtype)
+    result = levels.copy()
+    for rows in bands(*levels.shape[:2]):
+        alpha = np.maximum(levels[rows, :, colours : colours + 1], 1).astype(np.float64)
+        result[rows, :, :colours] = np.minimum(np.rint(levels[rows, :, :colours] / alpha * white), white)
+    return result
+
+
 def mean_of_colours(pixels: np.ndarray) -> np.ndarray:
     """The mean of red, green and blue, as a product: NumPy is slow to take it over so short an axis.
 

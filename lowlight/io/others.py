@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from lowlight.imaging.pixels import Levels, scaled
+from lowlight.imaging.pixels import Levels, scaled, unassociated
 from lowlight.io import bmff, exif
 from lowlight.io.colour import SRGB, UNKNOWN, levels_of, meaning
 from lowlight.io.contents import Contents
@@ -31,6 +31,9 @@ PNM_HEADER = re.compile(rb"P([1-6])" + SPACE + rb"(\d{1,9})" + SPACE + rb"(\d{1,
 
 CMYK, SRGB_SPACE, GREY_SPACE, SYCC = 12, 16, 17, 18
 """Numbers of colour spaces in JPEG 2000 (ISO/IEC 15444-1, table I.10; 15444-2, table M.25)."""
+
+TRANSPARENT, PREMULTIPLIED = 1, 2
+"""What a channel may be that is no colour (ISO/IEC 15444-1, I.5.3.6)."""
 
 PROFILES = (2, 3)
 """Ways in which its colours are said that are profiles."""
@@ -142,11 +145,16 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
         values = values.reshape(*values.shape[:2], -1)
         if codestream[42] > 127:  # signed: around the middle grey, which is 0
             values = (values.astype(np.int32) + 2 ** (depth - 1)).astype(np.uint16)
-        values = scaled(values, 2**depth - 1)
+        values = scaled(values, 2 ** (about.bits_of_palette or depth) - 1)
         if space == SYCC and values.shape[2] >= 3:
             raise ValueError(f"a JPEG 2000 in YCbCr of {depth} bits is not known")
         colours = 4 if space == CMYK else 1 if values.shape[2] < 3 else 3
-        return levels_of(values, colours, means, True, notes)
+        transparent = not about.kinds or bool(about.kinds & {TRANSPARENT, PREMULTIPLIED})
+        if values.shape[2] > colours and not transparent:
+            notes.append(f"what its channels are after the first {colours} is not said: they are left out")
+        if values.shape[2] > colours and PREMULTIPLIED in about.kinds:
+            values = unassociated(values, colours)
+        return levels_of(values, colours, means, transparent, notes)
 
     return Contents(
         size=(height, width),
@@ -170,6 +178,9 @@ class _Jpeg2000(NamedTuple):
     """Of metadata, by their UUID."""
     icc: bytes | None = None
     space: int = SRGB_SPACE
+    bits_of_palette: int = 0
+    kinds: frozenset[int] = frozenset()
+    """What its channels are, if it says that."""
 
     def said(self, names) -> bytes:
         return next((self.boxes[name] for name in names if name in self.boxes), b"")
@@ -188,14 +199,25 @@ def _about_jpeg_2000(file) -> _Jpeg2000:
         found.setdefault(kind, data)
     if b"jp2c" not in found:
         raise ValueError("it has no picture")
-    colours = [content for kind, content in bmff.inside(found.get(b"jp2h", b"")) if kind == b"colr" and content]
+    inner = list(bmff.inside(found.get(b"jp2h", b"")))
+    colours = [content for kind, content in inner if kind == b"colr" and content]
     icc = next((content[3:] for content in colours if content[0] in PROFILES), None)
     spaces = [struct.unpack(">I", content[3:7])[0] for content in colours if content[0] == 1 and len(content) >= 7]
     known = [space for space in spaces if space in (CMYK, SRGB_SPACE, GREY_SPACE, SYCC)]
     if spaces and not known and icc is None:
         raise ValueError(f"a JPEG 2000 of the colour space {spaces[0]} is not known; save it as TIFF, PNG or JPEG")
     space = CMYK if icc and icc[16:20] == b"CMYK" else [*known, SRGB_SPACE][0]
-    return _Jpeg2000(found[b"jp2c"], named, icc, space)
+    palette = next((content for kind, content in inner if kind == b"pclr" and len(content) > 3), None)
+    channels = next((content[2:] for kind, content in inner if kind == b"cdef"), b"")
+    kinds = frozenset(kind for _, kind, _ in struct.iter_unpack(">HHH", channels[: len(channels) // 6 * 6]))
+    return _Jpeg2000(
+        found[b"jp2c"],
+        named,
+        icc,
+        space,
+        bits_of_palette=(palette[3] & 127) + 1 if palette else 0,
+        kinds=kinds,
+    )
 
 
 def open_pnm(file: BinaryIO) -> Contents:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from lowlight.imaging.pixels import GREY_WEIGHTS, Levels, bands, scaled
+from lowlight.imaging.pixels import GREY_WEIGHTS, Levels, scaled, unassociated
 from lowlight.io import exif, ifd
 from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
@@ -328,22 +328,13 @@ def _by_tifffile(page, kind, values, means, notes) -> Levels:
         levels = levels.copy()
         levels[..., 0] = np.iinfo(levels.dtype).max - levels[..., 0]
     if clear is not None and page.extrasamples[clear] == ASSOCIATED_ALPHA:
-        levels = _divided(levels, colours)
+        levels = unassociated(levels, colours)
     return levels_of(levels, colours, means, clear is not None, notes)
 
 
 def _is_narrow(page) -> bool:
     """Whether its palette goes up to 255, as some programs write it, and not to 65535, as TIFF 6.0 has it."""
     return page.colormap is not None and page.colormap.max(initial=0) < 256
-
-
-def _divided(levels, colours) -> np.ndarray:
-    white = np.iinfo(levels.dtype).max
-    result = levels.copy()
-    for rows in bands(*levels.shape[:2]):
-        alpha = np.maximum(levels[rows, :, colours : colours + 1], 1).astype(np.float64)
-        result[rows, :, :colours] = np.minimum(np.rint(levels[rows, :, :colours] / alpha * white), white)
-    return result
 
 
 def _from_ycbcr(page) -> np.ndarray:
