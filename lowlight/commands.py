@@ -7,6 +7,7 @@ from lowlight.cli.parse import DEFAULT, parse
 from lowlight.errors import UserError
 from lowlight.settings import (
     AverageSettings,
+    CompletionSettings,
     EnhanceSettings,
     ExportSettings,
     ModelsSettings,
@@ -96,6 +97,15 @@ def models(settings: ModelsSettings) -> int:
     return info.download(settings.download, settings.models_url) if settings.download else info.show()
 
 
+def completion(settings: CompletionSettings) -> int:
+    """Print what makes a shell complete the commands and their options."""
+    from lowlight.cli import complete
+
+    kinds = {name: (command.kind(), command.purpose) for name, command in COMMANDS.items()}
+    print(complete.script(settings.shell, kinds, EnhanceSettings), end="")
+    return 0
+
+
 def cluster(settings: Any) -> int:
     """Enhance a folder or a bucket on a Ray cluster; gives the exit status."""
     from lowlight.cluster.run import enhance_all
@@ -157,6 +167,15 @@ COMMANDS = {
         lambda: ExportSettings, export, "Write a model for another runtime, compared with Keras before it is kept."
     ),
     "models": Command(lambda: ModelsSettings, models, "Show the models that there are, with their scores."),
+    "completion": Command(
+        lambda: CompletionSettings,
+        completion,
+        """Print what makes a shell complete commands, options and the names of files.
+
+    eval "$(lowlight completion bash)"   # in ~/.bashrc
+    eval "$(lowlight completion zsh)"    # in ~/.zshrc, after compinit
+    lowlight completion fish | source    # in ~/.config/fish/config.fish""",
+    ),
 }
 
 
@@ -178,8 +197,6 @@ def dispatch(words: Sequence[str], overview: str) -> int:
     if list(words) in (["-h"], ["--help"]):
         print(overview.strip())
         return 0
-    if words and words[0] == "completion":
-        return complete(words[1:])
     name = words[0] if words and words[0] in COMMANDS else DEFAULT
     rest = list(words[1:] if words and words[0] == name else words)
     if name == DEFAULT and (without := _without_ray(rest)) != rest:
@@ -197,24 +214,3 @@ def _without_ray(words) -> list[str]:
     pair = ["--engine", "ray"]
     chosen = {i + k for i in range(len(words)) if words[i : i + 2] == pair for k in range(2)}
     return [word for i, word in enumerate(words) if i not in chosen and word != "--engine=ray"]
-
-
-def complete(words: Sequence[str]) -> int:
-    """Print what makes a shell complete the commands and their options.
-
-    Raises
-    ------
-    UserError
-        If no shell is named, or one that is not known.
-    """
-    from lowlight.cli import complete
-
-    known = ", ".join(complete.TAILS)
-    if len(words) != 1 or words[0] not in complete.TAILS:
-        raise UserError(
-            f"Name the shell to complete in. Received: {' '.join(words) or 'none'}. Known: {known}. "
-            'For bash, put  eval "$(lowlight completion bash)"  into ~/.bashrc.'
-        )
-    kinds = {name: command.kind() for name, command in COMMANDS.items()}
-    print(complete.script(words[0], kinds, kinds[DEFAULT]), end="")
-    return 0

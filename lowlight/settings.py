@@ -203,6 +203,14 @@ class ModelsSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class CompletionSettings:
+    """Settings of lowlight completion."""
+
+    shell: Annotated[Literal["bash", "zsh", "fish"], Argument(positional=True)]
+    """Which shell: bash, zsh or fish."""
+
+
+@dataclasses.dataclass(frozen=True)
 class ExportSettings:
     """Settings of lowlight export.
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ from PIL import Image, ImageDraw
 
 import lowlight
 from lowlight import commands
+from lowlight.cli.complete import TAILS
 from lowlight.cli.parse import TABLES, parse
 from lowlight.cli.presets import PHOTOS
 from lowlight.errors import UserError
-from lowlight.settings import EnhanceSettings, TrainingSettings
+from lowlight.settings import CompletionSettings, EnhanceSettings, TrainingSettings
 from lowlight.system import run, spinner
 from tests.conftest import ROOT, scene
 
@@ -246,13 +248,35 @@ def test_zsh_completes_the_options_of_a_command_as_it_has_them(folder, capsys):
     assert told.endswith(":(onnx litert saved_model openvino)"), done.stderr
 
 
-def test_completion_can_be_had_for_zsh_and_no_other_shell(capsys):
+def test_zsh_tells_what_commands_do_and_reads_the_script_without_running_it(capsys):
     assert commands.dispatch(["completion", "zsh"], "") == 0
     script = capsys.readouterr().out
+    assert "\n    models:'Show the models that there are, with their scores.'\n" in script
     assert script.endswith("compdef _lowlight lowlight\n")
     assert '\n_shtab_lowlight "$@"\n' not in script, "that would be called as the script is read"
-    with pytest.raises(UserError, match="Received: fish. Known: bash, zsh"):
-        commands.dispatch(["completion", "fish"], "")
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+def test_fish_completes_commands_options_and_names_of_files(folder, capsys):
+    assert commands.dispatch(["completion", "fish"], "") == 0
+    (folder / "tab.fish").write_text(capsys.readouterr().out)
+    (folder / "night.jpg").touch()
+    typed = TYPED | {"lowlight night": "night.jpg", "lowlight export --model nig": "night.jpg"}
+    press = [f"echo (complete --do-complete '{line}' | string split --fields 1 \\t)" for line in typed]
+    words = ["fish", "--no-config", "--command", "; ".join(["source tab.fish", *press])]
+    done = subprocess.run(words, env=os.environ | {"HOME": str(folder)}, capture_output=True, text=True, check=True)
+    assert dict(zip(typed, done.stdout.splitlines(), strict=True)) == typed, done.stderr
+
+
+def test_the_shells_to_complete_in_are_those_that_are_known(capsys):
+    assert get_args(get_args(get_type_hints(CompletionSettings, include_extras=True)["shell"])[0]) == tuple(TAILS)
+    with pytest.raises(UserError, match="SHELL: invalid choice: 'tcsh'"):
+        commands.dispatch(["completion", "tcsh"], "")
+    with pytest.raises(UserError, match="Received: no SHELL"):
+        commands.dispatch(["completion"], "")
+    with pytest.raises(SystemExit):
+        commands.dispatch(["completion", "--help"], "")
+    assert "lowlight completion fish | source" in capsys.readouterr().out
 
 
 def test_what_is_not_installed_is_told_with_what_installs_it(capsys):

@@ -63,7 +63,7 @@ class Parser(argparse.ArgumentParser):
             meant = difflib.get_close_matches(unknown[0].partition("=")[0], options, 1)
             guess = f"Perhaps you meant {meant[0]}. " if meant else ""
             raise UserError(f"There is no such option. Received: {' '.join(unknown)}. {guess}See --help.")
-        return vars(found)
+        return {name: value for name, value in vars(found).items() if value is not None}
 
 
 def parser(kind: type, description: str | None = None, prog: str | None = None) -> Parser:
@@ -176,6 +176,8 @@ def _add_field(made, field, hint, text) -> list[argparse.Action]:
         how |= {"type": path if value is Path else value, "metavar": argument.metavar or value.__name__.upper()}
     if argument.positional:
         names, how["nargs"], how["metavar"] = [field.name], "*" if many else "?", field.name.upper()
+        if not many:
+            how["default"] = None  # until Python 3.12, argparse looks for SUPPRESS among the choices
     elif many:
         how["action"] = "append"
     return [made.add_argument(*names, **how)]

@@ -24,29 +24,30 @@ _lowlight() {
 }
 compdef _lowlight lowlight
 """,
+    "fish": "\ncomplete -c lowlight --force-files\n",
 }
 """By shell, what has names of photos completed where a command may stand, too; for zsh, also what has a command's own
 options completed alone: shtab's go on with those of the same names that need no command."""
 
 
-def script(shell: str, kinds: Mapping[str, type], default: type) -> str:
+def script(shell: str, kinds: Mapping[str, tuple[type, str]], default: type) -> str:
     """The script that a shell evaluates to complete the program's words.
 
     Parameters
     ----------
-    shell : {"bash", "zsh"}
-    kinds : mapping of str to type
-        The dataclass of each command's settings.
+    shell : str
+        One of `TAILS`.
+    kinds : mapping of str to (type, str)
+        The dataclass of each command's settings, and what the command does; of that, the first paragraph is shown.
     default : type
         The one of them whose options need no command.
     """
     program = argparse.ArgumentParser(prog="lowlight")
     added: list[Any] = arguments.add(program, default, positionals=False)
     commands = program.add_subparsers()
-    for name, kind in kinds.items():
-        added += arguments.add(commands.add_parser(name, help=name), kind)  # shtab leaves out those without help
-    commands.add_parser("completion", help="completion").add_argument("shell", choices=tuple(TAILS))
+    for name, (kind, purpose) in kinds.items():
+        added += arguments.add(commands.add_parser(name, help=purpose.partition("\n\n")[0]), kind)
     for action in added:
-        if action.type is arguments.path:
+        if action.type in (arguments.path, str):  # a model is text, and may be a path
             action.complete = shtab.FILE
     return shtab.complete(program, shell) + TAILS[shell]

@@ -23,7 +23,7 @@ DEFAULT = "enhance"
 """The command that is meant where none is named; a photo of a command's name is given after it. Its settings may stand
 in a file before any table, those of others in tables of their names."""
 
-TABLES = {DEFAULT, "cluster", "train", "measure", "average", "serve", "export", "models"}
+TABLES = {DEFAULT, "cluster", "train", "measure", "average", "serve", "export", "models", "completion"}
 """Those names."""
 
 
