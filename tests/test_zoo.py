@@ -161,6 +161,29 @@ def test_the_manifest_names_the_files_that_the_project_ships():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (lambda manifest: None, "cannot be read"),
+        (lambda manifest: [], "the manifest is [] and not an object"),
+        (lambda manifest: manifest | {"default": 12}, "default is 12 and not text"),
+        (lambda manifest: manifest | {"models": {}}, "models is {} and not a list"),
+        (lambda manifest: manifest | {"models": [{"name": "a"}]}, "models.0.idea is missing"),
+        (lambda manifest: manifest | {"models": [manifest["models"][0] | {"files": [{"file": "../a"}]}]}, "plain name"),
+    ],
+)
+def test_a_spoilt_manifest_is_told_with_what_is_wrong_in_it(models, change, words):
+    save_model(models)
+    registry.write_manifest()
+    spoilt = change(json.loads(registry.MANIFEST.read_text()))
+    registry.MANIFEST.write_text(json.dumps(spoilt) if spoilt is not None else registry.MANIFEST.read_text()[:-9])
+    for ask in (registry.available, registry.default, lambda: registry.files_of(11)):
+        with pytest.raises(UserError) as told:
+            ask()
+        assert f"Received: {registry.MANIFEST}" in str(told.value)
+        assert words in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
         (lambda card: [], "the card is [] and not an object"),
         (lambda card: card | {"weights": 3}, "weights is 3 and not an object"),
         (lambda card: card | {"weights": {"file": "a"}}, "weights.sha256 is missing"),
@@ -168,6 +191,7 @@ def test_the_manifest_names_the_files_that_the_project_ships():
         (lambda card: card | {"parameters": True}, "parameters is true and not a whole number"),
         (lambda card: card | {"training": {"val_psnr": "20"}}, 'training.val_psnr is "20" and not a number'),
         (lambda card: card | {"metrics": {"val": 1}}, "metrics.val is 1 and not an object"),
+        (lambda card: card | {"metrics": {"val": {"psnr": "20"}}}, 'metrics.val.psnr is "20" and not a number'),
         (lambda card: card | {"architecture": {"name": "resnet", "settings": {}}}, "no such architecture"),
         (lambda card: card | {"architecture": {"name": "residual_unet", "settings": {"wings": 2}}}, "wings"),
         (lambda card: card | {"architecture": {"name": "residual_unet", "settings": {"widths": "no"}}}, "built"),

@@ -1,12 +1,17 @@
-"""What a model's card holds, and the reading of cards, which may come from strangers."""
+"""What a model's card and the manifest of models hold, and the reading of both, which may come from strangers."""
 
 import json
 import types
 import typing
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from lowlight.errors import UserError
+
+
+PlainName = Annotated[str, "leads nowhere else"]
+"""Files lie beside their card: a path could lead out of the folder."""
 
 
 class Architecture(TypedDict):
@@ -19,7 +24,7 @@ class Architecture(TypedDict):
 class File(TypedDict):
     """A file beside the card."""
 
-    file: str
+    file: PlainName
     sha256: str
     bytes: int
 
@@ -33,7 +38,7 @@ class Training(TypedDict):
 class Export(TypedDict):
     """The model for another runtime, and the sha256 of the weights that it was made of."""
 
-    file: str
+    file: PlainName
     sha256: str
     of: str
 
@@ -41,7 +46,7 @@ class Export(TypedDict):
 class ModelCard(TypedDict):
     """What is read of a card, model_NN.json; there is more in it, for people."""
 
-    name: str
+    name: PlainName
     generation: NotRequired[str | None]
     idea: NotRequired[str]
     architecture: Architecture
@@ -51,7 +56,7 @@ class ModelCard(TypedDict):
     training: Training
     weights: File
     versions: NotRequired[dict[str, Any]]
-    metrics: NotRequired[dict[str, dict[str, Any]] | None]
+    metrics: NotRequired[dict[str, dict[str, float | None]] | None]
     validation: NotRequired[dict[str, Any] | None]
     exports: NotRequired[dict[str, Export]]
 
@@ -59,15 +64,41 @@ class ModelCard(TypedDict):
 class WholeCard(TypedDict):
     """What is read of the card of a file that holds a whole model, NAME.json; `lowlight export --beside` writes it."""
 
-    name: str
+    name: PlainName
     weights: File
     exports: NotRequired[dict[str, Export]]
+
+
+class Entry(TypedDict):
+    """What the manifest says of a model: that of its card by which to choose, and all of its files."""
+
+    name: str
+    idea: str
+    parameters: int
+    val_psnr: float | None
+    metrics: dict[str, dict[str, float | None]] | None
+    files: list[File]
+
+
+class Manifest(TypedDict):
+    """manifest.json: the project's models, which of them is the default, and where missing files come from."""
+
+    url: str | None
+    default: str | None
+    models: list[Entry]
 
 
 UNKNOWN: dict[str, Any] = {"recipe": {}, "data": {"name": "not known", "split": None}, "versions": {}}
 """What stands for a field that only measuring makes use of."""
 
-WORDS = {dict: "an object", str: "text", int: "a whole number", float: "a number", types.NoneType: "null"}
+WORDS = {
+    dict: "an object",
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    types.NoneType: "null",
+}
 
 
 def sets_of(card: dict[str, Any]) -> list[dict[str, Any]]:
@@ -124,23 +155,61 @@ def read(path: Path, kind: type = ModelCard) -> dict[str, Any]:
     UserError
         If the file cannot be read, a field is missing or of another type, or a file's name leads elsewhere.
     """
+    return UNKNOWN | _read(path, kind, "the card", "Copy or train it anew.")
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read the manifest; without a file it is empty.
+
+    Raises
+    ------
+    UserError
+        As `read`.
+    """
+    if not path.is_file():
+        return {"url": None, "default": None, "models": []}
+    return _read(path, Manifest, "the manifest", "Copy it anew.")
+
+
+def of_whole(path: Path, facts: File) -> dict[str, Any]:
+    """The card of a file that holds a whole model, with what was exported from it.
+
+    Parameters
+    ----------
+    path : Path
+    facts : File
+        Of it.
+    """
+    exports = {}
+    with suppress(UserError):  # there is none, or the file of that name is something else
+        exports = read(path.with_suffix(".json"), WholeCard).get("exports", {})
+    rest = {"name": path.stem, "generation": None, "parameters": None, "weights": facts, "exports": exports}
+    return UNKNOWN | rest
+
+
+def entry(card: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest says of a card, but for the files."""
+    facts = {"name": card["name"], "idea": card.get("idea", ""), "parameters": card.get("parameters")}
+    return facts | {"val_psnr": card["training"]["val_psnr"], "metrics": card.get("metrics")}
+
+
+def _read(path, kind, what, cure) -> dict[str, Any]:
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"The model's card cannot be read. Received: {path} ({reason}). Copy or train it anew."
-        ) from error
-    fault = _fault(card, kind, "the card") or _foreign_file(card)
-    if fault:
-        raise UserError(f"The model's card is no card. Received: {path}, where {fault}. Copy or train it anew.")
-    return UNKNOWN | card
+        raise UserError(f"{what.capitalize()} cannot be read. Received: {path} ({reason}). {cure}") from error
+    if fault := _fault(found, kind, what):
+        raise UserError(f"{what.capitalize()} is not as it must be. Received: {path}, where {fault}. {cure}")
+    return found
 
 
 def _fault(value, kind, where) -> str | None:
     """What is wrong with a value for a type of those above; None if nothing is."""
     if kind is Any:
         return None
+    if kind == PlainName:
+        return _fault(value, str, where) or _not_plain(value, where)
     if typing.is_typeddict(kind):
         return _fault(value, dict, where) or next(filter(None, _faults_of_fields(value, kind, where)), None)
     origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
@@ -152,10 +221,9 @@ def _fault(value, kind, where) -> str | None:
     allowed = (int, float) if origin is float else origin
     if not isinstance(value, allowed) or (isinstance(value, bool) and origin is not bool):
         return f"{where} is {_shown(value)} and not {WORDS[origin]}"
-    if isinstance(value, dict) and arguments:
-        found = (_fault(inner, arguments[1], _below(where, key)) for key, inner in value.items())
-        return next(filter(None, found), None)
-    return None
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = (_fault(inner, arguments[-1], _below(where, key)) for key, inner in inside if arguments)
+    return next(filter(None, found), None)
 
 
 def _faults_of_fields(value, kind, where):
@@ -167,7 +235,7 @@ def _faults_of_fields(value, kind, where):
 
 
 def _below(where, name) -> str:
-    return name if where == "the card" else f"{where}.{name}"
+    return name if where.startswith("the ") else f"{where}.{name}"
 
 
 def _shown(value) -> str:
@@ -175,11 +243,6 @@ def _shown(value) -> str:
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
-def _foreign_file(card) -> str | None:
-    """Files lie beside their card: a path could lead out of the folder."""
-    names = {"weights.file": card["weights"]["file"]}
-    names |= {f"exports.{kind}.file": export["file"] for kind, export in card.get("exports", {}).items()}
-    for where, name in [("name", card["name"]), *names.items()]:
-        if name in ("", ".", "..") or any(mark in name for mark in "/\\:\0"):
-            return f"{where} is {_shown(name)} and not the plain name of a file beside it"
-    return None
+def _not_plain(name, where) -> str | None:
+    plain = name not in ("", ".", "..") and not any(mark in name for mark in "/\\:\0")
+    return None if plain else f"{where} is {_shown(name)} and not the plain name of a file beside it"

@@ -5,7 +5,6 @@ import io
 import json
 import logging
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +59,7 @@ def available() -> list[dict]:
         except UserError as error:
             LOG.warning("%s", error)
         else:
-            entries[card["name"]] = _entry(card)
+            entries[card["name"]] = cards.entry(card)
     return [entries[name] for name in sorted(entries)]
 
 
@@ -91,11 +90,28 @@ def _cards() -> list[Path]:
     return [path for folder in reversed(_folders()) for path in sorted(folder.glob("model_*.json"))]
 
 
+def folder_of(name: str) -> Path | None:
+    """The folder that holds both files of a model; None if it is still to be downloaded."""
+    files = (f"{name}.json", f"{name}{WEIGHTS_SUFFIX}")
+    return next((folder for folder in _folders() if all((folder / file).is_file() for file in files)), None)
+
+
 def is_here(name: str) -> bool:
-    """Whether both files of a model are in models/."""
-    return any(
-        (folder / f"{name}.json").is_file() and (folder / f"{name}{WEIGHTS_SUFFIX}").is_file() for folder in _folders()
-    )
+    """Whether a model needs no download."""
+    return folder_of(name) is not None
+
+
+def check(model: str | int | Path | None, address: str | None = None) -> None:
+    """Is there such a model? Nothing is downloaded: what could be is taken for granted.
+
+    Raises
+    ------
+    UserError
+        As `files_of`, which has the parameters.
+    """
+    named = default() if model is None else model
+    if not (_address(address) and _listed(_name(named))):
+        files_of(named)
 
 
 def files_of(model: str | int | Path | None, address: str | None = None) -> tuple[dict, Path]:
@@ -119,7 +135,7 @@ def files_of(model: str | int | Path | None, address: str | None = None) -> tupl
     model = default() if model is None else model
     whole = Path(str(model))
     if _is_whole(whole):
-        return _card_of_whole(whole), whole
+        return cards.of_whole(whole, facts_of(whole)), whole
     path = _card_path(model, address)
     card = _card(path, address)
     weights, expected = path.with_name(card["weights"]["file"]), card["weights"]["sha256"]
@@ -263,7 +279,7 @@ def write_manifest(default: str | None = None) -> None:
         weights = path.with_name(card["weights"]["file"])
         onnx = onnx_of(card, weights)
         files = [path, weights, *([onnx] if onnx else [])]
-        models.append(_entry(card) | {"files": [facts_of(file) for file in files]})
+        models.append(cards.entry(card) | {"files": [facts_of(file) for file in files]})
     manifest = _manifest()
     write_card(MANIFEST, manifest | {"default": default or manifest["default"], "models": models})
 
@@ -299,8 +315,12 @@ def _copy_halved(item, target, name):
     target[name].attrs.update(item.attrs)
 
 
+def _name(model) -> str:
+    return f"model_{int(model):02}" if str(model).isdecimal() else str(model)
+
+
 def _card_path(model, address) -> Path:
-    name = f"model_{int(model):02}" if str(model).isdecimal() else str(model)
+    name = _name(model)
     path, ours = Path(name), MODELS / f"{name}.json"
     if path.name == name:  # a run's folder may be called as a model is
         for folder in _folders():
@@ -343,30 +363,8 @@ def _is_whole(path) -> bool:
     return path.suffix in (".keras", ".h5", ".hdf5") and not path.name.endswith(WEIGHTS_SUFFIX) and path.is_file()
 
 
-def _card_of_whole(path) -> dict:
-    exports = {}
-    with suppress(UserError):  # there is none, or the file of that name is something else
-        exports = cards.read(path.with_suffix(".json"), cards.WholeCard).get("exports", {})
-    return cards.UNKNOWN | {
-        "name": path.stem,
-        "generation": None,
-        "parameters": None,
-        "weights": facts_of(path),
-        "exports": exports,
-    }
-
-
-def _entry(card) -> dict:
-    """What the manifest says of a card."""
-    facts = {"name": card["name"], "idea": card.get("idea", ""), "parameters": card.get("parameters")}
-    return facts | {"val_psnr": card["training"]["val_psnr"], "metrics": card.get("metrics")}
-
-
 def _manifest() -> dict:
-    """The manifest; without a file it is empty."""
-    if not MANIFEST.is_file():
-        return {"url": None, "default": None, "models": []}
-    return json.loads(MANIFEST.read_text(encoding="utf-8"))
+    return cards.read_manifest(MANIFEST)
 
 
 def _listed(name) -> dict[str, dict]:
