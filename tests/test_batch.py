@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from lowlight.cli import batch
+from lowlight.errors import UserError
 from lowlight.inference.session import Session
 from lowlight.io.photo import ImageError, Photo, encode, image_size, read_rgb
 from lowlight.settings import EnhanceSettings
@@ -94,6 +95,23 @@ def test_a_photo_that_gives_its_place_to_its_result_is_kept_and_not_enhanced_twi
     assert enhance(photos, in_place=True) == 0
     assert "0 done, 3 skipped, 0 failed" in capsys.readouterr().out
     assert {path.name: path.read_bytes() for path in photos.iterdir()} == after
+
+
+def test_a_backup_by_another_program_is_told_by_name_with_what_to_do(enhance, photos, capsys):
+    (photos / "night 1.png.orig").write_bytes(b"of another program")
+    assert enhance(photos, in_place=True) == 0
+    skipped, counted = capsys.readouterr().out.splitlines()
+    assert "2 done, 1 skipped, 0 failed" in counted
+    assert skipped.startswith(f"skipped, for a backup is there: {photos / 'night 1.png.orig'}. To enhance")
+    (photos / "a.png").write_bytes((photos / "night 1.png").read_bytes())
+    assert enhance(photos, in_place=True) == 0
+    assert enhance(photos, in_place=True) == 0
+    assert "night 1.png.orig and 1 more. To" in capsys.readouterr().out
+
+
+def test_a_dry_run_finds_out_that_there_is_no_such_model(enhance, photos):
+    with pytest.raises(UserError, match="no such model. Received: 99"):
+        enhance(photos, dry_run=True, model="99")
 
 
 def test_photo_and_result_are_put_side_by_side(enhance, photos, tmp_path):

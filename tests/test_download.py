@@ -254,6 +254,30 @@ def test_without_an_address_a_missing_model_says_how_to_get_it(zoo_on_server):
         registry.load_network(3)
 
 
+def test_what_is_only_looked_for_is_not_downloaded(zoo_on_server):
+    with pytest.raises(UserError, match="model_03 is missing"):
+        registry.check(3)
+    registry.check(3, zoo_on_server.url)
+    with pytest.raises(UserError, match="no such model"):
+        registry.check(7, zoo_on_server.url)
+    assert zoo_on_server.asked == []
+
+
+def test_of_each_model_it_is_told_where_it_is(zoo_on_server, monkeypatch, tmp_path, capsys):
+    """As in the installed package: the default model comes with it, others are downloaded into the cache."""
+    monkeypatch.setattr(registry, "MODELS", tmp_path / "cache")
+    (tmp_path / "cache").mkdir()
+    save_model(tmp_path / "here", 10)
+    save_model(tmp_path / "cache", 12)
+    assert info.inform() == 0
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    assert sorted(lines) == [
+        f"models in {tmp_path / 'cache'}: model_12",
+        f"models in {tmp_path / 'here'}: model_10",
+        f"models to download into {tmp_path / 'cache'}: model_03",
+    ]
+
+
 def test_models_are_listed_before_they_are_here_and_downloaded_all_at_once(zoo_on_server, capsys):
     assert info.show() == 0
     lines = capsys.readouterr().out.splitlines()

@@ -53,7 +53,9 @@ def enhance_all(settings: EnhanceSettings) -> int:
     """
     jobs = plan(settings) if not settings.watch else check(settings)
     found = None
-    if not settings.dry_run:
+    if settings.dry_run:
+        registry.check(settings.model, settings.models_url)
+    else:
         found = registry.files_of(settings.model, settings.models_url)
         if folder := output_folder(settings):
             atomic.make_folder(folder)
@@ -69,14 +71,16 @@ def enhance_all(settings: EnhanceSettings) -> int:
 
 def _due(jobs, settings, reporter) -> list[Job]:
     """What is left to do; the rest is reported."""
-    due = []
+    due, replaced = [], []
     for job in jobs:
         if job.problem is None and is_done(job, settings):
             reporter.report(Task(job), SKIPPED, "the result is there")
+            replaced += [job.source] * settings.in_place
         elif settings.dry_run:
             reporter.report(Task(job), FAILED if job.problem else PLANNED, job.problem)
         else:
             due.append(job)
+    reporter.replaced(replaced)
     return due
 
 

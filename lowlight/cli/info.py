@@ -2,6 +2,7 @@
 
 import platform
 from importlib.metadata import packages_distributions, version
+from itertools import groupby
 
 from lowlight import __version__
 from lowlight.settings import EnhanceSettings
@@ -60,8 +61,14 @@ def inform() -> int:
     halved = fastest_precision() != "float32"
     print(f"precision: {'bfloat16 for models 10 and up, float32 for the others' if halved else 'float32'}")
     print(f"memory: {memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it free")
-    print(f"models: {registry.MODELS}: {sum(map(registry.is_here, names))} of {len(names)}")
+    for folder, found in groupby(sorted(names, key=_place), key=_place):
+        print(f"models {folder}: {', '.join(found)}")
     return 0
+
+
+def _place(name) -> str:
+    folder = registry.folder_of(name)
+    return f"to download into {registry.MODELS}" if folder is None else f"in {folder}"
 
 
 def show() -> int:

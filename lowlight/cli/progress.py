@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.progress import Task as Progressing
 from rich.text import Text
 
+from lowlight.cli.backup import BACKUP_SUFFIX, backup_of
 from lowlight.cli.jobs import KNOWN
 from lowlight.cli.pipeline import Skip, Task
 from lowlight.errors import UserError
@@ -36,6 +37,9 @@ COLUMNS = (
     TextColumn("{task.description}", markup=False),
 )
 """Of the bar: how many of how many, how fast, how long still, and which was done last."""
+
+FEW = 3
+"""Names that one line has, where there may be many."""
 
 DONE, SKIPPED, FAILED, PLANNED = "done", "skipped", "failed", "planned"
 
@@ -101,6 +105,18 @@ class Reporter:
         if kinds:
             self._say(one_line(f"passed over: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}"))
 
+    def replaced(self, photos: Sequence[Path]) -> None:
+        """Report in a line which photos have a backup, and are skipped for it: it may be of another program."""
+        if photos:
+            names = ", ".join(str(backup_of(photo)) for photo in photos[:FEW])
+            more = f" and {len(photos) - FEW} more" if len(photos) > FEW else ""
+            self._say(
+                one_line(
+                    f"skipped, for a backup is there: {names}{more}. To enhance a photo all the same, put its "
+                    f"{BACKUP_SUFFIX} back in its place; or elsewhere, if another program made it"
+                )
+            )
+
     def finished(self, task: Task) -> None:
         """Report a photo that was run, or that failed."""
         self.model_seconds += sum(task.seconds[1:2])
@@ -150,10 +166,8 @@ class Reporter:
         if self.settings.piped:
             return line
         line += "; results in the photos' places" if self.settings.in_place else f"; results in {self.settings.output}"
-        if not self.counts[SKIPPED]:
+        if not self.counts[SKIPPED] or self.settings.in_place:
             return line
-        if self.settings.in_place:
-            return f"{line} (photos that have a backup are skipped)"
         return f"{line} (results that exist are skipped: --overwrite makes them anew)"
 
     def _say(self, line):

@@ -9,7 +9,6 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from lowlight.errors import UserError
 
-
 PlainName = Annotated[str, "leads nowhere else"]
 """Files lie beside their card: a path could lead out of the folder."""
 
