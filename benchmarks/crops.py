@@ -48,7 +48,7 @@ class Settings:
 
 
 def main() -> int:
-    settings = parse(Settings, __doc__)
+    settings = parse(Settings, __doc__, command=None)
     print("| batches of | a second |")
     print("|---|---:|")
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1, user_api="blas"):

@@ -2,29 +2,54 @@
 
     python benchmarks/interruptions.py                                    # all as often as it counts: hours
     python benchmarks/interruptions.py --kills 2 --photos 30              # to try it: minutes
-    python benchmarks/interruptions.py --only photos disk
+    python benchmarks/interruptions.py --only photos --only disk
 
 Each part works on files that are made for it. A full disk is a small tmpfs that is mounted, for which one must be root.
 """
 
-import argparse
+import dataclasses
 import hashlib
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from lowlight.cli.parse import parse  # noqa: E402
+from lowlight.system import run  # noqa: E402
+
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of the bench."""
+
+    only: tuple[Literal["photos", "batch", "training", "clip", "disk"], ...] = ()
+    """This part alone; may be given several times. Default: all of them."""
+    kills: int = 20
+    """Of each process that is killed."""
+    photos: int = 300
+    """In the folder."""
+    frames: int = 2400
+    """Of the clip."""
+    model: int = 1
+    """Which model enhances."""
+    train: int = 1
+    """Which model is trained."""
+    epochs: int = 40
+    """Of its training."""
 
 
 def start(script, *words):
@@ -286,26 +311,16 @@ PARTS = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--photos", type=int, default=300)
-    parser.add_argument("--frames", type=int, default=2400)
-    parser.add_argument("--model", type=int, default=1, help="that enhances")
-    parser.add_argument("--train", type=int, default=1, help="model that is trained")
-    parser.add_argument("--epochs", type=int, default=40)
-    settings = parser.parse_args()
+def main() -> int:
+    settings = parse(Settings, __doc__, command=None)
     random.seed(0)
-    for name in settings.only:
-        folder = Path(tempfile.mkdtemp(prefix="interruptions-"))
+    for name in settings.only or PARTS:
         begun = time.monotonic()
-        try:
-            PARTS[name](folder, settings)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="interruptions-", ignore_cleanup_errors=True) as folder:
+            PARTS[name](Path(folder), settings)
         print(f"  ({time.monotonic() - begun:.0f} s)", flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -75,7 +75,7 @@ class Ended(NamedTuple):
 
 
 def main() -> int:
-    settings = parse(Settings, __doc__)
+    settings = parse(Settings, __doc__, command=None)
     if settings.quick:
         settings = dataclasses.replace(settings, sizes=(SMALL, 2, 12), folder=20)
     model = [word for name in ("model", "tile") if (value := getattr(settings, name)) for word in (f"--{name}", value)]

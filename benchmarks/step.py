@@ -73,7 +73,7 @@ class OneBatch(keras.utils.PyDataset):
 
 
 def main() -> int:
-    settings = parse(Settings, __doc__)
+    settings = parse(Settings, __doc__, command=None)
     models = {name: _model(*way, settings.mixed_precision) for name, way in WAYS.items()}
     first = {name: _round(model, 8)[0] for name, model in models.items()}
     rounds = [{name: _round(model, settings.steps) for name, model in models.items()} for _ in range(settings.rounds)]

@@ -49,7 +49,7 @@ class Settings:
 
 
 def main() -> int:
-    settings = parse(Settings, __doc__)
+    settings = parse(Settings, __doc__, command=None)
     print("| photos | reading one, here | apart | enhancing all, here | apart | cost |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

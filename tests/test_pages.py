@@ -284,8 +284,8 @@ def test_the_worked_example_is_complete(tmp_path, run, monkeypatch):
     assert "model_90" in (tmp_path / "measured" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["crops", "speed", "step", "worker"])
-def test_each_command_that_a_benchmark_tells_of_is_understood(name, monkeypatch):
+@pytest.mark.parametrize("name", ["crops", "interruptions", "speed", "step", "worker"])
+def test_each_command_that_a_benchmark_tells_of_is_understood(name, monkeypatch, tmp_path):
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
     benchmark = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, benchmark)
@@ -293,5 +293,7 @@ def test_each_command_that_a_benchmark_tells_of_is_understood(name, monkeypatch)
     spec.loader.exec_module(benchmark)
     told = re.findall(rf"python benchmarks/{name}\.py([^#\n]*)", benchmark.__doc__)
     assert told
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lowlight.toml").write_text("quality = 92")  # of photos, and of no benchmark
     for words in told:
-        parse(benchmark.Settings, None, words.split())
+        parse(benchmark.Settings, None, words.split(), command=None)

@@ -32,7 +32,7 @@ def parse(
     description: str | None,
     words: Sequence[str] | None = None,
     prog: str | None = None,
-    command: str = DEFAULT,
+    command: str | None = DEFAULT,
 ) -> Settings:
     """Settings of one kind (a dataclass) from the command line.
 
@@ -49,8 +49,8 @@ def parse(
         Default: those that the program was started with.
     prog : str, optional
         The program's name in --help.
-    command : str
-        Whose settings are meant, in a file.
+    command : str or None
+        Whose settings are meant, in a file; None: a file has none of them.
 
     Raises
     ------
@@ -60,7 +60,8 @@ def parse(
     words = list(sys.argv[1:] if words is None else words)
     parser = arguments.parser(kind, description, prog)
     said = parser.told(words)
-    return arguments.settings(kind, _over(said, _remembered(parser, said, command)))
+    remembered = _remembered(parser, said, command) if command else {}
+    return arguments.settings(kind, _over(said, remembered))
 
 
 def _remembered(parser, said, command) -> dict[str, Any]:
