@@ -7,7 +7,7 @@ float32 and not clipped.
 
 from lowlight.backend import computing, keras, layers
 from lowlight.errors import UserError
-from lowlight.networks.blocks import conv, conv_norm, residual_decoder, residual_encoder, up
+from lowlight.networks.blocks import coarse, conv, conv_norm, residual_decoder, residual_encoder, up
 from lowlight.networks.global_local import global_local
 
 STRIDE = 16
@@ -107,18 +107,13 @@ def residual_unet(widths=(32, 48, 64, 96), blocks=(1, 1, 2, 2), dropout: float =
         photo, gain = _photo(), _gain()
         bright = _brightened(photo, gain)
         photos = layers.Concatenate(name="photos")([photo, bright])
-    x = layers.Conv2D(widths[0], 3, strides=2, padding="same", name="stem")(photos)
-    levels = residual_encoder(x, widths, blocks)
+    levels = residual_encoder(photos, widths, blocks)
     levels[-2:] = [layers.Dropout(dropout, name=f"dropout_{i}")(level) for i, level in enumerate(levels[-2:], 1)]
-    x = residual_decoder(levels[-1], levels, widths, blocks)
-    mask = layers.Conv2D(3, 3, padding="same", activation="sigmoid", kernel_initializer="zeros", name="mask_half")(x)
-    mask = layers.UpSampling2D(2, name="mask")(mask)
-    x = layers.Conv2DTranspose(3, 2, strides=2, kernel_initializer="zeros", name="correction")(x)
+    correction, mask = residual_decoder(levels[-1], levels, widths, blocks)
     with computing("float32"):
-        coarse = layers.UpSampling2D(2, name="coarse")(layers.AveragePooling2D(2, name="coarse_half")(bright))
-        detail = layers.Subtract(name="detail")([bright, coarse])
-        detail = layers.Multiply(name="kept_detail")([detail, mask])
-        return _model(photo, _sum(layers.Add(name="base")([coarse, detail]), x), gain)
+        smooth = coarse(bright)
+        detail = layers.Multiply(name="kept_detail")([layers.Subtract(name="detail")([bright, smooth]), mask])
+        return _model(photo, _sum(layers.Add(name="base")([smooth, detail]), correction), gain)
 
 
 BUILDERS = {

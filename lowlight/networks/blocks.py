@@ -47,15 +47,16 @@ def up(x, filters, name):
     return layers.Conv2DTranspose(filters, 2, strides=2, name=name)(x)
 
 
-def residual_encoder(x, widths, blocks):
-    """What each level of a U-Net of residual blocks gives, finest first, each at half the side of the one before.
+def residual_encoder(photos, widths, blocks):
+    """What each level of a U-Net of residual blocks gives, from half the photos' sides down, each at half the former's.
 
     Parameters
     ----------
-    x : (B, H, W, widths[0]) tensor
+    photos : (B, H, W, C) tensor
     widths, blocks : sequences of int
         Channels and residual blocks of each level.
     """
+    x = layers.Conv2D(widths[0], 3, strides=2, padding="same", name="stem")(photos)
     levels = []
     for level, (width, count) in enumerate(zip(widths, blocks, strict=True), 1):
         x = x if level == 1 else down(x, width, f"down_{level}")
@@ -65,9 +66,26 @@ def residual_encoder(x, widths, blocks):
 
 
 def residual_decoder(x, levels, widths, blocks):
-    """From x, in place of the coarsest of the encoder's levels, to (B, H, W, widths[0]); the finer levels are added."""
+    """A correction and a mask in [0, 1], both (B, H, W, 3): what to add, and how much of the finest detail to keep.
+
+    Parameters
+    ----------
+    x : tensor
+        In place of the coarsest of `levels`; the finer ones are added.
+    levels : list of tensors
+        As `residual_encoder` gives them.
+    widths, blocks : sequences of int
+        As there.
+    """
     for level in range(len(levels) - 1, 0, -1):
         x = up(x, widths[level - 1], f"up_{level}")
         x = layers.Add(name=f"skip_{level}")([x, levels[level - 1]])
         x = residuals(x, widths[level - 1], blocks[level - 1], f"decoder_{level}")
-    return x
+    mask = layers.Conv2D(3, 3, padding="same", activation="sigmoid", kernel_initializer="zeros", name="mask_half")(x)
+    correction = layers.Conv2DTranspose(3, 2, strides=2, kernel_initializer="zeros", name="correction")(x)
+    return correction, layers.UpSampling2D(2, name="mask")(mask)
+
+
+def coarse(x):
+    """Without what is finer than 2x2 pixels."""
+    return layers.UpSampling2D(2, name="coarse")(layers.AveragePooling2D(2, name="coarse_half")(x))

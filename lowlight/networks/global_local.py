@@ -13,7 +13,7 @@ import numpy as np
 
 from lowlight.backend import computing, keras, layers, ops
 from lowlight.imaging.exposure import BLACK, CELLS, LARGEST_GAIN, OVERVIEW, TARGET_MEAN, THUMBNAIL
-from lowlight.networks.blocks import conv, residual_decoder, residual_encoder
+from lowlight.networks.blocks import coarse, conv, residual_decoder, residual_encoder
 
 DARKEST, BRIGHTEST = 1e-3, 0.97
 """Between these the curve's slope follows from the brightness by arithmetic; at 0 and 1 it would be infinite."""
@@ -67,9 +67,9 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2), black_point=False
         photos = layers.Concatenate(name="photos")([photo, base])
     correction, mask = _denoising(photos, whole, widths, blocks)
     with computing("float32"):
-        coarse = layers.UpSampling2D(2, name="coarse")(layers.AveragePooling2D(2, name="coarse_half")(base))
-        detail = layers.Multiply(name="kept_detail")([mask, layers.Subtract(name="detail")([base, coarse])])
-        output = layers.Add(name="output")([coarse, detail, correction])
+        smooth = coarse(base)
+        detail = layers.Multiply(name="kept_detail")([mask, layers.Subtract(name="detail")([base, smooth])])
+        output = layers.Add(name="output")([smooth, detail, correction])
     inputs = {"photo": photo, "thumbnail": thumbnail, "box": box, "level": level, "white_balance": white_balance}
     inputs["overview"] = overview
     return keras.Model(inputs, {"output": output, "base": base, "guess": guess, "right": right})
@@ -198,19 +198,15 @@ def _bilinear_weights(ones, start, stop):
     return ops.relu(1.0 - ops.abs(ops.expand_dims(cell, -1) - ops.arange(CELLS, dtype="float32")))
 
 
-def _denoising(x, whole, widths, blocks):
+def _denoising(photos, whole, widths, blocks):
     """What to add (B, H, W, 3), and how much of the finest detail to keep (B, H, W, 3)."""
-    x = layers.Conv2D(widths[0], 3, strides=2, padding="same", name="stem")(x)
-    levels = residual_encoder(x, widths, blocks)
+    levels = residual_encoder(photos, widths, blocks)
     scale, shift = (
         layers.Reshape((1, 1, widths[-1]), name=name)(_from_zero(widths[-1], f"film_{name}")(whole))
         for name in ("scale", "shift")
     )
     x = layers.Add(name="film")([levels[-1], layers.Multiply(name="scaled")([levels[-1], scale]), shift])
-    x = residual_decoder(x, levels, widths, blocks)
-    mask = layers.Conv2D(3, 3, padding="same", activation="sigmoid", kernel_initializer="zeros", name="mask_half")(x)
-    correction = layers.Conv2DTranspose(3, 2, strides=2, kernel_initializer="zeros", name="correction")(x)
-    return correction, layers.UpSampling2D(2, name="mask")(mask)
+    return residual_decoder(x, levels, widths, blocks)
 
 
 def _from_zero(units, name):
