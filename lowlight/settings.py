@@ -97,15 +97,15 @@ class TrainingSettings:
     skip_bad_pairs: bool = False
     """Leave broken pairs out instead of refusing to train."""
     epochs: int | None = None
-    """How many epochs to train."""
+    """How many epochs to train. Default: as the model's recipe says."""
     minutes: float | None = None
     """Train for so many minutes instead; the learning rate decays over that time."""
     batch_size: int | None = None
-    """How many crops a training step sees."""
+    """How many crops a training step sees. Default: as the recipe says."""
     learning_rate: float | None = None
-    """The learning rate to start with."""
+    """The learning rate to start with. Default: as the recipe says."""
     crop: int | None = None
-    """Side of the square crops, in pixels; a multiple of 16."""
+    """Side of the square crops, in pixels; a multiple of 16. Default: as the recipe says."""
     seed: int = 0
     """Of the first weights, the crops and their order."""
     batch_scale: int = 1
@@ -285,11 +285,12 @@ class EnhanceSettings:
     strip_metadata: bool = False
     """Leave EXIF, place and camera out of the results."""
     max_megapixels: float | None = None
-    """Refuse photos with more millions of pixels than this."""
+    """Refuse photos with more millions of pixels than this. Default: 250."""
     compare: bool = False
     """Write photo and result side by side, as one picture; --suffix is _compare unless it is given."""
     tile: int | None = None
-    """Largest side of what is run at once, in pixels; smaller takes less memory."""
+    """Largest side of what is run at once, in pixels; smaller takes less memory. Default: 1024, or less if memory is
+    short."""
     best: bool = False
     """Self-ensemble: the mean over the 8 flips and rotations of each photo; cleaner, in eight times the time."""
     device: Literal["auto", "cpu", "gpu"] = "auto"

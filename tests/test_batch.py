@@ -75,6 +75,23 @@ def test_for_one_photo_each_file_of_the_model_is_looked_at_once_and_those_of_oth
     assert sorted(looks) == [f"{registry.default()}{suffix}" for suffix in (".json", ".onnx", ".weights.h5")]
 
 
+def test_tensorflow_is_for_many_megapixels_and_not_for_what_cannot_be_counted(enhance, photos, monkeypatch):
+    """Its seconds of loading are worth it for a clip, and for no photo from standard input."""
+    asked = []
+    monkeypatch.setattr(batch, "choose", lambda *facts: asked.append(facts[-1]) or "onnx")
+    monkeypatch.setattr(batch, "enhance_stream", lambda *all: None)
+    enhance(photos)
+    assert asked.pop() == pytest.approx(3 * 30 * 50 / 1e6)
+    (photos / "broken.png").write_bytes(b"no photo")
+    enhance(photos, overwrite=True)
+    assert asked.pop() == pytest.approx(3 * 30 * 50 / 1e6)
+    batch.enhance_all(EnhanceSettings((Path("-"),)))
+    assert asked.pop() == 0
+    (photos / "clip.mp4").write_bytes(b"no clip")
+    enhance(photos / "clip.mp4")
+    assert asked.pop() > batch.MANY_MEGAPIXELS
+
+
 def test_the_tree_of_folders_is_kept(enhance, photos, tmp_path):
     (photos / "deep" / "er").mkdir(parents=True)
     (photos / "night 1.png").rename(photos / "deep" / "er" / "night 0.png")

@@ -154,6 +154,7 @@ def test_an_empty_word_is_no_path(words):
 
 def test_what_must_be_given_is_asked_for_unless_a_file_has_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    assert arguments.parser(ClusterSettings).format_help().count("Must be given.") == 2
     with pytest.raises(UserError, match="no INPUT"):
         parse(ClusterSettings, "", [])
     with pytest.raises(UserError, match="no --output"):

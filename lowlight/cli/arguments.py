@@ -165,11 +165,10 @@ def _fields(kind) -> Iterator[tuple[dataclasses.Field, Any]]:
 def _add_field(made, field, hint, text) -> list[argparse.Action]:
     argument = _argument(hint)
     names = [option(field.name), *filter(None, [argument.short])]
-    default = field.default if field.default is not dataclasses.MISSING else None
     value, many = _value(hint)
     if value is bool:
-        return _add_flag(made, field.name, names, default, text)
-    how: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _with_default(text, None if many else default)}
+        return _add_flag(made, field.name, names, field.default, text)
+    how: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _with_default(text, None if many else field.default)}
     if get_origin(value) is Literal:
         how["choices"] = get_args(value)
     else:
@@ -198,8 +197,8 @@ def _add_flag(made, name, names, default, text) -> list[argparse.Action]:
 
 
 def _with_default(text, default) -> str:
-    shown = "" if default in (None, "") or "Default:" in text else f" Default: {default}."
-    return f"{text}{shown}".replace("%", "%%")
+    shown = "Must be given." if default is dataclasses.MISSING else f"Default: {default}."
+    return (text if default in (None, "") or "Default:" in text else f"{text} {shown}").replace("%", "%%")
 
 
 def _argument(hint) -> Argument:

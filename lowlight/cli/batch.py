@@ -1,7 +1,7 @@
 """Enhance many photos, and let no bad photo stop the rest."""
 
 from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from functools import partial
 from math import inf
 
@@ -94,10 +94,14 @@ def _load(card, weights, jobs, worker, settings, reporter) -> Session:
 
 
 def _megapixels(jobs, worker) -> float:
-    """Of the photos, about, counted no further than matters."""
+    """Of the photos, about, counted no further than matters; what cannot be counted will hardly take long."""
     total = 0.0
     for job in jobs:
-        total += MANY_MEGAPIXELS if is_clip(job.source) else _weigh(job, worker) / BYTES_PER_PIXEL / 1e6
+        if is_clip(job.source):  # of hundreds of frames
+            total = inf
+        elif not job.problem:
+            with suppress(Exception):
+                total += count_pixels(worker, job.source) / 1e6
         if total > MANY_MEGAPIXELS:
             break
     return total

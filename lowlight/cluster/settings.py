@@ -47,7 +47,8 @@ class ClusterSettings:
     strip_metadata: bool = False
     """Leave EXIF, place and camera out of the results."""
     tile: int | None = None
-    """Largest side of what is run at once, in pixels; smaller takes less memory."""
+    """Largest side of what is run at once, in pixels; smaller takes less memory. Default: 1024, or less if memory is
+    short."""
     best: bool = False
     """Self-ensemble: the mean over the 8 flips and rotations of each photo; cleaner, in eight times the time."""
     engine: Literal["auto", "tensorflow", "onnx", "openvino"] = "auto"
