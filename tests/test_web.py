@@ -83,7 +83,7 @@ def test_sixteen_bits_and_transparency_come_back(client):
 
 
 def test_what_is_left_out_of_a_photo_is_told(client, studio, tmp_path):
-    from lowlight.web.page import _row
+    from lowlight.web.answers import _row
 
     file = io.BytesIO()
     frames = [Image.fromarray(scene(seed, 30, 50) // 8) for seed in range(3)]
@@ -99,6 +99,15 @@ def test_what_is_left_out_of_a_photo_is_told(client, studio, tmp_path):
 def test_controls_are_form_fields(client):
     same = client.post("/enhance", files={"photo": ("night.png", _png())}, data={"strength": 0})
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(same.content))), scene(0, 30, 50) // 8)
+
+
+def test_a_model_may_be_asked_for_by_its_number(client):
+    by_number, by_name = (
+        client.post("/enhance", files={"photo": ("night.png", _png())}, data={"model": model}).content
+        for model in (10, "model_10")
+    )
+    assert by_number == by_name
+    assert by_number.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

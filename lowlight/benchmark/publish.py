@@ -311,8 +311,7 @@ def main() -> int:
                 LOG.info(
                     "%s: not measured on its split with these weights; its card keeps the scores that it has", name
                 )
-        default = settings.default
-        write_manifest(f"model_{int(default):02}" if default and default.isdecimal() else default)
+        write_manifest(registry.name_of(settings.default) if settings.default else None)
         write_sheets(settings.statistics, names)
     report.write_overview(settings.statistics)
     write_pages(statistics=settings.statistics)

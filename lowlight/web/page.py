@@ -1,21 +1,15 @@
 """The page: photos are dropped, compared before and after, adjusted on a reduced copy, and saved at full size."""
 
-import hashlib
-import html
-import io
-import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
-from PIL import Image
 
 from lowlight.cli.presets import PHOTOS
 from lowlight.controls import RANGES, Controls
-from lowlight.errors import UserError
 from lowlight.io.photo import IMAGE_SUFFIXES
-from lowlight.web.studio import Opened, Result, Studio
+from lowlight.web.answers import FIELDS, Answers, label_for
+from lowlight.web.studio import Studio
 
 SLIDERS = {
     "exposure": ("Exposure", "stops"),
@@ -25,13 +19,6 @@ SLIDERS = {
     "strength": ("Strength", None),
 }
 """Labels of the controls that are numbers, and their units."""
-
-FIELDS = (*SLIDERS, "white_balance")
-"""The controls in the order in which the page has them."""
-
-PROGRESS = gr.Progress()
-
-THUMBNAIL_SIDE = 240
 
 KEPT_SECONDS = 3600
 """Within which uploads and results are deleted."""
@@ -148,11 +135,9 @@ def _laid_out(studio) -> Parts:
             model = gr.Dropdown(_choices(studio), value=studio.default, label="Model", elem_id="model")
             presets = [("None", ""), *((name.capitalize(), name) for name in PHOTOS)]
             preset = gr.Dropdown(presets, value="", label="Preset", elem_id="preset")
-            controls: list[Any] = [_slider(name, *text) for name, text in SLIDERS.items()]
-            label = "Correct the colour of the light"
-            controls.append(gr.Checkbox(Controls.white_balance, label=label, elem_id="white_balance"))
+            controls = [_slider(name, *SLIDERS[name]) if name in SLIDERS else _switch(name) for name in FIELDS]
             reset = gr.Button("Reset", size="sm", variant="secondary")
-            enhance = gr.Button(_label(1), variant="primary", interactive=False, elem_id="enhance")
+            enhance = gr.Button(label_for(1), variant="primary", interactive=False, elem_id="enhance")
             download = gr.DownloadButton("Download", visible=False, elem_id="download")
             report = gr.HTML(elem_id="report", padding=False)
     return Parts(
@@ -190,141 +175,6 @@ def _wire(parts, answers, blocks):
     parts.enhance.click(answers.enhance, [photos, *wanted], done, show_progress_on=[parts.report], **ONE_AT_A_TIME)
 
 
-class Answers:
-    """What the page shows after each event, by the order of the outputs in `_wire`.
-
-    Parameters
-    ----------
-    studio : Studio
-    folder : Path
-        For pictures that are shown; Gradio deletes what it has shown from there.
-    """
-
-    def __init__(self, studio: Studio, folder: Path):
-        self.studio, self.folder = studio, folder
-
-    def take(self, files, *wanted, progress=PROGRESS):
-        """Photos were dropped: show the first; the others can be chosen."""
-        photos, wrong = self._opened(files or [], progress)
-        if not photos:
-            return [photos, 0, None, *[gr.skip()] * 7, _alerts(wrong)]
-        compared, facts, problem = self.look(photos, 0, *wanted)
-        return [
-            photos,
-            0,
-            gr.File(None, visible=False),
-            gr.Gallery([(self._thumbnail(photo), photo.name) for photo in photos], visible=len(photos) > 1),
-            gr.Button(_label(len(photos)), interactive=True),
-            gr.Button(visible=True),
-            gr.DownloadButton(visible=False),
-            "",
-            compared,
-            facts,
-            _alerts(wrong) + problem,
-        ]
-
-    def restart(self):
-        """Make room for other photos."""
-        return [
-            [],
-            0,
-            gr.File(None, visible=True),
-            gr.Gallery(None, visible=False),
-            gr.Button(_label(1), interactive=False),
-            gr.Button(visible=False),
-            gr.DownloadButton(visible=False),
-            "",
-            gr.ImageSlider(None, visible=False),
-            "",
-            "",
-        ]
-
-    def look(self, photos, index, model, *values):
-        """Preview the chosen photo."""
-        if not photos:
-            return [gr.skip(), gr.skip(), ""]
-        photo = photos[index]
-        try:
-            after = self.studio.preview(photo, model, _controls(values))
-        except UserError as error:
-            return [gr.skip(), gr.skip(), _alerts([str(error)])]
-        before_after = self._shown(Image.fromarray(photo.reduced)), self._shown(Image.fromarray(after))
-        return [gr.ImageSlider(before_after, visible=True), _facts(photo), ""]
-
-    def choose(self, event: gr.SelectData):
-        """A photo of several was chosen."""
-        return event.index
-
-    def preset(self, name):
-        """The controls for a kind of photo were chosen."""
-        return [PHOTOS.get(name, {}).get(field, getattr(Controls, field)) for field in FIELDS]
-
-    def reset(self):
-        """All controls as they were, without a preset."""
-        return ["", *self.preset("")]
-
-    def outdate(self):
-        """What can be downloaded is not what is shown any more."""
-        return [gr.DownloadButton(visible=False), ""]
-
-    def allow(self, model):
-        """A model was chosen, which may not have all controls."""
-        try:
-            known = self.studio.controls_of(model)
-        except UserError as error:
-            return [*[gr.skip()] * (1 + len(FIELDS)), _alerts([str(error)])]
-        preset = gr.update(interactive=True) if known.issuperset(FIELDS) else gr.update(interactive=False, value="")
-        off = {field: {"value": getattr(Controls, field)} for field in FIELDS if field not in known}
-        controls = (gr.update(interactive=field in known, **off.get(field, {})) for field in FIELDS)
-        return [preset, *controls, gr.skip()]
-
-    def enhance(self, photos, model, *values, progress=PROGRESS):
-        """Enhance all photos at full size; tell of each, then offer the file, or all in one."""
-        rows, wrong, results = [], [], []
-        yield [gr.DownloadButton(visible=False), "", gr.skip()]
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place)
-            for number, photo in enumerate(photos):
-                progress((number, len(photos)), desc=photo.name, unit="photos")
-                try:
-                    results.append(self.studio.enhance(photo.path, photo.name, folder, model, _controls(values)))
-                    rows.append(_row(results[-1]))
-                except (UserError, MemoryError) as error:
-                    wrong.append(_problem(error, photo.name))
-                yield [gr.skip(), "".join(rows), _alerts(wrong) if wrong else gr.skip()]
-            if results:
-                file = results[0].path if len(results) == 1 else _zipped(results, folder)
-                label = f"Download {'' if len(results) == 1 else 'all '}({_bytes(file.stat().st_size)})"
-                yield [gr.DownloadButton(label, value=file, visible=True), gr.skip(), gr.skip()]
-
-    def _thumbnail(self, photo) -> str:
-        small = Image.fromarray(photo.reduced)
-        small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-        return self._shown(small)
-
-    def _shown(self, image) -> str:
-        """The path of a JPEG, which takes hundredths of a second to make, where Gradio's WebP takes half a second."""
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=92, subsampling=0)
-        path = self.folder / f"{hashlib.sha256(file.getvalue()).hexdigest()}.jpg"
-        path.write_bytes(file.getvalue())
-        return str(path)
-
-    def _opened(self, files, progress) -> tuple[list[Opened], list[str]]:
-        """The photos among the files, and what is wrong with the others."""
-        most = self.studio.settings.max_photos
-        photos, wrong = [], []
-        if len(files) > most:
-            wrong.append(f"Only the first {most} of {len(files)} photos were taken; take the others afterwards.")
-        for number, file in enumerate(map(Path, files[:most])):
-            progress((number, min(len(files), most)), desc=file.name, unit="photos")
-            try:
-                photos.append(self.studio.open(file, file.name))
-            except (UserError, MemoryError) as error:
-                wrong.append(_problem(error, file.name))
-        return photos, wrong
-
-
 def _title(studio) -> str:
     where = "Photos stay on this machine." if studio.settings.is_private else "Photos are deleted within an hour."
     return f"**lowlight** turns dark, noisy photos into bright, clean ones. {where}"
@@ -346,6 +196,10 @@ def _slider(name, label, unit) -> gr.Slider:
     )
 
 
+def _switch(name) -> gr.Checkbox:
+    return gr.Checkbox(getattr(Controls, name), label="Correct the colour of the light", elem_id=name)
+
+
 def _while_typed(self, payload) -> float:
     """What a slider's field makes of it when it is left: nothing is 0, and what is out of range the nearest in it."""
     return min(max(payload or 0, self.minimum), self.maximum)
@@ -353,47 +207,3 @@ def _while_typed(self, payload) -> float:
 
 # Gradio shows errors while a number is typed. (A class of our own would have it write a file beside this one.)
 gr.Slider.preprocess = _while_typed  # type: ignore[method-assign]
-
-
-def _label(photos) -> str:
-    return "Enhance at full size" if photos == 1 else f"Enhance {photos} photos at full size"
-
-
-def _controls(values) -> Controls:
-    *numbers, balance = values
-    return Controls(**dict(zip(SLIDERS, numbers, strict=True)), white_balance=balance)
-
-
-def _zipped(results, folder) -> Path:
-    """All results in one file, as they are: photos hardly shrink."""
-    path = folder / "lowlight.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for result in results:
-            archive.write(result.path, result.path.name)
-    return path
-
-
-def _facts(photo: Opened) -> str:
-    size = f"{html.escape(photo.name)}: {photo.width} × {photo.height}, {_bytes(photo.size)}."
-    if not photo.is_reduced:
-        return size
-    height, width = photo.reduced.shape[:2]
-    return f"{size} Shown is a copy of {width} × {height}, where noise is finer; what you download has full size."
-
-
-def _row(result: Result) -> str:
-    facts = f"{result.width} × {result.height}, {_bytes(result.size)}, {result.seconds:.1f} s"
-    lines = "".join(f"<span>{html.escape(line)}</span>" for line in (facts, *result.notes))
-    return f'<div class="result">{html.escape(result.path.name)}{lines}</div>'
-
-
-def _problem(error, name) -> str:
-    return f"{name} does not fit into this machine's memory." if isinstance(error, MemoryError) else str(error)
-
-
-def _alerts(messages) -> str:
-    return "".join(f'<div class="problem" role="alert">{html.escape(message)}</div>' for message in messages)
-
-
-def _bytes(number) -> str:
-    return f"{number / 1e6:.1f} MB" if number >= 1e5 else f"{number / 1e3:.1f} kB"

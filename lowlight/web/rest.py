@@ -105,7 +105,7 @@ def interface(studio: Studio, address: str) -> FastAPI:
     def enhance(
         request: Request,
         photo: Annotated[UploadFile, File(description="A photo of any kind that main.py reads.")],
-        model: Annotated[str, Form(description="A name that /models lists.")] = studio.default,
+        model: Annotated[str, Form(description="A name that /models lists, or its number.")] = studio.default,
         exposure: Annotated[float, _of("exposure", "Brighter, in stops.")] = Controls.exposure,
         shadows: Annotated[float, _of("shadows", "The dark parts alone, in stops.")] = Controls.shadows,
         highlights: Annotated[float, _of("highlights", "The bright parts alone, in stops.")] = Controls.highlights,

@@ -224,9 +224,10 @@ class Studio:
         return load_session(self.models[name], device=self.settings.device, megapixels=math.inf)
 
     def _loaded(self, model, controls=AS_GUESSED) -> Session:
-        if model not in self.models:
+        name = registry.name_of(model)
+        if name not in self.models:
             raise UserError(f"There is no such model here. Received: {model}. Known: {', '.join(self.models)}.")
-        session = self._session(model)
+        session = self._session(name)
         session.check(controls)
         return session
 

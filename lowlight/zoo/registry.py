@@ -90,6 +90,11 @@ def _cards() -> list[Path]:
     return [path for folder in reversed(_folders()) for path in sorted(folder.glob("model_*.json"))]
 
 
+def name_of(model: str | int | Path) -> str:
+    """What a model is called that may be given by its number: 12 is model_12."""
+    return f"model_{int(str(model)):02}" if str(model).isdecimal() else str(model)
+
+
 def folder_of(name: str) -> Path | None:
     """The folder that holds both files of a model; None if it is still to be downloaded."""
     files = (f"{name}.json", f"{name}{WEIGHTS_SUFFIX}")
@@ -110,7 +115,7 @@ def check(model: str | int | Path | None, address: str | None = None) -> None:
         As `files_of`, which has the parameters.
     """
     named = default() if model is None else model
-    if not (_address(address) and _listed(_name(named))):
+    if not (_address(address) and _listed(name_of(named))):
         files_of(named)
 
 
@@ -315,12 +320,8 @@ def _copy_halved(item, target, name):
     target[name].attrs.update(item.attrs)
 
 
-def _name(model) -> str:
-    return f"model_{int(model):02}" if str(model).isdecimal() else str(model)
-
-
 def _card_path(model, address) -> Path:
-    name = _name(model)
+    name = name_of(model)
     path, ours = Path(name), MODELS / f"{name}.json"
     if path.name == name:  # a run's folder may be called as a model is
         for folder in _folders():
