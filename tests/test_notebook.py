@@ -1,6 +1,7 @@
 """The notebook for Colab, run from top to bottom with a tiny preset, and its parts that only Colab would run."""
 
 import json
+import re
 import shutil
 import sys
 import types
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lowlight.zoo import registry
 from tests.conftest import ROOT, scene, write_pair
 
 NOTEBOOK = ROOT / "notebooks" / "train_on_colab.ipynb"
@@ -184,3 +186,11 @@ def test_the_notebook_is_kept_without_outputs():
     for cell in cells():
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
+
+
+def test_the_models_that_it_tells_of_are_those_that_it_makes():
+    """A name alone is the shipped model's, also where a folder of that name lies in the working folder."""
+    text = "".join("".join(cell["source"]) for cell in cells() if cell["cell_type"] == "markdown")
+    models = re.findall(r"main\.py [^`]*--model (\S+)`", text)
+    assert models
+    assert not {entry["name"] for entry in registry.available()}.intersection(models)
