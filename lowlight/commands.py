@@ -1,6 +1,8 @@
 """What can be asked for by name: lowlight COMMAND, and the scripts at the top of the project."""
 
+import difflib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from lowlight.cli.parse import DEFAULT, parse
@@ -198,6 +200,8 @@ def dispatch(words: Sequence[str], overview: str) -> int:
         print(overview.strip())
         return 0
     name = words[0] if words and words[0] in COMMANDS else DEFAULT
+    if words and name == DEFAULT:
+        _refuse_misspelt(words[0])
     rest = list(words[1:] if words and words[0] == name else words)
     if name == DEFAULT and (without := _without_ray(rest)) != rest:
         name, rest = "cluster", without
@@ -207,6 +211,15 @@ def dispatch(words: Sequence[str], overview: str) -> int:
         print(overview.strip())
         return EXIT_USAGE
     return command.run(settings)
+
+
+def _refuse_misspelt(word):
+    """A word that is like a command, and no photo either: its options are not those of enhancing."""
+    meant = difflib.get_close_matches(word, COMMANDS, 1, cutoff=0.7)
+    if meant and meant[0] != word and word.isalpha() and not Path(word).exists():
+        raise UserError(
+            f"There is no such command, photo or folder. Received: {word}. Perhaps you meant {meant[0]}. See --help."
+        )
 
 
 def _without_ray(words) -> list[str]:

@@ -175,6 +175,17 @@ def test_each_command_is_found_by_its_name_and_the_rest_is_photos(monkeypatch):
     assert [str(settings.inputs[0]) for _, settings in called[-2:]] == ["train", "x.jpg"]
 
 
+@pytest.mark.parametrize(("word", "meant"), [("trian", "train"), ("model", "models"), ("Export", "export")])
+def test_a_misspelt_command_is_taken_for_no_photo(word, meant, folder):
+    with pytest.raises(UserError, match=f"Received: {word}. Perhaps you meant {meant}. See --help"):
+        commands.dispatch([word, "--model", "8"], "")
+    (folder / word).mkdir()
+    with pytest.raises(UserError, match="no photos to enhance"):
+        commands.dispatch([word], "")
+    with pytest.raises(UserError, match=f"no such photo or folder. Received: {word}s.jpg"):
+        commands.dispatch([f"{word}s.jpg"], "")
+
+
 def test_training_takes_the_generation_of_the_model(monkeypatch):
     told = []
     monkeypatch.setattr("lowlight.training.trainer.train", lambda settings, generation: told.append(generation))
