@@ -274,8 +274,11 @@ def test_of_each_model_it_is_told_where_it_is(zoo_on_server, monkeypatch, tmp_pa
     assert sorted(lines) == [
         f"models in {tmp_path / 'cache'}: model_12",
         f"models in {tmp_path / 'here'}: model_10",
-        f"models to download into {tmp_path / 'cache'}: model_03",
+        f"models to download from where --models-url says into {tmp_path / 'cache'}: model_03",
     ]
+    monkeypatch.setenv("LOWLIGHT_MODELS_URL", "https://example.org")
+    assert info.inform() == 0
+    assert f"download from https://example.org into {tmp_path / 'cache'}: model_03" in capsys.readouterr().out
 
 
 def test_models_are_listed_before_they_are_here_and_downloaded_all_at_once(zoo_on_server, capsys):

@@ -67,8 +67,10 @@ def inform() -> int:
 
 
 def _place(name) -> str:
-    folder = registry.folder_of(name)
-    return f"to download into {registry.MODELS}" if folder is None else f"in {folder}"
+    folder, address = registry.folder_of(name), registry.address_of_models()
+    if folder is None:
+        return f"to download from {address or 'where --models-url says'} into {registry.MODELS}"
+    return f"in {folder}"
 
 
 def show() -> int:

@@ -106,6 +106,11 @@ def is_here(name: str) -> bool:
     return folder_of(name) is not None
 
 
+def address_of_models(address: str | None = None) -> str | None:
+    """Where models are downloaded from: as given, or by LOWLIGHT_MODELS_URL, or by the manifest; None: nobody says."""
+    return address or os.environ.get("LOWLIGHT_MODELS_URL") or _manifest()["url"]
+
+
 def check(model: str | int | Path | None, address: str | None = None) -> None:
     """Is there such a model? Nothing is downloaded: what could be is taken for granted.
 
@@ -115,7 +120,7 @@ def check(model: str | int | Path | None, address: str | None = None) -> None:
         As `files_of`, which has the parameters.
     """
     named = default() if model is None else model
-    if not (_address(address) and _listed(name_of(named))):
+    if not (address_of_models(address) and _listed(name_of(named))):
         files_of(named)
 
 
@@ -147,7 +152,7 @@ def files_of(model: str | int | Path | None, address: str | None = None) -> tupl
     if weights.is_file() and sha256(weights) == expected:
         return card, weights
     listed = _listed(card["name"])
-    if path.parent == MODELS and listed.get(weights.name, {}).get("sha256") == expected and _address(address):
+    if path.parent == MODELS and listed.get(weights.name, {}).get("sha256") == expected and address_of_models(address):
         for file in listed:  # the ONNX file, too; first, for weights that are here tell that all is
             if file not in (path.name, weights.name) and not path.with_name(file).is_file():
                 _fetch(card["name"], file, address)
@@ -353,7 +358,7 @@ def _card(path, address) -> dict:
         return cards.read(path)
     except UserError:
         ours = _listed(path.stem).get(weights.name, {}).get("sha256") if path.parent == MODELS else None
-        if not (ours and weights.is_file() and sha256(weights) == ours and _address(address)):
+        if not (ours and weights.is_file() and sha256(weights) == ours and address_of_models(address)):
             raise
         _fetch(path.stem, path.name, address)
         return cards.read(path)
@@ -377,12 +382,8 @@ def _listed(name) -> dict[str, dict]:
     }  # fmt: skip
 
 
-def _address(address) -> str | None:
-    return address or os.environ.get("LOWLIGHT_MODELS_URL") or _manifest()["url"]
-
-
 def _fetch(name, file, address):
-    address = _address(address)
+    address = address_of_models(address)
     if not address:
         raise UserError(
             f"A file of {name} is missing. Received: no {file} in {MODELS}, and no address to download it from. Give "
