@@ -1,17 +1,42 @@
 """What a model's card tells of its training: recipe, data, and the stages as they ran."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
+from lowlight.backend import keras
+from lowlight.data.loaders import Batches
+from lowlight.data.pairs import Split
+from lowlight.settings import TrainingSettings
 from lowlight.system import machine, versions
+from lowlight.training.checkpoint import State
 from lowlight.zoo import registry
 from lowlight.zoo.cards import stages_of
-
-if TYPE_CHECKING:
-    from lowlight.training.trainer import Trainer
+from lowlight.zoo.recipes import Recipe, Stage
 
 
-def write(trainer: "Trainer") -> None:
+class Training(Protocol):
+    """What a card tells of: a `lowlight.training.trainer.Trainer`."""
+
+    settings: TrainingSettings
+    recipe: Recipe
+    """Of all stages."""
+    plan: Recipe
+    """Of the stage that is trained."""
+    stage: Stage
+    split: Split
+    about: dict[str, Any]
+    """The data."""
+    batches: Batches
+    state: State
+    folder: Path
+    measured: keras.Model
+    earlier: dict[str, Any]
+    """The card of the model that it started from, if it did."""
+    started_from: dict[str, Any] | None
+
+
+def write(trainer: Training) -> None:
     """Write the card of the weights that lie in a run's folder."""
     plan, split = trainer.plan, trainer.split
     weights = trainer.folder / f"{plan.name}{registry.WEIGHTS_SUFFIX}"
@@ -42,16 +67,16 @@ def write(trainer: "Trainer") -> None:
     registry.write_card(trainer.folder / f"{plan.name}.json", card)
 
 
-def facts(trainer: "Trainer") -> dict[str, Any]:
+def facts(trainer: Training) -> dict[str, Any]:
     """What a card says of the stage that is trained, as far as it is."""
     plan, state = trainer.plan, trainer.state
     steps = state.total_steps - state.stage_began["steps"]
-    loss = {} if trainer.part == "exposure" else {"loss": plan.loss}
+    loss = {} if trainer.stage.part == "exposure" else {"loss": plan.loss}
     remembered = {"remembered": True} if trainer.settings.remember else {}
     return {
         **loss,
         **remembered,
-        "part": trainer.part or "whole",
+        "part": trainer.stage.part or "whole",
         "steps": steps,
         "samples": steps * trainer.batches.batch_size,
         "batch_size": trainer.batches.batch_size,
@@ -59,7 +84,7 @@ def facts(trainer: "Trainer") -> dict[str, Any]:
         "learning_rate": plan.learning_rate,
         "final_rate": plan.final_rate,
         "seed": trainer.settings.seed,
-        "mixture": list(plan.exposure_mixture if trainer.part == "exposure" else plan.mixture),
+        "mixture": list(plan.exposure_mixture if trainer.stage.part == "exposure" else plan.mixture),
         "data": trainer.about,
         "started_from": trainer.started_from,
         "machine": machine(),
