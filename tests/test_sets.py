@@ -47,7 +47,7 @@ def test_a_list_saved_by_excel_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("low,bright\na.jpg,b.jpg", "must have columns low and high"),
+        ("low,other\na.jpg,b.jpg", "must have columns low and high"),
         ("low,high\na.jpg,b.jpg", "2 photos that are not there: a.jpg, b.jpg"),
         ("low,high\n", "naming no pair"),
         (None, "There is no list of pairs"),

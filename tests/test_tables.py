@@ -3,7 +3,7 @@
 import pytest
 
 from lowlight.data.splits import listed_pairs
-from tests.test_layouts import load, refusal, table, table_with_paths
+from tests.test_layouts import load, refusal, table, table_with_paths, write_sides
 
 
 def test_a_table_that_names_what_is_not_there_or_twice_is_refused_by_name(tmp_path):
@@ -26,6 +26,24 @@ def test_a_table_may_be_separated_as_excel_does_where_commas_are_for_decimals(tm
     assert len(load(tmp_path)[0].train) == 5
     train, held_out = listed_pairs(tmp_path)
     assert (len(train), len(held_out)) == (5, 1)
+
+
+def test_more_pairs_are_listed_as_pairs_are(tmp_path):
+    """By columns of other names, and by paths that begin beside the table, though there is a folder images."""
+    table_with_paths(tmp_path)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "list.csv").rename(tmp_path / "pairs.csv")
+    found = {(pair.low, pair.high) for part in listed_pairs(tmp_path) for pair in part}
+    split, _ = load(tmp_path)
+    assert found == {(pair.low, pair.high) for pair in (*split.train, *split.val)}
+    assert len(found) == 6
+
+
+def test_of_columns_that_could_be_one_side_that_is_taken_which_is_called_so(tmp_path):
+    write_sides(tmp_path, "low", "high", range(6))
+    lines = ["target,low,high", *(f"lost,low/{seed}.png,high/{seed}.png" for seed in range(6))]
+    (tmp_path / "pairs.csv").write_text("\n".join(lines))
+    assert "a table of 6 pairs; not read: target" in load(tmp_path)[1]
 
 
 def test_columns_of_a_table_that_change_nothing_such_as_of_parts_are_told(tmp_path):

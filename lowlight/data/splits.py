@@ -1,13 +1,12 @@
 """The pairs that a command works on: what --data, --also and --clean, and the other settings, mean."""
 
-import csv
 import logging
 from pathlib import Path
 
 from lowlight.data import synthetic, validate
 from lowlight.data.pairs import Pair, PairError, Split, load_split
 from lowlight.data.samplers import CleanSource, PairSource, Share
-from lowlight.data.tables import separator
+from lowlight.data.tables import beside, read_cells
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings
 from lowlight.zoo.recipes import RECIPES, Recipe
@@ -125,23 +124,17 @@ def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[lis
 
 
 def listed_pairs(folder: Path) -> tuple[list[Pair], list[Pair]]:
-    """Pairs that a folder's pairs.csv names in its columns low and high: those to train on, and those held out.
+    """Pairs that a folder's pairs.csv lists, by the rules of `lowlight.data.tables`: to train on, and held out.
 
     Raises
     ------
     PairError
-        If the file is missing, is not such a table, or names photos that are not in the folder or its images/.
+        If the file is missing, is not such a table, or names photos that are not there.
     """
     path = folder / "pairs.csv"
-    images = folder / "images" if (folder / "images").is_dir() else folder
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            listed = csv.DictReader(file, delimiter=separator(file))
-            rows = [(images / row["low"], images / row["high"]) for row in listed]
-    except OSError as error:
-        raise PairError(f"There is no list of pairs. Received: {path} ({error.strerror}). Name its folder.") from None
-    except (KeyError, TypeError, UnicodeDecodeError):
-        raise PairError(f"The list must have columns low and high. Received: {path}. Write them so.") from None
+    if not path.is_file():
+        raise PairError(f"There is no list of pairs. Received: {path}. Name its folder.")
+    rows = [(beside(path, low), beside(path, high)) for low, high in read_cells(path)[0]]
     absent = sorted({photo.name for row in rows for photo in row if not photo.is_file()})
     if absent or not rows:
         shown = f"{len(absent)} photos that are not there: {', '.join(absent[:3])}" if absent else "no pair"
