@@ -146,6 +146,13 @@ def a_folder_for_each_scene_with_sides(root):
             save(root / f"night{seed}" / "low" / f"{shot}.png", dark(seed, 8 + shot))
 
 
+def a_folder_for_each_scene_with_one_side(root):
+    for seed in range(3):
+        save(root / f"night{seed}" / "high.png", scene(seed))
+        for shot in (1, 2):
+            save(root / f"night{seed}" / "low" / f"{shot}.png", dark(seed, 8 + shot))
+
+
 def any_names(root):
     write_sides(root, "Sony A7", "Sony A7 tripod", range(6), "DSC0{}-handheld.jpg", "tripod DSC0{}.jpg")
 
@@ -192,6 +199,7 @@ LAYOUTS = {
     a_folder_for_each_pair: (6, 0, "night0 + night0, night1 + night1, night2 + night2 and 3 more"),
     a_folder_for_each_scene: (6, 0, "night2 + night2; several lows to one high"),
     a_folder_for_each_scene_with_sides: (6, 0, "night2/low + night2/high; several lows to one high"),
+    a_folder_for_each_scene_with_one_side: (6, 0, "night2/low + night2; several lows to one high"),
     any_names: (6, 0, "Sony A7 + Sony A7 tripod; names alike but for what all"),
     one_side_called_otherwise: (6, 0, "low + retouched"),
     table: (6, 0, "pairs.csv, a table of 6 pairs"),

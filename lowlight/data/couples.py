@@ -153,6 +153,15 @@ def mixed_couples(places: Sequence[Place]) -> list[Couple]:
     return couples
 
 
+def told_by_photos(places: Sequence[Place]) -> list[Place]:
+    """Where a folder's path tells no side, its photos' names may, if all tell the same: night1/high.png."""
+    told = []
+    for place in places:
+        sides = {side_of(path.stem) for path in place.photos}
+        told.append(place._replace(side=sides.pop()) if not place.side and len(sides) == 1 else place)
+    return told
+
+
 def told_by_light(places: Sequence[Place]) -> list[Place]:
     """Where a folder holds two folders of photos, partners by name, the darker one is low.
 

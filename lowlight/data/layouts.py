@@ -16,6 +16,7 @@ from lowlight.data.couples import (
     placed,
     several_ways,
     told_by_light,
+    told_by_photos,
 )
 from lowlight.data.matching import PairError, Pool, match
 from lowlight.data.tables import is_table, read_table
@@ -106,7 +107,7 @@ def _of_sides(low, high) -> Reading:
 
 def _of_tree(root) -> Reading:
     places = [place_of(folder, photos, folder.relative_to(root).parts) for folder, photos in _folders(root).items()]
-    couples = couples_of(places) or mixed_couples(places)
+    couples = couples_of(places) or mixed_couples(places) or couples_of(told_by_photos(places))
     if not couples:
         couples = couples_of(told_by_light(places))
     if not couples:
