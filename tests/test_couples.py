@@ -4,7 +4,16 @@ import pytest
 
 from lowlight.data.couples import place_of, told_by_light
 from tests.conftest import scene
-from tests.test_layouts import dark, refusal, save, write_sides
+from tests.test_layouts import (
+    dark,
+    load,
+    one_folder,
+    one_side_called_otherwise,
+    refusal,
+    save,
+    sequences_with_flat_targets,
+    write_sides,
+)
 
 
 def test_what_a_model_made_is_not_taken_for_the_truth(tmp_path):
@@ -33,3 +42,50 @@ def test_two_parts_are_no_sides_of_each_other_whose_photos_are_called_alike(tmp_
         save(tmp_path / "train" / f"{seed}.png", dark(seed) if seed % 2 else scene(seed))
         save(tmp_path / "test" / f"{seed}.png", scene(seed + 9) if seed % 2 else dark(seed + 9))
     assert refusal(tmp_path).startswith("No pairs are understood")
+
+
+def test_the_deepest_words_of_a_path_tell_the_side_and_the_part(tmp_path):
+    write_sides(tmp_path / "Dark photos to test" / "train", "low", "high", range(6))
+    write_sides(tmp_path / "Dark photos to test" / "test", "low", "high", (20, 21))
+    split, _ = load(tmp_path)
+    assert (len(split.train + split.val), len(split.test)) == (6, 2)
+
+
+def test_cameras_are_told_apart_also_where_the_parts_are_below_the_sides(tmp_path):
+    for camera, seed in (("Nikon", 0), ("Sony", 10)):
+        for part, count in (("train", 4), ("test", 2)):
+            for shot in range(count):
+                for side, change in (("low", dark), ("high", scene)):
+                    save(tmp_path / camera / side / part / f"{shot}.png", change(seed + shot + 5 * (part == "test")))
+    split, _ = load(tmp_path)
+    assert {pair.name for pair in split.test} == {"Nikon/0", "Nikon/1", "Sony/0", "Sony/1"}
+    assert len(split.train + split.val) == 8
+
+
+@pytest.mark.parametrize(
+    ("layout", "count"), [(sequences_with_flat_targets, 12), (one_side_called_otherwise, 6)], ids=["frames", "light"]
+)
+def test_sides_may_lie_in_the_folder_of_their_camera(layout, count, tmp_path):
+    layout(tmp_path / "Sony")
+    assert len(load(tmp_path)[0].train + load(tmp_path)[0].val) == count
+
+
+def test_a_photo_beside_pairs_in_one_folder_whose_name_tells_no_side_is_in_no_ones_way(tmp_path):
+    one_folder(tmp_path)
+    save(tmp_path / "panorama.png", scene(9))
+    assert len(load(tmp_path)[0].train + load(tmp_path)[0].val) == 6
+
+
+def test_a_frame_that_is_called_as_another_scene_is_not_what_that_scene_should_look_like(tmp_path):
+    for number in range(4):
+        save(tmp_path / "low" / f"{number}" / "frame.png", dark(number))
+        save(tmp_path / "high" / "walk" / f"{number}.png", scene(number))
+    assert refusal(tmp_path).startswith("No pairs are understood")
+
+
+def test_pairs_beside_the_part_of_another_set_are_refused_with_both_readings(tmp_path):
+    write_sides(tmp_path, "low", "high", range(4))
+    write_sides(tmp_path / "LOL" / "test", "low", "high", (20, 21))
+    message = refusal(tmp_path)
+    assert f"--low {tmp_path}/low --high {tmp_path}/high" in message
+    assert f"--low {tmp_path}/LOL/test/low --high {tmp_path}/LOL/test/high" in message
