@@ -36,11 +36,12 @@ def test_the_mean_is_of_all_weights_and_its_card_tells_of_which_models(tmp_path)
     first = with_facts(
         tmp_path / "first",
         stages=[stage(1)],
-        data={"name": "pairs", "clean": sets[:2]},
+        data={"name": "pairs", "clean": sets[:2], "also": None},
         metrics={"val": {"psnr": 20.0}},
         exports={},
     )
-    second = with_facts(tmp_path / "second", stages=[stage(1), stage(2)], data={"name": "pairs", "clean": sets[1:]})
+    data = {"name": "pairs", "clean": sets[1:], "also": sets[:1]}
+    second = with_facts(tmp_path / "second", stages=[stage(1), stage(2)], data=data)
     mean = average(AverageSettings((first, second), output=tmp_path / "mean"))
     one, two, both = weights(first), weights(second), weights(mean)
     for path, value in both.items():
@@ -51,7 +52,10 @@ def test_the_mean_is_of_all_weights_and_its_card_tells_of_which_models(tmp_path)
         registry.load_network(model)[1]["weights"]["sha256"] for model in (first, second)
     ]
     assert card["data"]["clean"] == sets
+    assert card["data"]["also"] == sets[:1]
+    assert card["stages"][-1]["part"] == "whole"
     assert not {"metrics", "exports"} & card.keys()
+    assert card["training"]["val_psnr"] is None
     assert "has_seen_validation" not in card
 
 
@@ -77,7 +81,17 @@ def test_the_mean_of_a_part_leaves_the_rest_as_it_is_in_the_first_also_if_that_i
     changed = {path for path, value in weights(mean).items() if not np.array_equal(value, before[path])}
     assert changed
     assert all(path.startswith("guess") for path in changed)
-    assert registry.load_network(mean)[1]["has_seen_validation"]
+    card = registry.load_network(mean)[1]
+    assert card["has_seen_validation"]
+    assert card["stages"][-1]["part"] == "exposure"
+
+
+def test_a_mean_has_seen_validation_if_one_model_has_which_was_scored_before(tmp_path):
+    first = with_facts(tmp_path / "first", validation={"psnr": 20.0})
+    second = with_facts(tmp_path / "second")
+    card = registry.load_network(average(AverageSettings((first, second), output=tmp_path / "mean")))[1]
+    assert card["has_seen_validation"]
+    assert "validation" not in card
 
 
 def test_what_has_no_mean_is_refused(tmp_path):
@@ -88,8 +102,11 @@ def test_what_has_no_mean_is_refused(tmp_path):
         average(AverageSettings(("10", "10"), "exposure", tmp_path / "mean"))
     with pytest.raises(UserError, match="Received: --output .*first"):
         average(AverageSettings((first, first), output=tmp_path / "first"))
-    with pytest.raises(UserError, match="differ in it"):
-        average(AverageSettings((first, "10"), output=tmp_path / "mean"))
+    with pytest.raises(UserError, match="have no parts. Received: --part exposure for .*first 10"):
+        average(AverageSettings((first, "10"), "exposure", tmp_path / "mean"))
+    for models in ((first, "10"), (first, first, "10")):
+        with pytest.raises(UserError, match="and 10, which differ in it"):
+            average(AverageSettings(models, output=tmp_path / "mean"))
     assert not list((tmp_path / "mean").glob("*"))
     before = weights(first)
     again = weights(average(AverageSettings((first, first), output=tmp_path / "first", overwrite=True)))

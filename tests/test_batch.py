@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,11 +13,15 @@ from PIL import Image
 
 from lowlight.cli import batch
 from lowlight.errors import UserError
+from lowlight.cli.jobs import Job
 from lowlight.inference.session import Session
+from lowlight.io import atomic
+from lowlight.io.lock import holding
 from lowlight.io.photo import ImageError, Photo, encode, image_size, read_rgb
 from lowlight.settings import EnhanceSettings
 from lowlight.zoo import cards, registry
 from tests import corpus
+from tests.conftest import Here
 
 
 class Doubler(Session):
@@ -227,6 +231,51 @@ def test_a_place_in_which_nothing_can_be_made_is_told_by_the_photos_name(enhance
     monkeypatch.setattr(batch, "holding", closed)
     assert enhance(photos / "night 0.png", in_place=True) == 1
     assert f"failed: {photos}/night 0.png cannot be written: Permission denied." in capsys.readouterr().err
+
+
+def test_a_photo_that_another_process_is_at_or_has_done_meanwhile_is_left_to_it(enhance, photos, tmp_path, monkeypatch):
+    source, target = photos / "night 0.png", tmp_path / "out" / "night 0.png"
+    target.parent.mkdir()
+
+    def reasons():
+        assert enhance(source, json=str(tmp_path / "log")) == 0
+        (record,) = map(json.loads, (tmp_path / "log").read_text().splitlines())
+        return record["status"], record["reason"]
+
+    with holding(atomic.lock_of(target, tmp_path / "out")):
+        assert reasons() == ("skipped", "another process is at it")
+    assert not target.exists()
+
+    @contextmanager
+    def after_another(lock):
+        target.write_bytes(b"of the other process")
+        yield True
+
+    monkeypatch.setattr(batch, "holding", after_another)
+    assert reasons() == ("skipped", "the result is there")
+    assert target.read_bytes() == b"of the other process"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes of POSIX")
+def test_what_cannot_be_done_is_told_also_where_a_result_is_there_and_before_anything_is_done(
+    enhance, photos, tmp_path, capsys
+):
+    os.mkfifo(photos / "pipe.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "pipe.png").touch()
+    for options, told in (({"dry_run": True}, "1 to do, 0 to skip"), ({}, "1 done, 0 skipped, 1 failed")):
+        assert enhance(photos / "pipe.png", photos / "night 0.png", **options) == 1
+        said = capsys.readouterr()
+        assert told in said.out
+        assert "pipe.png is a pipe or a device" in said.err
+
+
+@pytest.mark.parametrize("content", [b"no photo", None], ids=["broken", "small"])
+def test_what_no_header_tells_the_size_of_is_read_alone(photos, content):
+    path = photos / "night 0.png"
+    if content:
+        path.write_bytes(content)
+    assert batch._weigh(Job(path, path), Here()) == (batch.MOST_MEMORY if content else 50 * 30 * batch.BYTES_PER_PIXEL)
 
 
 def test_lack_of_memory_is_told_in_words_whatever_the_engine_calls_it(enhance, photos, capsys, monkeypatch):

@@ -70,6 +70,12 @@ def test_sides_may_lie_in_the_folder_of_their_camera(layout, count, tmp_path):
     assert len(load(tmp_path)[0].train + load(tmp_path)[0].val) == count
 
 
+def test_one_folder_below_each_side_is_no_scene(tmp_path):
+    write_sides(tmp_path, "low/images", "high/images", range(6))
+    split, _ = load(tmp_path)
+    assert len(split.train + split.val) == 6
+
+
 def test_a_photo_beside_pairs_in_one_folder_whose_name_tells_no_side_is_in_no_ones_way(tmp_path):
     one_folder(tmp_path)
     save(tmp_path / "panorama.png", scene(9))
@@ -89,3 +95,22 @@ def test_pairs_beside_the_part_of_another_set_are_refused_with_both_readings(tmp
     message = refusal(tmp_path)
     assert f"--low {tmp_path}/low --high {tmp_path}/high" in message
     assert f"--low {tmp_path}/LOL/test/low --high {tmp_path}/LOL/test/high" in message
+
+
+def test_two_folders_without_a_name_in_common_or_with_a_broken_photo_are_refused_with_what_to_do(tmp_path):
+    for name, photo in (("a", "sea"), ("b", "hill")):
+        save(tmp_path / name / f"{photo}.png", scene(1))
+    assert "a with 1 photos, b with 1 photos. Say which is which by --low DIR" in refusal(tmp_path)
+    (tmp_path / "a" / "hill.png").write_bytes(b"no photo")
+    message = refusal(tmp_path)
+    assert "Which of two folders is the dark one cannot be seen. Received: " in message
+    assert "hill.png" in message
+    assert "--low DIR --high DIR" in message
+
+
+def test_hidden_folders_are_not_searched_and_others_six_levels_deep(tmp_path):
+    write_sides(tmp_path / "1" / "2" / "3" / "4" / "5", "low", "high", range(4))
+    write_sides(tmp_path / ".trash", "low", "high", range(4))
+    split, told = load(tmp_path)
+    assert len(split.train + split.val) == 4
+    assert "Understood: 1/2/3/4/5/low + 1/2/3/4/5/high" in told

@@ -142,6 +142,25 @@ def test_auto_takes_what_is_done_first(installed, exported, megapixels, half_pre
     assert engines.choose("auto", exported, megapixels=megapixels) == chosen
 
 
+def test_much_goes_by_tensorflow_where_there_is_a_gpu_for_it(monkeypatch):
+    monkeypatch.setattr(engines, "installed", lambda: ["tensorflow", "onnx"])
+    monkeypatch.setattr(engines, "fastest_precision", lambda: "float32")
+    monkeypatch.setattr(engines, "_is_loaded", lambda: False)
+    monkeypatch.setattr(engines, "_has_gpu", lambda: True)
+    assert [engines.choose("auto", True, megapixels=megapixels) for megapixels in (19, 21)] == ["onnx", "tensorflow"]
+
+
+def test_what_is_named_is_taken_and_without_tensorflow_onnx_runtime_before_openvino(monkeypatch):
+    monkeypatch.setattr(engines, "installed", lambda: ["onnx", "openvino"])
+    assert engines.choose("auto", exported=True) == "onnx"
+    assert engines.choose("openvino", exported=True, megapixels=1000) == "openvino"
+    monkeypatch.setattr(engines, "installed", lambda: [*engines.ENGINES])
+    assert engines.choose("tensorflow", exported=False) == "tensorflow"
+    monkeypatch.setattr(engines, "installed", list)
+    with pytest.raises(UserError, match="not installed.* pip install onnxruntime"):
+        engines.choose("auto", exported=True)
+
+
 def test_auto_takes_tensorflow_where_it_is_loaded_or_a_gpu_is_asked_for(monkeypatch):
     monkeypatch.setattr(engines, "installed", lambda: ["tensorflow", "onnx"])
     monkeypatch.setattr(engines, "_is_loaded", lambda: True)

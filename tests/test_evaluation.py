@@ -71,9 +71,10 @@ def test_what_takes_an_exposure_map_is_scored_with_that_of_the_truth_too(grey_pa
     assert "ssim_oracle" not in alone
 
 
-def test_an_output_that_is_no_number_names_the_photo(grey_pairs):
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_output_that_is_no_number_names_the_photo(grey_pairs, value):
     with pytest.raises(UserError, match=r"Received: nan or infinity for .*p1\.png"):
-        evaluate(lambda photo: photo * np.nan, grey_pairs)
+        evaluate(lambda photo: photo * value, grey_pairs)
 
 
 def test_gamma_is_the_power_of_0_4():
@@ -99,7 +100,8 @@ def test_the_mean_of_psnr_is_the_mean_of_the_photos_decibels():
 
 
 def test_a_perfect_photo_counts_as_100_db_in_the_mean():
-    assert mean([{"name": "a", "psnr": math.inf}, {"name": "b", "psnr": 20.0}]) == {"psnr": 60.0}
+    for kind in ("psnr", "psnr_gt_mean", "psnr_oracle"):
+        assert mean([{"name": "a", kind: math.inf}, {"name": "b", kind: 20.0}]) == {kind: 60.0}
 
 
 def test_photos_without_ssim_are_left_out_of_its_mean():

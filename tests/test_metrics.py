@@ -120,6 +120,8 @@ def test_bad_photos_are_refused_with_what_was_received(metric):
         metric(photo, photo[:8])
     with pytest.raises(ValueError, match=r"one shape.*Received: \(16, 16\)"):
         metric(photo[..., 0], photo[..., 0])
+    with pytest.raises(ValueError, match=r"one shape.*Received: \(0, 16, 3\)"):
+        metric(photo[:0], photo[:0])
     with pytest.raises(ValueError, match="uint8 or floats.*Received: int64"):
         metric(photo, photo.astype(np.int64))
     with pytest.raises(ValueError, match="finite.*Received: nan"):

@@ -76,6 +76,7 @@ def test_what_one_step_cannot_do_with_one_photo_leaves_the_others_alone():
     assert failed == {1: "read cannot do 1", 2: "run cannot do 2", 4: "write cannot do 4"}
     assert line.names() == list(range(6))
     assert [len(task.seconds) for task in line.reported[:3]] == [3, 1, 2]
+    assert all(task.error.__traceback__ is None for task in line.reported if task.error)  # which would hold the photo
 
 
 def test_after_ctrl_c_what_was_run_is_written_and_nothing_else():
@@ -91,6 +92,44 @@ def test_after_ctrl_c_what_was_run_is_written_and_nothing_else():
     with pytest.raises(KeyboardInterrupt):
         overlap(line.jobs, lambda job: 10, *steps, line.reported.append, line.budget)
     assert line.names() == [0, 1, 2]
+
+
+def test_after_ctrl_c_no_more_is_looked_at_and_what_was_read_is_let_go():
+    line = Line(50)
+    weighed, claimed, free = [], [], []
+
+    def read(task):
+        claimed.append(task.job)
+        task.claim.callback(free.append, task.job)
+
+    def interrupted(task):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        overlap(
+            line.jobs,
+            lambda job: weighed.append(job) or 10,
+            read,
+            interrupted,
+            line.step("write", 0),
+            line.reported.append,
+            MemoryBudget(10**6, 8),
+        )
+    assert 0 < len(claimed) <= len(weighed) <= 9
+    assert set(free) == set(claimed)
+
+
+def test_a_job_is_let_go_once_it_is_written():
+    """Others may wait for it, and thousands that are held at once are more than a system allows."""
+    line = Line(4)
+    free, told = [], []
+
+    def read(task):
+        task.claim.callback(free.append, task.job)
+
+    steps = read, line.step("run", 0), line.step("write", 0)
+    overlap(line.jobs, lambda job: 10, *steps, lambda task: told.append([*free]), line.budget)
+    assert told == [line.jobs[: count + 1] for count in range(4)]
 
 
 def test_jobs_that_wait_for_more_are_told_to_end():

@@ -46,6 +46,12 @@ def test_of_columns_that_could_be_one_side_that_is_taken_which_is_called_so(tmp_
     assert "a table of 6 pairs; not read: target" in load(tmp_path)[1]
 
 
+def test_of_several_tables_pairs_csv_is_read(tmp_path):
+    table(tmp_path)
+    (tmp_path / "mine.csv").write_text("low,high\n0_0.jpg,0_t.jpg\n")
+    assert "Understood: pairs.csv, a table of 6 pairs" in load(tmp_path)[1]
+
+
 def test_columns_of_a_table_that_change_nothing_such_as_of_parts_are_told(tmp_path):
     table_with_paths(tmp_path)
     assert "a table of 6 pairs; not read: id\n" in load(tmp_path)[1] + "\n"
