@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from lowlight.cli import batch
-from lowlight.errors import UserError
 from lowlight.cli.jobs import Job
+from lowlight.errors import UserError
 from lowlight.inference.session import Session
 from lowlight.io import atomic
 from lowlight.io.lock import holding

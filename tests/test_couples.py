@@ -114,3 +114,14 @@ def test_hidden_folders_are_not_searched_and_others_six_levels_deep(tmp_path):
     split, told = load(tmp_path)
     assert len(split.train + split.val) == 4
     assert "Understood: 1/2/3/4/5/low + 1/2/3/4/5/high" in told
+
+
+def test_pairs_to_measure_alone_are_refused_and_sides_whose_folders_are_called_otherwise(tmp_path):
+    write_sides(tmp_path / "val", "low", "high", range(4))
+    write_sides(tmp_path / "test", "low", "high", (20, 21))
+    assert "There is no part to train on. Received: val and test." in refusal(tmp_path)
+    for seed in range(4):
+        save(tmp_path / "dark" / f"a{seed}" / "1.png", dark(seed))
+        save(tmp_path / "light" / f"b{seed}" / "1.png", scene(seed))
+    message = refusal(None, low=tmp_path / "dark", high=tmp_path / "light")
+    assert f"have no names in common. Received: {tmp_path}/dark/a0, " in message

@@ -7,6 +7,7 @@ from skimage import data
 from skimage.metrics import structural_similarity
 
 from lowlight.training import losses
+from lowlight.training.validation import psnr
 
 
 @pytest.fixture
@@ -29,6 +30,15 @@ def test_each_loss_gives_one_value_an_image_and_the_value_of_hand_arithmetic():
     expected = {"mae": 0.3, "mse": 0.09, "charbonnier": (0.09 + 1e-6) ** 0.5}
     for name, value in expected.items():
         np.testing.assert_allclose(ops.convert_to_numpy(losses.LOSSES[name](truth, output)), [value] * 2, rtol=1e-5)
+
+
+def test_psnr_while_a_model_trains_is_that_of_each_image_clipped_and_rounded_as_a_file_is():
+    truth = np.stack([np.zeros((16, 16, 3)), np.ones((16, 16, 3))]).astype("f4")
+    output = np.stack([np.full((16, 16, 3), 51.4 / 255), np.full((16, 16, 3), 1.7)]).astype("f4")
+    expected = [13.9794, 100]  # -10 log10(0.2**2), and the most
+    np.testing.assert_allclose(ops.convert_to_numpy(psnr(truth, output)), expected, rtol=1e-4)
+    in_half = ops.convert_to_numpy(psnr(truth, ops.cast(output, "bfloat16")))
+    np.testing.assert_allclose(in_half, expected, rtol=1e-2)
 
 
 def test_exposure_is_judged_by_pixel_values_and_their_squared_error():

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from lowlight.inference.video import is_clip
+from lowlight.inference.video import Clip, is_clip
 from lowlight.io.clip import read_head
 from lowlight.io.photo import ImageError
-from tests.conftest import scene
-from tests.test_video import SOUND, enhance, frames_of, sound_of, write_clip
+from tests.conftest import Here, scene
+from tests.test_video import SOUND, enhance, frames_of, sound_of, twice, write_clip
 
 LEFT_OUT = "a sound track that is empty, or of a kind that is not known, is left out"
 
@@ -158,6 +158,14 @@ def test_languages_chapters_and_timecode_stay_and_what_is_left_out_is_told(tmp_p
         assert [found["metadata"] for found in file.chapters()] == [{"title": "Night"}]
         told = {key.lower(): value for key, value in file.streams.video[0].metadata.items()}
         assert told.get("timecode") == "01:02:03:04"
+        assert file.metadata["title"] == "A film"
+    clip = Clip(source, target, "", Here())
+    for _ in (*clip.look(), *clip.enhance(twice)):
+        pass
+    clip.write(strip_metadata=True)
+    with av.open(str(target)) as file:
+        assert not file.chapters()
+        assert not {"title", "timecode"} & {key.lower() for key in (*file.metadata, *file.streams.video[0].metadata)}
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])

@@ -37,6 +37,7 @@ def test_more_pairs_are_listed_as_pairs_are(tmp_path):
     split, _ = load(tmp_path)
     assert found == {(pair.low, pair.high) for pair in (*split.train, *split.val)}
     assert len(found) == 6
+    assert {pair.name for pair in (*split.train, *split.val)} == set("012345")
 
 
 def test_of_columns_that_could_be_one_side_that_is_taken_which_is_called_so(tmp_path):
@@ -44,6 +45,23 @@ def test_of_columns_that_could_be_one_side_that_is_taken_which_is_called_so(tmp_
     lines = ["target,low,high", *(f"lost,low/{seed}.png,high/{seed}.png" for seed in range(6))]
     (tmp_path / "pairs.csv").write_text("\n".join(lines))
     assert "a table of 6 pairs; not read: target" in load(tmp_path)[1]
+
+
+def test_pairs_of_a_table_are_called_with_their_folders_where_files_are_called_alike(tmp_path):
+    lines = ["low,high"]
+    for seed in range(4):
+        write_sides(tmp_path / "sets", f"n{seed}", f"n{seed}", [seed], "dark.png", "bright.png")
+        lines.append(f"sets/n{seed}/dark.png, sets/n{seed}/bright.png")
+    (tmp_path / "PAIRS.CSV").write_text("\n".join(lines))
+    split, _ = load(tmp_path / "PAIRS.CSV")
+    assert {pair.name for pair in (*split.train, *split.val)} == {f"sets/n{seed}/dark" for seed in range(4)}
+
+
+def test_a_csv_file_of_another_kind_is_no_table(tmp_path):
+    write_sides(tmp_path, "low", "high", range(4))
+    (tmp_path / "notes.csv").write_bytes("Größe,Breite\n".encode("latin-1"))
+    assert "Understood: low + high" in load(tmp_path)[1]
+    assert "notes.csv cannot be read as a table of pairs" in refusal(tmp_path / "notes.csv")
 
 
 def test_of_several_tables_pairs_csv_is_read(tmp_path):

@@ -16,6 +16,7 @@ from rich.console import Console
 from lowlight.backend import keras, layers
 from lowlight.data.pairs import Split
 from lowlight.errors import UserError
+from lowlight.imaging.exposure import BLACK
 from lowlight.networks import architectures
 from lowlight.settings import TrainingSettings
 from lowlight.training import checkpoint, progress, stages, validation
@@ -62,6 +63,8 @@ def test_a_crop_asked_for_is_in_every_stage_as_small_as_the_smallest_photo_needs
         ({"epochs": 3, "minutes": 5.0}, "--epochs 3 and --minutes 5. Give one"),
         ({"crop": 64, "part": "exposure", "start": "x"}, "--crop 64 with --part exposure"),
         ({"remember": True, "part": "restoration", "start": "x"}, "--remember without --part exposure"),
+        ({"part": "exposure"}, "--part exposure for model 12 without --start. Give both"),
+        ({"resume": True, "overwrite": True}, "--resume and --overwrite. Give one"),
     ],
 )
 def test_what_would_change_nothing_is_refused(words, said):
@@ -75,6 +78,9 @@ def test_what_would_change_nothing_is_refused(words, said):
         ({"minutes": float("nan")}, "--minutes must be a number above 0. Received: nan"),
         ({"minutes": 0.0}, "--minutes must be a number above 0. Received: 0"),
         ({"learning_rate": float("inf")}, "--learning-rate must be a number above 0. Received: inf"),
+        ({"batch_scale": 0.0}, "--batch-scale must be a number above 0. Received: 0"),
+        ({"workers": 0}, "--workers must be a number above 0. Received: 0"),
+        ({"epochs": 0}, "--epochs must be a number above 0. Received: 0"),
         ({"seed": -1}, "--seed must be from 0 to 4294967295. Received: -1"),
         ({"seed": 2**32}, "--seed must be from 0"),
     ],
@@ -347,7 +353,7 @@ def test_what_is_left_of_a_training_is_seen_on_a_terminal_of_80_columns(monkeypa
 
 
 class Recorder:
-    """In place of an enhancer: it gives a photo as it is, and notes the target exposure."""
+    """In place of an enhancer: as bright as it is told, and as it was where it is not; it notes what it is told."""
 
     takes_exposure_map = True
 
@@ -356,7 +362,7 @@ class Recorder:
 
     def __call__(self, photo, target_exposure=None):
         self.given.append(target_exposure)
-        return photo
+        return photo if target_exposure is None else np.full_like(photo, np.exp(target_exposure[0, 0, 0]) - BLACK)
 
 
 def test_validation_gives_the_exposure_of_the_reference_or_none(tmp_path):
@@ -365,9 +371,11 @@ def test_validation_gives_the_exposure_of_the_reference_or_none(tmp_path):
     scores = validation.validate(oracle, [pair], mae)
     assert oracle.given[0] is None
     np.testing.assert_allclose(oracle.given[1], np.log(0.4 + 0.02), atol=1e-5)
-    assert scores["val_loss"] == pytest.approx(0.2, abs=1e-5)
-    assert "val_psnr_oracle" in scores
-    assert "val_psnr_oracle" not in validation.validate(own, [pair], mae, oracle=False)
+    assert scores["val_loss"] == pytest.approx(0, abs=1e-5)
+    assert (scores["val_psnr"], scores["val_psnr_oracle"]) == (pytest.approx(13.9794, abs=1e-4), 100)
+    alone = validation.validate(own, [pair], mae, oracle=False)
+    assert alone["val_loss"] == pytest.approx(0.2, abs=1e-5)
+    assert "val_psnr_oracle" not in alone
     assert own.given == [None]
 
 

@@ -207,6 +207,14 @@ def test_what_another_model_has_left_is_thrown_away(clip, tmp_path, monkeypatch)
     assert np.abs(frames_of(tmp_path / "bright.mp4")[0].astype(int) - 99).max() <= 2
 
 
+def test_what_is_left_of_another_clip_of_that_name_is_thrown_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "SEGMENT", 15)
+    source, target = tmp_path / "clip.mp4", tmp_path / "bright.mp4"
+    enhance(write_clip(source, [scene(0) // 5] * 40), target, frames=35)
+    enhance(write_clip(source, [np.full((48, 64, 3), 40, np.uint8)] * 40), target)
+    assert np.abs(frames_of(target)[0].astype(int) - 80).max() <= 4
+
+
 def test_colours_and_their_tags_stay(tmp_path):
     source = write_clip(tmp_path / "a.mkv", [np.full((48, 64, 3), colour, np.uint8) for colour in ((200, 50, 20), 90)])
     enhance(source, tmp_path / "b.mkv", lambda pixels, small: pixels)
