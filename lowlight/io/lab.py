@@ -3,7 +3,7 @@
 import numpy as np
 
 from lowlight.imaging.pixels import bands
-from lowlight.imaging.srgb import to_srgb
+from lowlight.imaging.srgb import encoded
 from lowlight.io.colour import to_xyz
 
 LAB = ("CIELAB", "ICCLAB", "ITULAB")
@@ -58,14 +58,15 @@ def lab_to_srgb(levels: np.ndarray, page) -> np.ndarray:
     x, y = _ratios(page, WHITE_POINT, 2) or D50
     white = np.array([x / y, 1, (1 - x - y) / y])
     ranges = _ratios(page, DECODE, 6) or ITU
-    to_light = (np.linalg.inv(to_xyz(1)) @ _adapted(white)).T
+    to_light = (np.linalg.inv(to_xyz(1)) @ _adapted(white) * white).T.astype(np.float32)
     result = levels.copy()
     for rows in bands(*levels.shape[:2]):
         lightness, a, b = np.moveaxis(_numbers(levels[rows, :, :3], kind, ranges), -1, 0)
         f = (lightness + 16) / 116
         f = np.stack([f + a / 500, f, f - b / 200], -1)
-        light = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * white  # CIE 15:2018, 8.2.1
-        result[rows, :, :3] = np.rint(to_srgb(light @ to_light, rounded=False) * np.iinfo(levels.dtype).max)
+        light = np.where(f > 6 / 29, f * f * f, 3 * (6 / 29) ** 2 * (f - 4 / 29))  # CIE 15:2018, 8.2.1
+        colour = encoded(np.clip(light @ to_light, 0, 1))
+        result[rows, :, :3] = np.rint(colour * np.iinfo(levels.dtype).max)
     return result
 
 
@@ -81,13 +82,13 @@ def _numbers(levels, kind, ranges) -> np.ndarray:
     wide, most = levels.dtype == np.uint16, np.iinfo(levels.dtype).max
     if kind == "ITULAB":
         least, top = np.array(ranges[::2]), np.array(ranges[1::2])
-        return least + levels * ((top - least) / most)
+        return (least + levels * ((top - least) / most)).astype(np.float32)
     one = 256 if wide else 1
     if kind == "CIELAB":
         signed = levels[..., 1:].view(np.int16 if wide else np.int8)
-        return np.concatenate([levels[..., :1] * (100 / most), signed / one], -1)
+        return np.concatenate([levels[..., :1] * np.float32(100 / most), signed / np.float32(one)], -1)
     lightest = 0xFF00 if wide else 0xFF
-    return np.concatenate([levels[..., :1] * (100 / lightest), levels[..., 1:] / one - 128], -1)
+    return np.concatenate([levels[..., :1] * np.float32(100 / lightest), levels[..., 1:] / np.float32(one) - 128], -1)
 
 
 def _adapted(white) -> np.ndarray:
