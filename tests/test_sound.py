@@ -196,12 +196,12 @@ def test_several_tracks_of_pictures_are_told(tmp_path):
     assert read_head(tmp_path / "two.mkv").notes == ("it has several tracks of pictures, of which one is read",)
 
 
-@pytest.mark.parametrize("ending", [".vob", ".dv"])
+@pytest.mark.parametrize("ending", [".vob", ".dv", ".m2t", ".m2v", ".mpe"])
 def test_clips_of_camcorders_and_discs_are_known_by_their_names(tmp_path, ending):
-    form = {".vob": "vob", ".dv": "dv"}[ending]
+    form = {".vob": "vob", ".dv": "dv", ".m2t": "mpegts", ".m2v": "mpeg2video", ".mpe": "mpeg"}[ending]
     assert is_clip(tmp_path / f"TAPE{ending.upper()}")
     with av.open(str(tmp_path / f"tape{ending}"), "w", format=form) as file:
-        stream = file.add_stream("mpeg2video" if ending == ".vob" else "dvvideo", rate=25)
+        stream = file.add_stream("dvvideo" if ending == ".dv" else "mpeg2video", rate=25)
         stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
         for _ in range(3):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((576, 720, 3), np.uint8), format="rgb24")))
