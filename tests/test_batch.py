@@ -96,6 +96,24 @@ def test_tensorflow_is_for_many_megapixels_and_not_for_what_cannot_be_counted(en
     assert asked.pop() > batch.MANY_MEGAPIXELS
 
 
+def test_for_a_watch_the_engine_is_chosen_that_is_done_first_with_much(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(batch, "choose", lambda *facts: chosen.append(facts[-1]) or "onnx")
+    monkeypatch.setattr(registry, "onnx_of", lambda *facts: None)
+    monkeypatch.setattr(batch, "Session", Doubler)
+    settings, reporter = EnhanceSettings((Path("photos"),), watch=True), SimpleNamespace(loading=nullcontext)
+    batch._load({"name": "doubler"}, None, [], None, settings, reporter)
+    assert chosen == [math.inf]
+
+
+def test_what_a_photo_may_take_to_read_is_by_its_pixels(enhance, photos, monkeypatch):
+    seen = []
+    read = batch.read_apart
+    monkeypatch.setattr(batch, "read_apart", lambda *facts: seen.append(facts[-1]) or read(*facts))
+    assert enhance(photos / "night 0.png") == 0
+    assert seen == [50 * 30]
+
+
 def test_the_tree_of_folders_is_kept(enhance, photos, tmp_path):
     (photos / "deep" / "er").mkdir(parents=True)
     (photos / "night 1.png").rename(photos / "deep" / "er" / "night 0.png")
@@ -105,7 +123,9 @@ def test_the_tree_of_folders_is_kept(enhance, photos, tmp_path):
     np.testing.assert_array_equal(result, doubled(photos / "deep" / "er" / "night 0.png"))
 
 
-def test_a_photo_that_gives_its_place_to_its_result_is_kept_and_not_enhanced_twice(enhance, photos, capsys):
+def test_a_photo_that_gives_its_place_to_its_result_is_kept_and_not_enhanced_twice(
+    enhance, photos, monkeypatch, capsys
+):
     before = {path.name: path.read_bytes() for path in photos.iterdir()}
     assert enhance(photos, in_place=True) == 0
     assert "3 done, 0 skipped, 0 failed" in capsys.readouterr().out
@@ -113,6 +133,7 @@ def test_a_photo_that_gives_its_place_to_its_result_is_kept_and_not_enhanced_twi
     for name, content in before.items():
         assert after[f"{name}.orig"] == content
         assert after[name] != content
+    monkeypatch.setattr(batch, "Session", None)  # no model is loaded where all is done
     assert enhance(photos, in_place=True) == 0
     assert "0 done, 3 skipped, 0 failed" in capsys.readouterr().out
     assert {path.name: path.read_bytes() for path in photos.iterdir()} == after
