@@ -13,11 +13,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lowlight.backend import CLUSTER
+from lowlight.backend import CLUSTER, keras
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings
 from lowlight.training import checkpoint
-from lowlight.training.devices import Processes, joined
+from lowlight.training.devices import Processes, distributed, joined
 from lowlight.training.trainer import train
 from tests.conftest import ROOT, scene, write_pair
 
@@ -156,6 +156,25 @@ def test_processes_are_not_joined_once_a_model_was_used(monkeypatch):
     monkeypatch.setenv(CLUSTER, json.dumps(alone))
     with pytest.raises(UserError, match="before a model is used"):
         joined("all")
+
+
+def test_a_process_that_has_several_gpus_is_refused_with_what_to_start_instead(monkeypatch):
+    import tensorflow as tf
+
+    two = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv(CLUSTER, json.dumps(two))
+    strategy = SimpleNamespace(num_replicas_in_sync=8, extended=SimpleNamespace(worker_devices=range(4)))
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: strategy)
+    with pytest.raises(UserError, match=r"trains on one GPU\. Received: 4 of them\. Start a process for each"):
+        joined("all")
+
+
+def test_several_devices_need_tensorflow(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(UserError, match="Received: --devices all with jax. Leave it out"), distributed("all"):
+        pass
+    with distributed("one"):
+        pass
 
 
 def test_one_device_needs_no_other_process(monkeypatch):
