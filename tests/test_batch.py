@@ -96,16 +96,6 @@ def test_tensorflow_is_for_many_megapixels_and_not_for_what_cannot_be_counted(en
     assert asked.pop() > batch.MANY_MEGAPIXELS
 
 
-def test_for_a_watch_the_engine_is_chosen_that_is_done_first_with_much(monkeypatch):
-    chosen = []
-    monkeypatch.setattr(batch, "choose", lambda *facts: chosen.append(facts[-1]) or "onnx")
-    monkeypatch.setattr(registry, "onnx_of", lambda *facts: None)
-    monkeypatch.setattr(batch, "Session", Doubler)
-    settings, reporter = EnhanceSettings((Path("photos"),), watch=True), SimpleNamespace(loading=nullcontext)
-    batch._load({"name": "doubler"}, None, [], None, settings, reporter)
-    assert chosen == [math.inf]
-
-
 def test_what_a_photo_may_take_to_read_is_by_its_pixels(enhance, photos, monkeypatch):
     seen = []
     read = batch.read_apart
@@ -381,34 +371,3 @@ def test_much_little_or_nothing_is_told(enhance, photos, capsys):
     assert len(lines) == 4
     assert f"done: {photos / 'night 0.png'} -> " in lines[0]
     assert "s to load the model" in lines[-1]
-
-
-def test_ctrl_c_ends_the_watch_and_what_was_done_is_counted(enhance, photos, tmp_path, monkeypatch, capsys):
-    class Once(Doubler):
-        def enhance(self, photo, controls, compare=False):
-            if len(list(tmp_path.glob("out/night*.png"))) == 3:  # whole ones: what is being written is hidden
-                raise KeyboardInterrupt
-            return super().enhance(photo, controls, compare)
-
-    monkeypatch.setattr(batch, "Session", Once)
-    monkeypatch.setattr("lowlight.cli.watch.LOOK", 0.02)
-    monkeypatch.setattr("lowlight.cli.watch.SETTLED", 0.1)
-    monkeypatch.setattr("lowlight.cli.progress.Reporter.finished", _adding(photos, "late.png"))
-    with pytest.raises(KeyboardInterrupt):
-        enhance(photos, watch=True)
-    assert "3 done, 0 skipped, 0 failed" in capsys.readouterr().out
-    assert files(tmp_path / "out") == ["night 0.png", "night 1.png", "night 2.png"]
-
-
-def _adding(folder, name):
-    """Let a photo come into the folder once three have been told of."""
-    from lowlight.cli.progress import Reporter
-
-    finished = Reporter.finished
-
-    def adding(reporter, task):
-        finished(reporter, task)
-        if reporter.counts["done"] == 3:
-            Image.new("RGB", (9, 9)).save(folder / name)
-
-    return adding

@@ -2,12 +2,21 @@
 
 import threading
 import time
+from contextlib import nullcontext
+from math import inf
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
+from lowlight.cli import batch
+from lowlight.cli.progress import Reporter
 from lowlight.cli.watch import check, watch
 from lowlight.errors import UserError
 from lowlight.settings import EnhanceSettings
+from lowlight.zoo import registry
+from tests.test_batch import Doubler, files
 
 
 @pytest.fixture
@@ -119,3 +128,42 @@ def test_only_folders_can_be_watched_and_results_go_elsewhere(tmp_path):
     assert check(EnhanceSettings((tmp_path,), tmp_path, watch=True, suffix="_b")) == []
     assert check(EnhanceSettings((tmp_path,), tmp_path / "out", watch=True)) == []
     assert check(EnhanceSettings((tmp_path,), watch=True, in_place=True)) == []
+
+
+def test_for_a_watch_the_engine_is_chosen_that_is_done_first_with_much(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(batch, "choose", lambda *facts: chosen.append(facts[-1]) or "onnx")
+    monkeypatch.setattr(registry, "onnx_of", lambda *facts: None)
+    monkeypatch.setattr(batch, "Session", Doubler)
+    settings, reporter = EnhanceSettings((Path("photos"),), watch=True), SimpleNamespace(loading=nullcontext)
+    batch._load({"name": "doubler"}, None, [], None, settings, reporter)
+    assert chosen == [inf]
+
+
+def test_ctrl_c_ends_the_watch_and_what_was_done_is_counted(photos, tmp_path, monkeypatch, capsys):
+    class Once(Doubler):
+        def enhance(self, photo, controls, compare=False):
+            if len(list(tmp_path.glob("out/night*.png"))) == 3:  # whole ones: what is being written is hidden
+                raise KeyboardInterrupt
+            return super().enhance(photo, controls, compare)
+
+    monkeypatch.setattr(batch, "Session", Once)
+    monkeypatch.setattr("lowlight.cli.watch.LOOK", 0.02)
+    monkeypatch.setattr("lowlight.cli.watch.SETTLED", 0.1)
+    monkeypatch.setattr("lowlight.cli.progress.Reporter.finished", _adding(photos, "late.png"))
+    with pytest.raises(KeyboardInterrupt):
+        batch.enhance_all(EnhanceSettings((photos,), tmp_path / "out", watch=True))
+    assert "3 done, 0 skipped, 0 failed" in capsys.readouterr().out
+    assert files(tmp_path / "out") == ["night 0.png", "night 1.png", "night 2.png"]
+
+
+def _adding(folder, name):
+    """Let a photo come into the folder once three have been told of."""
+    finished = Reporter.finished
+
+    def adding(reporter, task):
+        finished(reporter, task)
+        if reporter.counts["done"] == 3:
+            Image.new("RGB", (9, 9)).save(folder / name)
+
+    return adding
