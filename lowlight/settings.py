@@ -126,7 +126,7 @@ class TrainingSettings:
     restoration, all the rest of it. (guess: what exposure was called before.)"""
     remember: bool = False
     """With --part exposure: of --also and --clean learn what the model that is started from predicts, not the truth. So
-    it takes up --data, and nights with lights, and forgets less of the rest."""
+    it takes up --data, what is dark by intent or against the light, and forgets less of the rest."""
     preset: Literal["colab-t4", "h100"] | None = None
     """Minutes, precision, batches and workers for a GPU (not measured there); those that are given, too, come first."""
     all_pairs: bool = False

@@ -1,7 +1,8 @@
-"""Scenes of many small lights in the dark: stars, lamps, fireworks. They are right as they are, dark as they are.
+"""Scenes that are right as they are, dark as they are: many small lights in the dark, and lit subjects before it.
 
-No public set of good photos that a model can learn from has many of them, so they are made up. One lamp, or the moon,
-is no such scene: a photo that is too dark has them, too.
+Of the first, stars, lamps and fireworks, no public set of good photos that a model can learn from has many, so they are
+made up. One lamp, or the moon, is no such scene: a photo that is too dark has them, too. The second, such as a player
+on a stage or an owl by flash, are found among the photos.
 """
 
 import numpy as np
@@ -16,6 +17,39 @@ SKY = 1.0, 30.0
 
 LIGHT = 180.0
 """Level of the brightest point, at least: a night whose lights are dim is a photo that is too dark."""
+
+
+LIT = 110
+"""Level, of 255, from which a pixel's brightest colour is of what is lit."""
+
+LIT_SHARE = 0.01, 0.4
+"""Share of the photo that is lit, where the lit part is a subject."""
+
+RIM = 0.12
+"""Width of the rim of a photo, of its sides: what is lit there, too, is a window, a sky or a wall, and no subject."""
+
+
+def shows_lit_subject(photo: np.ndarray) -> bool:
+    """Whether a good photo shows a lit subject before the dark: little of it bright, next to none of that at the rim.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) uint8 array
+        sRGB, of any size from 1x1 up.
+
+    Returns
+    -------
+    bool
+    """
+    brightest = photo.max(axis=2)
+    lit = brightest > LIT
+    if photo.mean() >= 68 or not LIT_SHARE[0] < lit.mean() < LIT_SHARE[1]:
+        return False
+    dark, bright = np.quantile(brightest, (0.2, 0.99))
+    top, left = (int(RIM * side) for side in lit.shape)
+    middle = lit[top : lit.shape[0] - top, left : lit.shape[1] - left]
+    rim = (lit.sum() - middle.sum()) / max(1, lit.size - middle.size)
+    return bool(dark < 50 and bright > 150 and rim < max(0.08, 0.5 * middle.mean()))
 
 
 def night_of_lights(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:

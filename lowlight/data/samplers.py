@@ -11,6 +11,7 @@ import psutil
 from PIL import Image
 
 from lowlight.data import camera
+from lowlight.data.lights import shows_lit_subject
 from lowlight.data.pairs import Pair, read_pair
 from lowlight.imaging.exposure import THUMBNAIL, WHOLE, exposure_map, overview, thumbnail
 from lowlight.io.photo import ImageError, read_rgb
@@ -32,8 +33,16 @@ DARK_FRAMES = 0.3
 NIGHTS = 0.15
 """Share of the exposure samples of clean photos that show lights in the dark instead."""
 
-NIGHT_CAMERAS = {"as it is": 0.8, "noisy": 0.2}
-"""Shares of the kinds of shots that those are taken by: lights that are made darker might be anything."""
+LIT_SUBJECTS = 0.2
+"""Share of the exposure samples of clean photos that show a lit subject before the dark, where there are such photos.
+
+They are few, so that a model which sees each photo equally often lifts the dark behind the subject."""
+
+LOOKED_AT = 60
+"""Photos at random of which the first that shows such a subject is taken."""
+
+AS_TAKEN = {"as it is": 0.65, "noisy": 0.35}
+"""Shares of the kinds of shots that both are taken by: made darker they might be anything."""
 
 
 class CropSample(NamedTuple):
@@ -59,8 +68,8 @@ class ExposureSample(NamedTuple):
     """(8, 8, 1), to aim at behind the identity gate."""
     right: np.ndarray
     """(8, 8, 1), to aim at before it."""
-    night: bool = False
-    """Whether it shows lights in the dark."""
+    learnt: bool = False
+    """Whether it is learnt from as it is where all else is `Remembered`."""
 
 
 class Source(Protocol):
@@ -137,21 +146,32 @@ class CleanSource:
         return CropSample(low, high, thumbnail(low_small), exposure_map(thumbnail(high_small)), box)
 
     def draw_exposure(self, rng):
-        clean = self._photo(rng, SMALLEST_WHOLE)
-        if rng.random() < NIGHTS:
-            shot = dataclasses.replace(camera.draw(rng, NIGHT_CAMERAS), lights=True)
-            return _exposure_sample(*camera.degrade(clean, shot, rng))._replace(night=True)
-        shot = camera.draw(rng, camera.EXPOSURE)
+        kind = rng.random()
+        if kind < NIGHTS:
+            shot = dataclasses.replace(camera.draw(rng, AS_TAKEN), lights=True)
+            return _exposure_sample(*camera.degrade(self._photo(rng, SMALLEST_WHOLE), shot, rng), learnt=True)
+        if kind < NIGHTS + LIT_SUBJECTS and (photo := self._lit_subject(rng)) is not None:
+            photo = photo[_within(photo.shape, framing(photo.shape, SMALLEST_WHOLE, rng))]
+            shot = dataclasses.replace(camera.draw(rng, AS_TAKEN), stops=0.0, low_key=None)
+            return _exposure_sample(*camera.degrade(camera.styled(photo, rng), shot, rng), learnt=True)
+        clean, shot = self._photo(rng, SMALLEST_WHOLE), camera.draw(rng, camera.EXPOSURE)
         dark = shot.stops < 1 and rng.random() < DARK_FRAMES
         part = _within(clean.shape, dark_framing(clean, rng) if dark else framing(clean.shape, SMALLEST_WHOLE, rng))
         photo = camera.styled(clean[part], rng) if shot == camera.Camera() else clean[part]
         if shot.dim_only is not None and not camera.is_backlit(photo, shot.dim_only):
             shot = dataclasses.replace(shot, dim_only=None)
-        return _exposure_sample(*camera.degrade(photo, shot, rng))
+        return _exposure_sample(*camera.degrade(photo, shot, rng), learnt=shot.dim_only is not None)
+
+    def _lit_subject(self, rng):
+        for _ in range(LOOKED_AT):
+            whole, _, lit = self._read(rng)
+            if lit:
+                return whole
+        return None
 
     def _photo(self, rng, crop):
         """A photo, or, two times in five, one at half its size: that has lost its own noise."""
-        whole, half = self._read(rng)
+        whole, half, _ = self._read(rng)
         return half if rng.random() < 0.4 and min(half.shape[:2]) > crop else whole
 
     def _read(self, rng):
@@ -171,9 +191,11 @@ class CleanSource:
 
 
 class Remembered:
-    """Another source, but to aim at is what a trained model predicts, not what the reference shows; but for nights.
+    """Another source, but to aim at is what a trained model predicts, not what the reference shows.
 
-    So the model learns something else beside it, and forgets less (Li & Hoiem 2016, "Learning without forgetting").
+    What is to be learnt keeps its reference: what is dark by intent, and, lest that is taken for it, what stands
+    against the light. So the model learns that beside the rest, and forgets less (Li & Hoiem 2016, "Learning without
+    forgetting").
 
     Parameters
     ----------
@@ -191,7 +213,7 @@ class Remembered:
 
     def draw_exposure(self, rng):
         sample = self.source.draw_exposure(rng)
-        if sample.night:
+        if sample.learnt:
             return sample
         predicted = self.predict({"overview": sample.overview[None].astype(np.float32)})
         return sample._replace(exposure_map=predicted["guess"][0], right=predicted["right"][0])
@@ -331,9 +353,9 @@ def _within(shape, frame) -> tuple:
     return np.s_[top:bottom, left:right]
 
 
-def _exposure_sample(low, high) -> ExposureSample:
+def _exposure_sample(low, high, learnt=False) -> ExposureSample:
     target = exposure_map(thumbnail(high))
-    return ExposureSample(overview(low).astype(np.float16), target, target)
+    return ExposureSample(overview(low).astype(np.float16), target, target, learnt)
 
 
 def _pair_in_memory(pair):
@@ -343,4 +365,5 @@ def _pair_in_memory(pair):
 
 def _clean_in_memory(path):
     photo = read_rgb(path)
-    return photo, np.asarray(Image.fromarray(photo).reduce(2))
+    half = np.asarray(Image.fromarray(photo).reduce(2))
+    return photo, half, np.bool_(shows_lit_subject(half))
