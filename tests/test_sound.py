@@ -185,6 +185,20 @@ def test_without_metadata_a_clip_tells_of_its_sound_what_language_it_is_and_no_m
             assert file.streams.audio[0].language == "eng"
 
 
+@pytest.mark.parametrize(("spoken", "kept"), [("deu", "ger"), ("nld", "dut"), ("ita", "ita")])
+def test_languages_stay_in_quicktime_which_has_other_codes_for_some(tmp_path, spoken, kept):
+    source, target = tmp_path / "film.mp4", tmp_path / "out.mov"
+    with av.open(str(write_clip(tmp_path / "clip.mp4", [scene(0)] * 15))) as clip, av.open(str(source), "w") as film:
+        streams = [film.add_stream_from_template(stream, opaque=True) for stream in clip.streams]
+        for stream in streams:
+            stream.metadata["language"] = spoken
+        for packet in clip.demux():
+            mux_into(film, packet, [streams[packet.stream.index]])
+    enhance(source, target)
+    with av.open(str(target)) as file:
+        assert [stream.language for stream in file.streams] == [kept, kept]
+
+
 def test_several_tracks_of_pictures_are_told(tmp_path):
     with (
         av.open(str(write_clip(tmp_path / "clip.mkv", [scene(0)] * 5))) as clip,

@@ -15,7 +15,7 @@ from lowlight.inference.temporal import Smoothing
 from lowlight.io import atomic, sound
 from lowlight.io.atomic import hidden_name, replacing
 from lowlight.io.clip import Frame, read_frames, read_head, reading
-from lowlight.io.clip_write import Encoder, writing
+from lowlight.io.clip_write import Encoder, language, writing
 from lowlight.io.photo import ImageError
 from lowlight.io.worker import Worker, limits_for_clip
 
@@ -165,6 +165,8 @@ class Clip:
                 pictures = source.streams.best("video").metadata
                 kept = OF_THE_PICTURES[: None if self.head.rate < 256 else -1]  # a timecode counts no more frames
                 video.metadata.update({key: pictures[key] for key in kept if key in pictures})
+                if "language" in pictures:
+                    video.metadata["language"] = language(pictures["language"], form)
                 joined.set_chapters(source.chapters())
             both = self._video(video), sound.packets(source, sounds)
             start = Fraction(max(0, source.start_time or 0), 10**6)  # players would wait for hours of a broadcast

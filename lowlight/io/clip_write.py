@@ -23,6 +23,13 @@ MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 
 """Names that FFmpeg's scaler has for colour matrices, by their numbers (AVColorSpace); others it chooses itself."""
 
 
+OF_QUICKTIME = {
+    **{"bod": "tib", "cym": "wel", "deu": "ger", "ell": "gre", "eus": "baq", "fas": "per", "hye": "arm", "isl": "ice"},
+    **{"kat": "geo", "mkd": "mac", "msa": "may", "mya": "bur", "nld": "dut", "sqi": "alb", "zho": "chi"},
+}
+"""Languages that FFmpeg writes into a .mov by their other code of ISO 639-2 alone."""
+
+
 class Encoder:
     """Frames as a file of their own, in the clip's units of time; a context, at whose end the file is there, whole.
 
@@ -115,6 +122,11 @@ class Encoder:
             graph.add("buffersink"),
         ).configure()
         return graph
+
+
+def language(code: str, form: str) -> str:
+    """The code of a language as FFmpeg takes it for a container, `form`, which would lose it otherwise."""
+    return OF_QUICKTIME.get(code, code) if form == "mov" else code
 
 
 @contextmanager

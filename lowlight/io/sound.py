@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lowlight.io.clip import gap, reading
+from lowlight.io.clip_write import language
 from lowlight.io.photo import ImageError
 
 ANY = "matroska"
@@ -64,8 +65,10 @@ def add(source, joined, strip_metadata: bool = False) -> dict[int, Any]:
         else:
             kind = "pcm_s24le" if codec.format.name in DEEP else "pcm_s16le"
             stream = joined.add_stream(kind, rate=codec.sample_rate, layout=codec.layout)
-        told = sound.metadata
-        stream.metadata.update({key: told[key] for key in told if key == "language" or not strip_metadata})
+        if not strip_metadata:
+            stream.metadata.update(sound.metadata)
+        if sound.language:
+            stream.metadata["language"] = language(sound.language, joined.format.name)
         stream.disposition = sound.disposition  # which of several is played
         made[sound.index] = stream
     return made
