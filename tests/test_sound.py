@@ -185,6 +185,23 @@ def test_without_metadata_a_clip_tells_of_its_sound_what_language_it_is_and_no_m
             assert file.streams.audio[0].language == "eng"
 
 
+def test_a_song_with_a_cover_is_no_clip(tmp_path):
+    with av.open(str(tmp_path / "song.mp4"), "w") as file:
+        tone = file.add_stream("aac", rate=SOUND)
+        cover = file.add_stream("mjpeg", width=64, height=48, pix_fmt="yuvj420p")
+        cover.disposition = Disposition.attached_pic
+        block = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        block.pts, block.rate = 0, SOUND
+        picture = av.VideoFrame.from_ndarray(scene(0), format="rgb24").reformat(format="yuvj420p")
+        for stream, content in ((tone, block), (cover, picture)):
+            file.mux(stream.encode(content))
+            file.mux(stream.encode(None))
+    with pytest.raises(
+        ImageError, match="is not a clip, whatever its name says: there is no picture in it but a cover"
+    ):
+        read_head(tmp_path / "song.mp4")
+
+
 @pytest.mark.parametrize(("spoken", "kept"), [("deu", "ger"), ("nld", "dut"), ("ita", "ita")])
 def test_languages_stay_in_quicktime_which_has_other_codes_for_some(tmp_path, spoken, kept):
     source, target = tmp_path / "film.mp4", tmp_path / "out.mov"

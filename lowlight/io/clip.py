@@ -190,13 +190,20 @@ def reading(path: Path) -> Iterator[Any]:
         raise ImageError(f"{path} needs av to be read. Install it: pip install av") from error
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
+            if all(_is_cover(stream) for stream in container.streams.video):
                 why = _why_broken(path)
-                no_clip = "is not a clip, whatever its name says: there is no picture in it"
+                but = " but a cover" if container.streams.video else ""
+                no_clip = f"is not a clip, whatever its name says: there is no picture in it{but}"
                 raise ImageError(f"{path} {f'cannot be read: {why}' if why else no_clip}.")
             yield container
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ImageError(f"{path} cannot be read: {_why_broken(path) or reason(error)}.") from error
+
+
+def _is_cover(stream) -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 @contextmanager
@@ -273,8 +280,6 @@ def _chroma(form, bits) -> str:
 
 
 def _notes(container, stream, form) -> tuple[str, ...]:
-    from av.stream import Disposition
-
     notes = []
     if max(part.bits for part in form.components) > max(CODECS):
         notes.append(f"its depth is kept to {max(CODECS)} bits")
@@ -282,9 +287,7 @@ def _notes(container, stream, form) -> tuple[str, ...]:
         notes.append("its transparency is left out")
     if container.streams.subtitles:
         notes.append("its subtitles are left out")
-    others = [
-        bool(other.disposition & Disposition.attached_pic) for other in container.streams.video if other != stream
-    ]
+    others = [_is_cover(other) for other in container.streams.video if other != stream]
     if True in others:
         notes.append("its cover picture is left out")
     if False in others:
