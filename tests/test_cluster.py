@@ -184,6 +184,7 @@ def test_a_killed_node_loses_no_photo_of_a_bucket(nodes, s3, tmp_path):
 
 REFUSED = {
     "no photos": ({"input": "nowhere"}, "no photos to enhance"),
+    "a photo": ({"input": "in/a.png"}, "Received: in/a.png. Check its name: it must be a folder"),
     "no such protocol": ({"input": "ftps3://a/b"}, "cannot be reached"),
     "over the photos": ({"output": "in"}, "Results would be written over photos"),
     "two of one name": ({"format": "png", "input": "same"}, "Received: a.jpg, a.jpg.png"),

@@ -78,7 +78,8 @@ def _plan(source, goal, settings) -> dict[str, str]:
         results = goal.key().removeprefix(source.key() + "/") + "/"
     photos = [name for name in source.photos() if not (results and name.startswith(results))]
     if not photos:
-        raise UserError(f"There are no photos to enhance. Received: {source.url}. Check its name.")
+        kind = "it must be a folder's or a bucket's"
+        raise UserError(f"There are no photos to enhance. Received: {source.url}. Check its name: {kind}.")
     targets = {name: _target(PurePosixPath(name), settings) for name in photos}
     many = Counter(targets.values())
     for name, target in targets.items():
