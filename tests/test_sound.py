@@ -135,6 +135,19 @@ def test_a_recording_of_what_has_run_for_hours_begins_at_0_and_stays_in_time_wit
     assert abs(apart[1] - apart[0]) < 2e-3
 
 
+def test_pictures_lie_beside_their_sound_in_the_file_also_of_a_long_clip(tmp_path):
+    """Muxers sort by time what is no more than 10 s apart; players of the rest would have to jump."""
+    source = write_clip(tmp_path / "clip.mp4", [scene(0)] * 100, 54000 * np.arange(100))
+    enhance(source, tmp_path / "out.mkv")
+    latest = {"video": 0.0, "audio": 0.0}
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        for packet in file.demux():
+            if packet.pts is not None:
+                latest[packet.stream.type] = float(packet.pts * packet.time_base)
+                assert abs(latest["video"] - latest["audio"]) < 1
+    assert min(latest.values()) > 58
+
+
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
 def test_languages_chapters_and_timecode_stay_and_what_is_left_out_is_told(tmp_path, ending):
     source, target = tmp_path / "film.mp4", tmp_path / f"out{ending}"
