@@ -38,6 +38,7 @@ def test_the_mean_is_of_all_weights_and_its_card_tells_of_which_models(tmp_path)
         stages=[stage(1)],
         data={"name": "pairs", "clean": sets[:2], "also": None},
         metrics={"val": {"psnr": 20.0}},
+        training={"val_psnr": 20.0},
         exports={},
     )
     data = {"name": "pairs", "clean": sets[1:], "also": sets[:1]}
