@@ -36,7 +36,7 @@ def test_a_preset_is_overruled_by_the_file_and_both_by_the_words(folder):
     (folder / "lowlight.toml").write_text('preset = "night"\nquality = 92\nshadows = 1\n[train]\nminutes = 60\n')
     read = parse(EnhanceSettings, None, ["a.jpg", "--shadows", "2"])
     assert (read.quality, read.preset, str(read.inputs[0])) == (92, "night", "a.jpg")
-    assert (read.controls.shadows, read.controls.exposure) == (2, PHOTOS["night"]["exposure"])
+    assert (read.controls.shadows, read.controls.strength) == (2, PHOTOS["night"]["strength"])
     assert not read.controls.white_balance
     assert parse(EnhanceSettings, None, ["a.jpg"]).controls.shadows == 1
     assert parse(EnhanceSettings, None, ["a.jpg", "--preset", "bright"]).controls.exposure == 0.5
@@ -123,14 +123,14 @@ def test_a_file_may_have_a_table_for_each_command():
     assert commands.COMMANDS.keys() == TABLES
 
 
-def night():
-    """A dark sky, houses that are hardly seen, and lamps."""
+def night(lamps):
+    """A dark sky, houses that are hardly seen, and lamps: many tell the model that it is night, a few do not."""
     rng = np.random.default_rng(0)
     image = Image.new("RGB", (240, 160), (9, 10, 16))
     draw = ImageDraw.Draw(image)
     for x in range(10, 230, 28):
         draw.rectangle((x, 70, x + 20, 150), fill=(14, 13, 16))
-    for x, y in rng.integers(10, 150, (14, 2)):
+    for x, y in rng.integers(10, 150, (lamps, 2)):
         draw.ellipse((x, y, x + 6, y + 6), fill=(255, 210, 140))
     return np.clip(np.asarray(image) + rng.normal(0, 2.5, (160, 240, 3)), 0, 255).astype(np.uint8)
 
@@ -145,12 +145,15 @@ def page():
 
 
 def test_each_preset_does_to_photos_of_its_kind_what_it_says():
-    photo, lamps, paper = scene(0, 120, 160) // 6, night(), page()
+    photo, lamps, paper = scene(0, 120, 160) // 6, night(3), page()
     plain = lowlight.enhance(photo).astype(int)
     natural = lowlight.enhance(photo, **PHOTOS["natural"]).astype(int)
     assert np.abs(natural - photo).mean() < 0.9 * np.abs(plain - photo).mean()
     assert lowlight.enhance(photo, **PHOTOS["bright"]).mean() > plain.mean() + 10
     assert lamps.mean() < lowlight.enhance(lamps, **PHOTOS["night"]).mean() < 0.7 * lowlight.enhance(lamps).mean()
+    many = night(14)
+    assert lowlight.enhance(many).mean() < many.mean() + 5
+    assert lowlight.enhance(many, **PHOTOS["night"]).mean() > many.mean() - 1
     white, ink = (np.percentile(lowlight.enhance(paper, **PHOTOS["documents"]), share) for share in (90, 4))
     assert white > np.percentile(lowlight.enhance(paper), 90) + 10
     assert ink < white / 2

@@ -167,7 +167,7 @@ def test_a_photo_is_compared_adjusted_and_saved_at_full_size_and_nothing_is_aske
     choice = find(browser, "#preset input")
     choice.send_keys(Keys.CONTROL, "a")
     choice.send_keys("Night", Keys.ENTER)
-    until(lambda: find(browser, "#exposure input[type=number]").get_attribute("value") == "-1.5")
+    until(lambda: find(browser, "#strength input[type=number]").get_attribute("value") == "0.5")
     assert not find(browser, "#white_balance input").is_selected()
     until(lambda: not browser.find_elements("css selector", "#download"))  # it is not what is shown any more
     assert find(browser, "#report").text == ""

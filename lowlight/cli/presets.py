@@ -7,11 +7,11 @@ Preset = dict[str, float | bool | str]
 PHOTOS: dict[str, Preset] = {
     "natural": {"strength": 0.8, "highlights": -0.3, "denoise": 0.8},
     "bright": {"exposure": 0.5, "shadows": 0.5},
-    "night": {"exposure": -1.5, "white_balance": False},
+    "night": {"strength": 0.5, "white_balance": False},
     "documents": {"exposure": 0.4},
 }
 """natural: closer to the photo, with some of its noise; bright: for photos that come out too dark; night: lights stay
-lights, and their colour stays; documents: white paper."""
+lights, and their colour stays, nor is a night that the model leaves dark made darker; documents: white paper."""
 
 MACHINES: dict[str, Preset] = {
     "colab-t4": {"minutes": 60, "mixed_precision": True, "batch_scale": 4, "workers": 2},
