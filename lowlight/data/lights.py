@@ -20,13 +20,24 @@ LIGHT = 180.0
 
 
 LIT = 110
-"""Level, of 255, from which a pixel's brightest colour is of what is lit."""
+"""Level, of 255, above which a pixel's brightest colour is of what is lit."""
 
 LIT_SHARE = 0.01, 0.4
 """Share of the photo that is lit, where the lit part is a subject."""
 
+LOW_KEY = 68
+"""Level below which the mean of a photo is that is mostly dark."""
+
+GROUND, PEAK = 50, 150
+"""Levels, of the brightest colour: a fifth of the photo is below the one, a hundredth above the other. A photo that is
+too dark has no such bright parts, and one that is bright no such dark ones."""
+
 RIM = 0.12
-"""Width of the rim of a photo, of its sides: what is lit there, too, is a window, a sky or a wall, and no subject."""
+"""Width of the rim of a photo, of its sides."""
+
+LIT_RIM = 0.08, 0.5
+"""Share of the rim that is lit at most: either this much, or so much of the share of the middle. More is a window, a
+sky or a wall, and no subject."""
 
 
 def shows_lit_subject(photo: np.ndarray) -> bool:
@@ -43,13 +54,13 @@ def shows_lit_subject(photo: np.ndarray) -> bool:
     """
     brightest = photo.max(axis=2)
     lit = brightest > LIT
-    if photo.mean() >= 68 or not LIT_SHARE[0] < lit.mean() < LIT_SHARE[1]:
+    if photo.mean() >= LOW_KEY or not LIT_SHARE[0] < lit.mean() < LIT_SHARE[1]:
         return False
     dark, bright = np.quantile(brightest, (0.2, 0.99))
     top, left = (int(RIM * side) for side in lit.shape)
     middle = lit[top : lit.shape[0] - top, left : lit.shape[1] - left]
     rim = (lit.sum() - middle.sum()) / max(1, lit.size - middle.size)
-    return bool(dark < 50 and bright > 150 and rim < max(0.08, 0.5 * middle.mean()))
+    return bool(dark < GROUND and bright > PEAK and rim < max(LIT_RIM[0], LIT_RIM[1] * middle.mean()))
 
 
 def night_of_lights(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:

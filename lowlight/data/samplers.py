@@ -35,8 +35,7 @@ NIGHTS = 0.15
 
 LIT_SUBJECTS = 0.2
 """Share of the exposure samples of clean photos that show a lit subject before the dark, where there are such photos.
-
-They are few, so that a model which sees each photo equally often lifts the dark behind the subject."""
+They are few: a model that sees each photo equally often lifts the dark behind the subject."""
 
 LOOKED_AT = 60
 """Photos at random of which the first that shows such a subject is taken."""
@@ -163,6 +162,7 @@ class CleanSource:
         return _exposure_sample(*camera.degrade(photo, shot, rng), learnt=shot.dim_only is not None)
 
     def _lit_subject(self, rng):
+        """A photo of such a subject, or None if none is found."""
         for _ in range(LOOKED_AT):
             whole, _, lit = self._read(rng)
             if lit:
