@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from lowlight.io import atomic
+from lowlight.io.lock import holding
 from tests.conftest import ROOT
 
 HELD = """
@@ -119,6 +121,24 @@ def test_a_folder_that_is_made_holds_nothing_also_of_what_was_left(tmp_path):
     atomic._swept.clear()
     atomic.make_folder(folder)
     assert names(folder) == []
+
+
+def test_a_lock_that_no_one_holds_is_removed_once_no_one_can_be_about_to_take_it(tmp_path):
+    lock = atomic.lock_of(tmp_path / "a", tmp_path)
+    lock.touch()
+    atomic.make_folder(tmp_path)
+    assert names(tmp_path) == [lock.name]
+    long_ago = time.time() - 2 * atomic.LOCK_LEFT
+    os.utime(lock, (long_ago, long_ago))
+    atomic._swept.clear()
+    with holding(lock):
+        atomic.make_folder(tmp_path)
+        assert names(tmp_path) == [lock.name]
+    lock.touch()
+    os.utime(lock, (long_ago, long_ago))
+    atomic._swept.clear()
+    atomic.make_folder(tmp_path)
+    assert names(tmp_path) == []
 
 
 def test_other_hidden_files_stay(tmp_path):

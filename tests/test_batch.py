@@ -244,7 +244,9 @@ def test_a_place_in_which_nothing_can_be_made_is_told_by_the_photos_name(enhance
     assert f"failed: {photos}/night 0.png cannot be written: Permission denied." in capsys.readouterr().err
 
 
-def test_a_photo_that_another_process_is_at_or_has_done_meanwhile_is_left_to_it(enhance, photos, tmp_path, monkeypatch):
+def test_a_photo_that_another_process_is_at_or_has_done_meanwhile_is_left_to_it(
+    enhance, photos, tmp_path, monkeypatch, capsys
+):
     source, target = photos / "night 0.png", tmp_path / "out" / "night 0.png"
     target.parent.mkdir()
 
@@ -255,6 +257,7 @@ def test_a_photo_that_another_process_is_at_or_has_done_meanwhile_is_left_to_it(
 
     with holding(atomic.lock_of(target, tmp_path / "out")):
         assert reasons() == ("skipped", "another process is at it")
+    assert "(1 skipped, for another process is at them: should that one fail, run this" in capsys.readouterr().out
     assert not target.exists()
 
     @contextmanager
@@ -264,6 +267,7 @@ def test_a_photo_that_another_process_is_at_or_has_done_meanwhile_is_left_to_it(
 
     monkeypatch.setattr(batch, "holding", after_another)
     assert reasons() == ("skipped", "the result is there")
+    assert "(results that exist are skipped: --overwrite makes them anew)" in capsys.readouterr().out
     assert target.read_bytes() == b"of the other process"
 
 

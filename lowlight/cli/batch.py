@@ -9,7 +9,7 @@ import psutil
 
 from lowlight.cli.backup import backed_up
 from lowlight.cli.jobs import Job, is_done, left_out, output_folder, passed_over, plan
-from lowlight.cli.pipeline import MemoryBudget, Skip, Task, overlap
+from lowlight.cli.pipeline import MemoryBudget, Skip, Taken, Task, overlap
 from lowlight.cli.progress import FAILED, PLANNED, SKIPPED, Reporter
 from lowlight.cli.stdio import enhance_stream
 from lowlight.cli.watch import check, watch
@@ -161,7 +161,7 @@ def _claim(task, settings):
     except OSError as error:
         raise UserError(f"{target} cannot be written: {error.strerror}.") from error
     if not held:
-        raise Skip("another process is at it")
+        raise Taken("another process is at it")
     if is_done(task.job, settings):
         raise Skip("the result is there")
 

@@ -35,6 +35,10 @@ class Skip(Exception):  # noqa: N818
     """Raised by a step: nothing is to be done; why is the message."""
 
 
+class Taken(Skip):
+    """Another process is at it."""
+
+
 Step = Callable[[Task], None]
 
 

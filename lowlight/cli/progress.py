@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lowlight.cli.backup import BACKUP_SUFFIX, backup_of
 from lowlight.cli.jobs import KNOWN
-from lowlight.cli.pipeline import Skip, Task
+from lowlight.cli.pipeline import Skip, Taken, Task
 from lowlight.errors import UserError
 from lowlight.settings import STANDARD_STREAM, EnhanceSettings
 from lowlight.system import NO_MEMORY, one_line, out_of_memory, say, spinner, tell
@@ -61,6 +61,7 @@ class Reporter:
     def __init__(self, settings: EnhanceSettings):
         self.settings = settings
         self.counts: Counter[str] = Counter()
+        self.taken = 0
         self.model_seconds = 0.0
         self.start = self.begun = time.monotonic()
         console = Console(stderr=True)
@@ -120,6 +121,7 @@ class Reporter:
     def finished(self, task: Task) -> None:
         """Report a photo that was run, or that failed."""
         self.model_seconds += sum(task.seconds[1:2])
+        self.taken += isinstance(task.error, Taken)
         self.report(task, *_outcome(task))
         height, width = task.facts.get("height", 0), task.facts.get("width", 0)
         self.megapixels += height * width / 1e6
@@ -166,7 +168,9 @@ class Reporter:
         if self.settings.piped:
             return line
         line += "; results in the photos' places" if self.settings.in_place else f"; results in {self.settings.output}"
-        if not self.counts[SKIPPED] or self.settings.in_place:
+        if self.taken:
+            line += f" ({self.taken} skipped, for another process is at them: should that one fail, run this again)"
+        if self.counts[SKIPPED] == self.taken or self.settings.in_place:
             return line
         return f"{line} (results that exist are skipped: --overwrite makes them anew)"
 

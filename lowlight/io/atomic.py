@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,10 @@ from lowlight.io.lock import take, without_links
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.([0-9a-f]{8}\.part|lock)")
 """What `replacing` writes into, and the locks of `lock_of`."""
+
+LOCK_LEFT = 60.0
+"""Seconds after which a lock that no one holds was left behind. Before that someone may be about to take it, who would
+find it taken by the sweep, and think that another is at work."""
 
 WITHOUT_SYNC = {errno.EINVAL, errno.ENOTSUP}
 """What file systems answer that have no fsync."""
@@ -148,8 +153,13 @@ def _sweep(folder):
     _swept.add(folder)
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False) and _is_left(entry):
                 _remove_unless_held(entry.path)
+
+
+def _is_left(entry) -> bool:
+    """Whether it was left behind, if no one holds it."""
+    return entry.name.endswith(".part") or time.time() - entry.stat().st_mtime > LOCK_LEFT
 
 
 def _remove_unless_held(path):
