@@ -350,3 +350,22 @@ def test_a_packet_that_is_broken_costs_no_more_than_itself(tmp_path, ending):
     clip = Clip(path, tmp_path / f"out{ending}", "", Here())
     assert len([*clip.look()]) == 11
     assert re.fullmatch("[12] of its frames are damaged", *clip.notes)  # decoders work at several frames at once
+
+
+@pytest.mark.parametrize("ending", ["avi", "asf", "mp4", "mov", "mkv"])
+@pytest.mark.parametrize(("codec", "between"), [("libx264", "3"), ("libx264", "0"), ("mpeg4", "2")])
+def test_frames_are_shown_when_they_were_also_where_a_file_tells_when_to_decode_them(tmp_path, codec, between, ending):
+    path = tmp_path / f"clip.{ending}"
+    options = {"bf": between} | ({"b-adapt": "0"} if codec == "libx264" else {"qmin": "1", "qmax": "2"})
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(20):
+            picture = np.full((48, 64, 3), 20 + 10 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    base = read_head(path).base
+    shown = [(round((frame.pixels.mean() - 20) / 10), round(frame.pts * base * 25)) for frame in read_frames(path)]
+    assert shown == [(number, number) for number in range(20)]

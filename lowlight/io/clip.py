@@ -41,6 +41,9 @@ SCALER_WHITE = 255 << 8
 OFTEN_LIMITED = ("h264", "hevc", "vp9", "av1")
 """Codecs whose grey has video levels unless it is said to be full; the scaler takes all grey for full."""
 
+WITHOUT_ORDER = ("avi", "asf")
+"""Containers that say when a frame is decoded, and not when it is shown, which B-frames make another order."""
+
 JUMP = 10.0
 """Seconds from one frame of a broadcast to the next that are none: a broken time, or another recording (FFmpeg's own
 program has as many, `dts_delta_threshold`)."""
@@ -154,7 +157,7 @@ def read_frames(path: Path) -> Iterator[Frame]:
         far = step + gap(container) / stream.time_base
         scaler, last = VideoReformatter(), None
         for frame in _decoded(container, stream):
-            pts = frame.pts
+            pts = _shown(frame, container, stream.codec_context.reorder_depth * step)
             if pts is None or (last is not None and not last < pts < last + far):
                 pts = 0 if last is None else last + step
             matrix = _display_matrix(frame)
@@ -163,6 +166,13 @@ def read_frames(path: Path) -> Iterator[Frame]:
             complaints.clear()
             yield Frame(pixels, pts, _is_turned(matrix), damaged)
             last = pts
+
+
+def _shown(frame, container, delay) -> int | None:
+    """When a frame is shown; if its container does not say so, what came in as its decoder gave it, less the delay."""
+    if container.format.name not in WITHOUT_ORDER:
+        return frame.pts
+    return None if frame.dts is None else frame.dts - delay
 
 
 def gap(container) -> float:
