@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lowlight.imaging.pixels import Levels
+from lowlight.imaging.pixels import Levels, scaled
 from lowlight.imaging.srgb import decoded
 from lowlight.imaging.transfer import HLG, PQ
 from lowlight.io import hdr
@@ -42,6 +42,9 @@ GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
 CAMERA_CURVES = {1, 6, 14, 15}
 """Of BT.709, BT.601 and BT.2020, which are one."""
 
+NARROW = 16, 235
+"""Black and white of video, of 255 (ITU-R BT.709); with more bits they are followed by zeros."""
+
 TONE_MAPPED = "HDR ({}): light up to 203 nits is kept, what is brighter is rolled off"
 
 
@@ -54,6 +57,8 @@ class Meaning(NamedTuple):
     """Primaries and transfer (ITU-T H.273) of an HDR still, which no profile can describe."""
     tagged: bool = False
     """Whether the file has a profile, or says that it is other than sRGB."""
+    narrow: bool = False
+    """Whether black is 16 of 255, and white 235, as in video; else the numbers go from one end to the other."""
 
 
 def meaning(
@@ -107,7 +112,7 @@ def levels_of(values: np.ndarray, colours: int, means: Meaning, with_alpha: bool
     Parameters
     ----------
     values : (H, W, C) uint8 or uint16 array
-        As it lies in the file, full range.
+        As it lies in the file.
     colours : int
         How many of the channels are colour: 1, 3 or 4 (CMYK).
     means : Meaning
@@ -116,6 +121,8 @@ def levels_of(values: np.ndarray, colours: int, means: Meaning, with_alpha: bool
     notes : list of str
         Is added to, if the user should know how it was read.
     """
+    if means.narrow:
+        values = np.concatenate([_stretched(values[..., :colours], notes), values[..., colours:]], axis=2)
     if means.cicp is None or colours == 4:
         return deep_levels(values, colours, means.icc, with_alpha, notes)
     primaries, transfer = means.cicp
@@ -130,6 +137,15 @@ def levels_of(values: np.ndarray, colours: int, means: Meaning, with_alpha: bool
     if alpha is not None and alpha.dtype == np.uint8:
         alpha = alpha.astype(np.uint16) * 257
     return Levels(colour, alpha, colours == 1)
+
+
+def _stretched(values, notes) -> np.ndarray:
+    """Of video's levels all; what lies beyond black and white is cut off."""
+    one = 2 ** (8 * values.itemsize - 8)
+    black, white = NARROW[0] * one, NARROW[1] * one
+    if values.min(initial=black) < black or values.max(initial=white) > white:
+        notes.append("what is darker than black of video, or brighter than white, is cut off")
+    return scaled(values.astype(np.int32) - black, white - black)
 
 
 @cache

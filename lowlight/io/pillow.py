@@ -74,7 +74,7 @@ def decode(image: Image.Image, means: Meaning, notes: list[str]) -> Levels:
     """
     with_alpha = image.has_transparency_data
     grey = image.mode in GREY_MODES
-    if means.cicp:
+    if means.cicp or means.narrow:
         mode = ("L" if grey else "RGB") + ("A" if with_alpha else "")
         values = np.asarray(image.convert(mode))
         return levels_of(values.reshape(*values.shape[:2], -1), 1 if grey else 3, means, with_alpha, notes)

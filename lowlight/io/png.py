@@ -65,6 +65,7 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
     cicp = _cicp(chunks)
     said = None if cicp and UNKNOWN not in cicp else icc  # PNG, third edition, 4.3: CICP goes before a profile
     means = meaning(said, cicp, None if b"sRGB" in chunks else _chromaticities(chunks), _gamma(chunks), block)
+    means = means._replace(narrow=cicp is not None and chunks[b"cICP"][3] == 0)
     notes = [not_used("RGB")] if icc is None and b"iCCP" in chunks else []
     frames = struct.unpack(">I", chunks[b"acTL"][:4])[0] if len(chunks.get(b"acTL", b"")) >= 4 else 1
     frames = max(1, min(frames, controls) + (beside if controls else 0))
