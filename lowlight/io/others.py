@@ -32,6 +32,9 @@ PNM_HEADER = re.compile(rb"P([1-6])" + SPACE + rb"(\d{1,9})" + SPACE + rb"(\d{1,
 CMYK, SRGB_SPACE, GREY_SPACE, SYCC = 12, 16, 17, 18
 """Numbers of colour spaces in JPEG 2000 (ISO/IEC 15444-1, table I.10; 15444-2, table M.25)."""
 
+SUBSAMPLED = {(1, 1), (2, 1), (2, 2)}
+"""How many pixels, across and down, a number of a channel may stand for. Where they differ colours are YCbCr."""
+
 TRANSPARENT, PREMULTIPLIED = 1, 2
 """What a channel may be that is no colour (ISO/IEC 15444-1, I.5.3.6)."""
 
@@ -127,6 +130,10 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
     width, height = right - left, bottom - top
     packed = file.seek(0, os.SEEK_END)
     needed = width * height * channels * (1 if depth <= 8 else 2)
+    steps = [tuple(codestream[at : at + 2]) for at in range(43, 43 + 3 * channels, 3)]
+    if steps[:1] != [(1, 1)] or len(set(steps)) > 2 or not set(steps) <= SUBSAMPLED:
+        sizes = ", ".join("x".join(map(str, step)) for step in steps)
+        raise ValueError(f"a JPEG 2000 of channels of such sizes ({sizes}) is not known; save it as TIFF, PNG or JPEG")
     refuse_if_too_small(width, height, needed, packed * PREDICTED, packed)
     block = exif.bare(about.said(EXIF_IN_JPEG_2000))
     means = meaning(about.icc, exif=block)
@@ -136,8 +143,6 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
         import imagecodecs
 
         file.seek(0)
-        if space == SYCC and depth <= 8:
-            return decode(Image.open(file, formats=["JPEG2000"]), means, notes)
         try:
             values = imagecodecs.jpeg2k_decode(file.read())
         except imagecodecs.Jpeg2kError as error:
@@ -146,8 +151,6 @@ def open_jpeg_2000(file: BinaryIO) -> Contents:
         if codestream[42] > 127:  # signed: around the middle grey, which is 0
             values = (values.astype(np.int32) + 2 ** (depth - 1)).astype(np.uint16)
         values = scaled(values, 2 ** (about.bits_of_palette or depth) - 1)
-        if space == SYCC and values.shape[2] >= 3:
-            raise ValueError(f"a JPEG 2000 in YCbCr of {depth} bits is not known")
         colours = 4 if space == CMYK else 1 if values.shape[2] < 3 else 3
         transparent = not about.kinds or bool(about.kinds & {TRANSPARENT, PREMULTIPLIED})
         if values.shape[2] > colours and not transparent:
