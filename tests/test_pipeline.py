@@ -2,6 +2,8 @@
 
 import threading
 import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,40 @@ def test_a_job_is_let_go_once_it_is_written():
     steps = read, line.step("run", 0), line.step("write", 0)
     overlap(line.jobs, lambda job: 10, *steps, lambda task: told.append([*free]), line.budget)
     assert told == [line.jobs[: count + 1] for count in range(4)]
+
+
+def test_jobs_that_are_done_take_no_memory():
+    line = Line(0)
+    claims, kept = [], []
+
+    def jobs():
+        yield from range(100)
+        kept.extend(claim for claim in claims if claim())
+
+    def read(task):
+        claims.append(weakref.ref(task.claim))
+
+    overlap(jobs(), lambda job: 10, read, id, id, id, line.budget)
+    assert len(kept) <= line.budget.most + 1
+
+
+def test_ctrl_c_as_the_threads_start_ends_them(monkeypatch):
+    line = Line(50)
+
+    def submit(pool, step):
+        begun.append(step.__name__)
+        start(pool, step)
+        if step.__name__ == "writing":
+            raise KeyboardInterrupt
+        while len(line.budget.weights) < line.budget.most:  # until the reader waits for what will not come
+            time.sleep(0.001)
+
+    begun, start = [], ThreadPoolExecutor.submit
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
+    with pytest.raises(KeyboardInterrupt):
+        line.start()
+    assert begun == ["reading", "writing"]
+    assert line.budget.closed.is_set()
 
 
 def test_jobs_that_wait_for_more_are_told_to_end():

@@ -2,11 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from queue import Empty, Queue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 CTRL_C = 0.5
@@ -108,14 +108,16 @@ def overlap(
     budget : MemoryBudget
         Is closed in the end. After Ctrl-C, what has been run is still written.
     """
-    ready: Queue[Task | None] = Queue()
-    finished: Queue[Task | None] = Queue()
+    # Ctrl-C cannot come amid a call of a SimpleQueue; in Queue it would leave a lock taken for ever.
+    ready: SimpleQueue[Task | None] = SimpleQueue()
+    finished: SimpleQueue[Task | None] = SimpleQueue()
+    claims: set[ExitStack] = set()
 
     def reading():
         try:
             for job in jobs:
                 task = Task(job, weigh(job))
-                claims.push(task.claim)  # of a task that gets no further
+                claims.add(task.claim)
                 if not budget.acquire(task.weight):
                     break
                 attempt(read, task)
@@ -129,20 +131,21 @@ def overlap(
                 attempt(write, task)
                 task.photo = None
                 task.claim.close()
+                claims.discard(task.claim)
                 budget.release(task.weight)
                 report(task)
         finally:
             budget.close()
 
-    with ExitStack() as claims, ThreadPoolExecutor(2) as threads:
-        reader, writer = threads.submit(reading), threads.submit(writing)
+    with _let_go(claims), ThreadPoolExecutor(2) as threads:
         try:
+            reader, writer = threads.submit(reading), threads.submit(writing)
             while task := _next(ready):
                 attempt(run, task)
                 finished.put(task)
         finally:
+            finished.put(None)  # first: the writer closes the budget, too, if Ctrl-C comes here once more
             budget.close()
-            finished.put(None)
         reader.result()
         writer.result()
 
@@ -158,6 +161,16 @@ def attempt(step: Step, task: Task) -> None:
         task.error = error.with_traceback(None)  # which would hold the photo
         task.photo = None
     task.seconds.append(time.perf_counter() - start)
+
+
+@contextmanager
+def _let_go(claims) -> Iterator[None]:
+    """In the end, of what tasks hold that got no further."""
+    try:
+        yield
+    finally:
+        while claims:
+            claims.pop().close()
 
 
 def _next(queue) -> Task | None:
