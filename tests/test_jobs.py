@@ -171,19 +171,19 @@ def test_links_in_a_folder_that_lead_nowhere_are_counted(tmp_path):
     (tmp_path / "in" / "c.jpg").symlink_to(tmp_path / "in" / "a.jpg")
     assert list(places(tmp_path, tmp_path / "in")) == ["in/a.jpg", "in/c.jpg"]
     settings = EnhanceSettings((tmp_path / "in",), tmp_path / "out")
-    assert left_out(settings) == {"links that lead nowhere (is a disk missing?)": 1}
+    assert left_out(settings) == {"link to nowhere (is a disk missing?)": 1}
 
 
 def test_photos_that_are_called_as_results_are_left_out_and_counted(tmp_path):
     touch(tmp_path / "in", "night.jpg", "party_1.jpg", "party_2.jpg", "notes_1.txt")
     assert list(places(tmp_path, tmp_path / "in", suffix="_1")) == ["in/night.jpg", "in/party_2.jpg"]
     settings = EnhanceSettings((tmp_path / "in",), tmp_path / "out", suffix="_1")
-    assert left_out(settings) == {"photos called as results (*_1; another --suffix takes them)": 1}
+    assert left_out(settings) == {"photo called like a result (*_1; taken with another --suffix)": 1}
 
 
 def test_where_there_are_photos_in_subfolders_alone_it_is_told_what_takes_them(tmp_path):
     touch(tmp_path, "DCIM/100CANON/a.jpg", "DCIM/101CANON/b.jpg", "DCIM/c.mp4")
-    said = r"Received: .*DCIM. Left out: 2 folders in folders \(--recursive takes them\), 1 clips \(those"
+    said = r"Received: .*DCIM. Left out: 2 subfolders \(taken by --recursive\), 1 clip \(taken"
     with pytest.raises(UserError, match=said):
         places(tmp_path, tmp_path / "DCIM")
 

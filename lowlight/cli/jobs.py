@@ -115,18 +115,18 @@ def passed_over(settings: EnhanceSettings) -> Counter[str]:
 
 def left_out(settings: EnhanceSettings) -> dict[str, int]:
     """How many things in the folders that could be photos, or hold some, are not taken, by words that tell why."""
-    found: Counter[str] = Counter()
+    found: Counter[tuple[str, str]] = Counter()
     for seen in _searched(settings):
         with suppress(OSError):
             if not settings.recursive:
-                found["folders in folders (--recursive takes them)"] += sum(_is_searched(one, settings) for one in seen)
-            found["clips (those that are named are taken)"] += sum(is_clip(path) and path.is_file() for path in seen)
+                found["subfolder", "(taken by --recursive)"] += sum(_is_searched(one, settings) for one in seen)
+            found["clip", "(taken if named)"] += sum(is_clip(path) and path.is_file() for path in seen)
             lost = sum(path.suffix.lower() in KNOWN and not path.exists() for path in seen)
-            found["links that lead nowhere (is a disk missing?)"] += lost
+            found["link", "to nowhere (is a disk missing?)"] += lost
             called = (path for path in seen if _is_called_as_result(path, settings))
             results = sum(path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() for path in called)
-            found[f"photos called as results (*{settings.name_suffix}; another --suffix takes them)"] += results
-    return dict(+found)
+            found["photo", f"called like a result (*{settings.name_suffix}; taken with another --suffix)"] += results
+    return {f"{noun}{'s' * (count > 1)} {about}": count for (noun, about), count in (+found).items()}
 
 
 def output_folder(settings: EnhanceSettings) -> Path | None:
