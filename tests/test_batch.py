@@ -302,6 +302,12 @@ def test_lack_of_memory_is_told_in_words_whatever_the_engine_calls_it(enhance, p
     assert f"failed: {photos}/night 0.png: there is not enough memory." in capsys.readouterr().err
 
 
+def test_a_photo_that_is_done_within_a_tick_of_the_clock_is_told_like_others(enhance, photos, capsys, monkeypatch):
+    monkeypatch.setattr("lowlight.cli.progress.time", SimpleNamespace(monotonic=lambda: 7.0))
+    assert enhance(photos) == 0
+    assert "3 done, 0 skipped, 0 failed in 0.0 s" in capsys.readouterr().out
+
+
 def test_photos_above_the_limit_are_refused(enhance, photos, capsys):
     Image.new("RGB", (100, 100)).save(photos / "large.png")
     assert enhance(photos, max_megapixels=0.005) == 1

@@ -125,7 +125,7 @@ class Reporter:
         self.report(task, *_outcome(task))
         height, width = task.facts.get("height", 0), task.facts.get("width", 0)
         self.megapixels += height * width / 1e6
-        speed = self.megapixels / (time.monotonic() - self.begun)
+        speed = self.megapixels / max(time.monotonic() - self.begun, 1e-9)  # Windows' clock goes by 1/64 s
         told = f"{speed:.1f} MP/s" if self.megapixels else ""
         self.bar.update(self.task, advance=1, description=task.job.source.name, speed=told)
 
