@@ -1,7 +1,6 @@
 """Photos that come into a folder are given once they are complete, and once."""
 
 import threading
-import time
 from contextlib import nullcontext
 from math import inf
 from pathlib import Path
@@ -10,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from lowlight.cli import batch
+from lowlight.cli import batch, jobs
 from lowlight.cli.progress import Reporter
 from lowlight.cli.watch import check, watch
 from lowlight.errors import UserError
@@ -19,102 +18,129 @@ from lowlight.zoo import registry
 from tests.test_batch import Doubler, files
 
 
+class Looks(threading.Event):
+    """Tells a watch to stop after some looks; between each two of them a second passes, in which something happens."""
+
+    def __init__(self, between):
+        super().__init__()
+        self.between, self.now = iter(between), 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def wait(self, seconds):
+        self.now += seconds
+        happens = next(self.between, self.set)
+        return happens()
+
+
+def nothing():
+    """Time goes by."""
+
+
+LONG = [nothing] * 5
+"""After which what did not change meanwhile is complete."""
+
+
 @pytest.fixture
 def watched(tmp_path, monkeypatch):
-    """An empty folder, and a list that grows by what is watched there."""
-    monkeypatch.setattr("lowlight.cli.watch.LOOK", 0.02)
-    monkeypatch.setattr("lowlight.cli.watch.SETTLED", 0.2)
-    folder, stop, given = tmp_path / "in", threading.Event(), []
+    """An empty folder; a function that has it watched while things happen; and a list that grows by what is given."""
+    folder, given = tmp_path / "in", []
     folder.mkdir()
 
-    def look(**options):
-        settings = EnhanceSettings((folder,), tmp_path / "out", watch=True, **options)
-        given.extend(watch(settings, stop))
+    def watch_while(*between, **options):
+        looks = Looks(between)
+        monkeypatch.setattr("lowlight.cli.watch.time", looks)
+        given.extend(watch(EnhanceSettings((folder,), tmp_path / "out", watch=True, **options), looks))
+        return [job.source.name for job in given]
 
-    threads = []
-
-    def start(**options):
-        threads.append(threading.Thread(target=look, kwargs=options))
-        threads[0].start()
-        return folder, given
-
-    yield start
-    stop.set()
-    threads[0].join(5)
-    assert not threads[0].is_alive()
-
-
-def wait_for(condition):
-    end = time.monotonic() + 5
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert condition()
+    return folder, watch_while, given
 
 
 def test_a_photo_is_given_once_it_has_stopped_growing(watched):
-    folder, given = watched()
-    with (folder / "a.jpg").open("wb", buffering=0) as file:
-        for _ in range(15):
+    folder, watch_while, given = watched
+
+    def grow():
+        assert given == []
+        with (folder / "a.jpg").open("ab") as file:
             file.write(b"more")
-            time.sleep(0.04)
-            assert given == []
-    wait_for(lambda: given)
-    time.sleep(0.5)
-    assert [job.source.name for job in given] == ["a.jpg"]
+
+    assert watch_while(*[grow, nothing] * 15, *LONG) == ["a.jpg"]
 
 
 def test_photos_whose_results_are_there_are_left_out(watched, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.jpg").touch()
-    folder, given = watched()
+    folder, watch_while, _ = watched
     (folder / "a.jpg").touch()
     (folder / "b.jpg").touch()
-    wait_for(lambda: given)
-    assert [job.source.name for job in given] == ["b.jpg"]
+    assert watch_while(*LONG) == ["b.jpg"]
 
 
 def test_a_photo_that_changes_is_given_again(watched):
-    folder, given = watched()
+    folder, watch_while, given = watched
     (folder / "a.jpg").write_bytes(b"cut")
-    wait_for(lambda: len(given) == 1)
-    (folder / "a.jpg").write_bytes(b"complete")
-    wait_for(lambda: len(given) == 2)
+
+    def complete():
+        assert len(given) == 1
+        (folder / "a.jpg").write_bytes(b"complete")
+
+    assert watch_while(*LONG, complete, *LONG) == ["a.jpg"] * 2
 
 
 def test_a_photo_that_comes_back_with_its_disk_is_given_again_unless_its_result_is_there(watched, tmp_path):
-    folder, given = watched()
+    folder, watch_while, given = watched
     (folder / "a.jpg").touch()
     (folder / "b.jpg").touch()
-    wait_for(lambda: len(given) == 2)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "a.jpg").touch()
-    folder.rename(tmp_path / "unplugged")
-    time.sleep(0.2)
-    (tmp_path / "unplugged").rename(folder)
-    wait_for(lambda: len(given) == 3)
-    assert given[2].source.name == "b.jpg"
+
+    def unplug():
+        assert len(given) == 2
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "a.jpg").touch()
+        folder.rename(tmp_path / "unplugged")
+
+    def plug():
+        (tmp_path / "unplugged").rename(folder)
+
+    assert watch_while(*LONG, unplug, plug, *LONG) == ["a.jpg", "b.jpg", "b.jpg"]
 
 
 def test_that_a_folder_is_gone_is_told_once_each_time(watched, tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr("lowlight.cli.watch.tell", told.append)
-    folder, given = watched()
-    for times in (1, 2):
+    folder, watch_while, _ = watched
+
+    def unplug():
         folder.rename(tmp_path / "unplugged")
-        wait_for(lambda times=times: len(told) == times)
-        time.sleep(0.1)  # some looks later
+
+    def plug():
         (tmp_path / "unplugged").rename(folder)
-        (folder / f"{times}.jpg").touch()
-        wait_for(lambda times=times: len({job.source for job in given}) == times)
+        (folder / f"{len(told)}.jpg").touch()
+
+    both = unplug, *LONG, plug, *LONG
+    assert sorted(set(watch_while(*both, *both))) == ["1.jpg", "2.jpg"]
     assert told == [f"waiting: {folder} is not there any more"] * 2
 
 
-def test_two_photos_that_would_write_one_result_do_not(watched):
-    folder, given = watched(format="png")
+def test_a_folder_that_fails_amid_a_look_is_looked_into_again(watched, monkeypatch):
+    folder, watch_while, _ = watched
     (folder / "a.jpg").touch()
-    wait_for(lambda: len(given) == 1)
-    (folder / "a.webp").touch()
-    wait_for(lambda: len(given) == 2)
+    faults = [UserError("Stale file handle")]
+
+    def find(settings):
+        if faults:
+            raise faults.pop()  # the folder is back by now
+        return jobs.find(settings)
+
+    monkeypatch.setattr("lowlight.cli.watch.find", find)
+    assert watch_while(*LONG) == ["a.jpg"]
+
+
+def test_two_photos_that_would_write_one_result_do_not(watched):
+    folder, watch_while, given = watched
+    (folder / "a.jpg").touch()
+    watch_while(*LONG, (folder / "a.webp").touch, *LONG, format="png")
+    assert [job.source.name for job in given] == ["a.jpg", "a.webp"]
     assert given[0].problem is None
     assert "would write the result of" in given[1].problem
 
@@ -123,6 +149,8 @@ def test_only_folders_can_be_watched_and_results_go_elsewhere(tmp_path):
     (tmp_path / "a.jpg").touch()
     with pytest.raises(UserError, match="Only folders"):
         check(EnhanceSettings((tmp_path / "a.jpg",), tmp_path / "out", watch=True))
+    with pytest.raises(UserError, match="Photos cannot be written in that format. Received: xyz"):
+        check(EnhanceSettings((tmp_path,), tmp_path / "out", watch=True, format="xyz"))
     with pytest.raises(UserError, match="over photos"):
         check(EnhanceSettings((tmp_path,), tmp_path, watch=True))
     assert check(EnhanceSettings((tmp_path,), tmp_path, watch=True, suffix="_b")) == []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from lowlight.cli.jobs import Job, find, is_done, key
+from lowlight.cli.jobs import Job, find, is_done, key, refuse_unknown_format
 from lowlight.errors import UserError
 from lowlight.settings import EnhanceSettings
 from lowlight.system import tell
@@ -33,8 +33,9 @@ def check(settings: EnhanceSettings) -> list[Job]:
     Raises
     ------
     UserError
-        If an input is no folder, or the results would be new photos.
+        If an input is no folder, or the results would be new photos, or of no known format.
     """
+    refuse_unknown_format(settings.ending)
     for path in settings.inputs:
         if not path.is_dir():
             raise UserError(f"Only folders can be watched. Received: {path}. Name the folder that photos come into.")
@@ -73,9 +74,7 @@ def _jobs(settings, gone) -> Iterator[Job]:
     for folder in settings.inputs:
         try:
             jobs = find(dataclasses.replace(settings, inputs=(folder,)))
-        except UserError:
-            if folder.is_dir():
-                raise
+        except UserError:  # for a moment, or for long: a disk of the network may fail in many ways
             if folder not in gone:
                 tell(f"waiting: {folder} is not there any more")
             gone.add(folder)
