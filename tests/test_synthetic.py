@@ -1,5 +1,7 @@
 """Darkening follows the model that its module states; pairs and samples are made alike each time."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -163,12 +165,35 @@ def test_nothing_half_written_is_left_where_a_clean_photo_is_broken(clean_folder
 
 
 def test_that_pairs_are_made_is_said_and_what_a_killed_process_left_goes(clean_folder, tmp_path, news):
-    (tmp_path / ".pairs-abcd1234" / "new" / "low").mkdir(parents=True)
+    (tmp_path / ".pairs.part" / "new" / "low").mkdir(parents=True)
     with holding(tmp_path / ".pairs.lock"), pytest.raises(UserError, match="Another process makes pairs there"):
         write_pairs(tmp_path / "pairs", clean_folder)
     write_pairs(tmp_path / "pairs", clean_folder)
     assert "Making pairs of 3 clean photos" in news.text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clean", "pairs"]
+
+
+def test_pairs_that_are_made_beside_them_are_left_alone(clean_folder, tmp_path):
+    theirs = tmp_path / ".pairs-2-abcd1234" / "new"
+    theirs.mkdir(parents=True)
+    with holding(tmp_path / ".pairs-2.lock"):
+        write_pairs(tmp_path / "pairs", clean_folder)
+    assert theirs.is_dir()
+
+
+def test_pairs_that_another_process_made_meanwhile_are_not_made_anew(clean_folder, tmp_path, monkeypatch):
+    """It may have begun to learn from them."""
+
+    @contextmanager
+    def after_another(path):
+        monkeypatch.undo()
+        write_pairs(tmp_path / "pairs", clean_folder)
+        next((tmp_path / "pairs" / "low").iterdir()).write_bytes(b"marked")
+        yield True
+
+    monkeypatch.setattr(synthetic, "holding", after_another)
+    write_pairs(tmp_path / "pairs", clean_folder)
+    assert b"marked" in [path.read_bytes() for path in (tmp_path / "pairs" / "low").iterdir()]
 
 
 def test_clean_folders_that_give_no_pairs_are_refused(clean_folder, tmp_path):

@@ -23,7 +23,6 @@ import json
 import logging
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -164,25 +163,13 @@ def write_pairs(folder: Path, clean: Path | None = None, seed: int = 0) -> Path:
     recipe = {"seed": seed, "photos": sizes, "crop": CROP, "crops_per_photo": CROPS_PER_PHOTO}
     if _is_complete(folder, recipe):
         return folder
-    if folder.is_dir() and any(folder.iterdir()) and not _recipe_of(folder):
-        raise UserError(f"Synthetic pairs need a folder of their own. Received: {folder}. Name another or empty it.")
-    LOG.info("Making pairs of %d clean photos in %s ...", len(photos), folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            holding(folder.parent / f".{folder.name}.lock") as mine,
-            tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary,
-        ):
+        with holding(folder.parent / f".{folder.name}.lock") as mine:
             if not mine:
                 raise UserError(f"Another process makes pairs there. Received: {folder}. Wait for its end.")
-            for left in folder.parent.glob(f".{folder.name}-*"):
-                if left != Path(temporary):
-                    shutil.rmtree(left)  # by a process that was killed
-            made = Path(temporary, "new")
-            _write_all(made, photos, seed, recipe)
-            if folder.is_dir():
-                folder.rename(Path(temporary, "old"))
-            made.rename(folder)
+            if not _is_complete(folder, recipe):  # another process may have made them, and use them by now
+                _replace(folder, photos, seed, recipe)
     except OSError as error:
         raise UserError(f"Pairs cannot be written. Received: {folder}, {error}. Name another folder.") from None
     return folder
@@ -262,6 +249,22 @@ def shipped(sample: Sample) -> Path:
     return path
 
 
+def _replace(folder, photos, seed, recipe):
+    if folder.is_dir() and any(folder.iterdir()) and not _split_of(folder).get("made_by"):
+        raise UserError(f"Synthetic pairs need a folder of their own. Received: {folder}. Name another or empty it.")
+    LOG.info("Making pairs of %d clean photos in %s ...", len(photos), folder)
+    place = folder.parent / f".{folder.name}.part"
+    if place.exists():
+        shutil.rmtree(place)  # by a process that was killed
+    try:
+        _write_all(place / "new", photos, seed, recipe)
+        if folder.is_dir():
+            folder.rename(place / "old")
+        (place / "new").rename(folder)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def _write_all(folder, photos, seed, recipe):
     for side in ("low", "high"):
         (folder / side).mkdir(parents=True)
@@ -296,17 +299,18 @@ def _pairs_of(clean, rng):
             return
 
 
-def _recipe_of(folder) -> dict | None:
+def _split_of(folder) -> dict:
     try:
-        return json.loads((folder / "split.json").read_text(encoding="utf-8")).get("made_by")
-    except (OSError, ValueError, AttributeError):
-        return None
+        content = json.loads((folder / "split.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _is_complete(folder, recipe) -> bool:
-    if _recipe_of(folder) != recipe:
+    split = _split_of(folder)
+    if split.get("made_by") != recipe:
         return False
-    split = json.loads((folder / "split.json").read_text(encoding="utf-8"))
     names = itertools.product(("low", "high"), split["train"] + split["val"])
     return all((folder / side / f"{name}.png").is_file() for side, name in names)
 
