@@ -16,6 +16,7 @@ from lowlight.data.pairs import Split
 from lowlight.errors import UserError
 from lowlight.metrics.evaluate import BASELINES, evaluate
 from lowlight.settings import PerformanceSettings
+from lowlight.zoo import registry
 from tests.conftest import make_pair
 
 
@@ -251,6 +252,23 @@ def test_settings_that_do_not_go_together_are_refused(zoo):
         perform(PerformanceSettings(evaluate_only=True), "latest")
     with pytest.raises(UserError, match=r"Model 2 is of the old generation"):
         perform(PerformanceSettings(model=2, evaluate_only=True), "latest")
+
+
+def test_that_a_run_of_the_model_is_not_what_is_measured_is_told(tmp_path, zoo, monkeypatch, caplog, pairs_folder):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lowlight.benchmark.run.measure_models", lambda *_: [])
+    zoo.files_of, zoo.facts_of = lambda model: (zoo.card, None), registry.facts_of
+    settings = PerformanceSettings(10, str(pairs_folder), evaluate_only=True)
+    perform(settings, "latest")
+    (run := Path("runs", "model_10")).mkdir(parents=True)
+    own = run / "model_10.weights.h5"
+    own.write_bytes(b"mine")
+    zoo.card["weights"] = registry.facts_of(own)
+    perform(settings, "latest")
+    assert "in place of" not in caplog.text
+    own.write_bytes(b"trained further")
+    perform(settings, "latest")
+    assert f"--weights {run} in place of --model measures your run" in caplog.text
 
 
 def test_measuring_is_for_one_process(zoo, monkeypatch, pairs_folder):

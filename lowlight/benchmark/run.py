@@ -270,7 +270,9 @@ def _measure_trained(settings, generation) -> list[dict]:
         models = [entry["name"] for entry in registry.available()]
     else:
         models = [settings.weights or recipe(settings.model, generation).number]
-    cards = {model: registry.files_of(model)[0] for model in models}  # absent ones are told before pairs are checked
+    found = {model: registry.files_of(model)[0] for model in models}  # absent ones are told before pairs are checked
+    if settings.model is not None:
+        _tell_of_a_run_that_is_not_measured(TrainingSettings(settings.model).run_folder, *found.values())
     to_darken, clean = (), settings.clean
     if settings.data == "synthetic" and not settings.all:  # --clean names what these pairs are made of
         to_darken, clean = clean, to_darken
@@ -283,8 +285,14 @@ def _measure_trained(settings, generation) -> list[dict]:
         real = held_out.real_sets(settings.also, settings.unseen, settings.skip_bad_pairs)
         degraded = held_out.degraded_sets(clean, Path(folder))
         summaries = measure_models(models, split, settings.statistics)
-        _measure_sets(settings, {card["name"]: (model, card) for model, card in cards.items()}, split, real, degraded)
+        _measure_sets(settings, {card["name"]: (model, card) for model, card in found.items()}, split, real, degraded)
     return summaries
+
+
+def _tell_of_a_run_that_is_not_measured(run, card):
+    own = run / f"{card['name']}{registry.WEIGHTS_SUFFIX}"
+    if own.is_file() and registry.facts_of(own)["sha256"] != card["weights"]["sha256"]:
+        LOG.warning("what is measured is the model in models/; --weights %s in place of --model measures your run", run)
 
 
 def _measure_sets(settings, models, split, real, degraded):
@@ -292,9 +300,9 @@ def _measure_sets(settings, models, split, real, degraded):
     from lowlight.benchmark import breakdown, held_out
 
     hashes = {name: card["weights"]["sha256"] for name, (_, card) in models.items()}
-    cards = {name: card for name, (_, card) in models.items() if card["recipe"].get("number", 0) >= FIRST_BROKEN_DOWN}
-    best = {name: hashes[name] for name in cards}
-    unseeing = {name: best[name] for name in best if not {"validation", "has_seen_validation"} & cards[name].keys()}
+    late = {name: card for name, (_, card) in models.items() if card["recipe"].get("number", 0) >= FIRST_BROKEN_DOWN}
+    best = {name: hashes[name] for name in late}
+    unseeing = {name: best[name] for name in best if not {"validation", "has_seen_validation"} & late[name].keys()}
 
     @cache
     def load(name):
