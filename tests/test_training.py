@@ -168,7 +168,7 @@ def test_a_finished_run_is_not_overwritten_unasked_and_goes_on_with_resume(pairs
         train(settings, "latest")
     with pytest.raises(UserError, match="or measure it: performance_latest.py --evaluate-only --weights"):
         train(settings, "latest")
-    with pytest.raises(UserError, match="another crop"):
+    with pytest.raises(UserError, match=r"another crop \(16, not 32\). Give the same again"):
         train(dataclasses.replace(settings, crop=32, resume=True), "latest")
     train(dataclasses.replace(settings, epochs=2, resume=True), "latest")
     assert [float(row["epoch"]) for row in history(tmp_path / "run")] == [1, 2]

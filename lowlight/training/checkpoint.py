@@ -198,9 +198,10 @@ def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> Stat
     state.made_by.setdefault(SIZE, made_by.get(SIZE))
     different = sorted(key for key in made_by | state.made_by if made_by.get(key) != state.made_by.get(key))
     if different:
+        told = ", ".join(_difference(key, state.made_by.get(key), made_by.get(key)) for key in different)
         raise UserError(
-            f"{folder} holds a run with another {', '.join(different)}. Give --overwrite to start anew there, "
-            "or --output another folder."
+            f"{folder} holds a run with another {told}. Give the same again to go on, --overwrite to start anew "
+            "there, or --output another folder."
         )
     if state.finished and not resume:
         raise UserError(
@@ -209,6 +210,11 @@ def open_run(folder: Path, made_by: dict, resume: bool, overwrite: bool) -> Stat
             f"--evaluate-only --weights {folder}"
         )
     return dataclasses.replace(state, finished=False)
+
+
+def _difference(key, before, now) -> str:
+    """What of a run is another now; in what is short, such as the crop, how it was."""
+    return f"{key} ({before}, not {now})" if isinstance(before, int | float | str) else key
 
 
 def _with_current_names(named: dict) -> dict:
