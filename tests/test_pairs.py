@@ -251,6 +251,8 @@ def test_split_json_may_begin_with_a_byte_order_mark_as_windows_saves_it(pairs_f
     [
         ("{", "is no split"),
         ([1], "is no split"),
+        ({"train": "photo0", "val": ["photo1"]}, "is no split. Received: a name in place of a list"),
+        ({"train": ["photo0.png"], "val": ["photo1.png"]}, "Received: photo0.png, photo1.png for photo0, photo1,"),
         ({"train": ["photo0"], "val": []}, "val split is empty"),
         ({"train": ["gone"], "val": ["photo0"]}, "train split is empty"),
         ({"train": ["photo0"], "val": ["photo1", "photo0"]}, "more than once. Received: photo0"),
@@ -282,7 +284,7 @@ def test_pairs_of_a_single_scene_are_refused_with_what_would_mend_it(tmp_path):
     for gain in range(3):
         write_pair(tmp_path, str(gain), scene(0) - 10 * gain)
     message = refusal(tmp_path)
-    assert "3 pairs of 1 scene" in message
+    assert "3 pairs of 1 scene (what looks alike or lies in one subfolder is one)" in message
     assert "split.json, in the folder that --data names" in message
 
 

@@ -40,6 +40,17 @@ def test_more_pairs_are_listed_as_pairs_are(tmp_path):
     assert {pair.name for pair in (*split.train, *split.val)} == set("012345")
 
 
+def test_a_table_may_have_been_written_on_windows(tmp_path):
+    table_with_paths(tmp_path)
+    lines = (tmp_path / "list.csv").read_text().replace("/", "\\")
+    assert "\\" in lines
+    (tmp_path / "list.csv").rename(tmp_path / "pairs.csv").write_text(lines)
+    train, held_out = listed_pairs(tmp_path)
+    split, _ = load(tmp_path)
+    assert len(train + held_out) == len(split.train + split.val) == 6
+    assert {pair.name for pair in (*split.train, *split.val)} == set("012345")
+
+
 def test_of_columns_that_could_be_one_side_that_is_taken_which_is_called_so(tmp_path):
     write_sides(tmp_path, "low", "high", range(6))
     lines = ["target,low,high", *(f"lost,low/{seed}.png,high/{seed}.png" for seed in range(6))]
@@ -61,7 +72,9 @@ def test_a_csv_file_of_another_kind_is_no_table(tmp_path):
     write_sides(tmp_path, "low", "high", range(4))
     (tmp_path / "notes.csv").write_bytes("Größe,Breite\n".encode("latin-1"))
     assert "Understood: low + high" in load(tmp_path)[1]
-    assert "notes.csv cannot be read as a table of pairs" in refusal(tmp_path / "notes.csv")
+    message = refusal(tmp_path / "notes.csv")
+    assert "notes.csv cannot be read as a table of pairs" in message
+    assert "in UTF-8" in message
 
 
 def test_of_several_tables_pairs_csv_is_read(tmp_path):

@@ -125,6 +125,8 @@ def _read_split(path, pools) -> dict[str, list[str]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         listed = {part: [str(name) for name in content.get(part, [])] for part in PARTS}
+        if any(isinstance(content.get(part), str) for part in PARTS):  # which would be a list of its letters
+            raise TypeError("a name in place of a list of names")
     except (ValueError, AttributeError, TypeError) as error:
         raise PairError(
             f'{path} is no split. Received: {error}. Write {{"train": [names], "val": [names]}} or delete it.'
@@ -147,6 +149,7 @@ def _pool_of(part, pools) -> Pool:
 def _keep_listed(listed, pools) -> list[str]:
     """Take what split.json does not name out of the pools; say how much, and what it names in vain."""
     absent, unused = [], 0
+    there = sorted(name for pool in pools.values() for name in pool.pairs)
     for pool in pools.values():
         keep = {name for part in PARTS if _pool_of(part, pools) is pool for name in listed[part]}
         known = set(pool.pairs) | {problem.name for problem in pool.problems}
@@ -154,6 +157,11 @@ def _keep_listed(listed, pools) -> list[str]:
         unused += len(known - keep)
         pool.pairs = {name: pair for name, pair in pool.pairs.items() if name in keep}
         pool.problems = [problem for problem in pool.problems if problem.name in keep]
+    if absent and len(absent) == sum(map(len, listed.values())):
+        raise PairError(
+            f"split.json names no pair that is there. Received: {few(absent)} for {few(there)}. Name pairs as these "
+            "are, or delete split.json to have scenes found automatically."
+        )
     notes = []
     if absent:
         notes.append(f"split.json names {len(absent)} pairs that are not there: {few(absent)}.")
@@ -193,9 +201,9 @@ def _split_by_scene(pools, looks) -> Split:
     count = len(set(own))
     if count < 2:
         raise PairError(
-            f"Validation needs a scene that training does not see. Received: {len(pairs)} pairs of {count} scene. "
-            "Add pairs of other scenes, or say which to validate on in a split.json, in the folder that --data names "
-            "or beside a table of pairs."
+            f"Validation needs a scene that training does not see. Received: {len(pairs)} pairs of {count} scene "
+            "(what looks alike or lies in one subfolder is one). Add pairs of other scenes, or say which to validate "
+            "on in a split.json, in the folder that --data names or beside a table of pairs."
         )
     is_val = scenes.choose_validation(own, VALIDATION_SHARE, avoid)
     train = tuple(pair for pair, chosen in zip(pairs, is_val, strict=True) if not chosen)

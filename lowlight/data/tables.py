@@ -61,7 +61,7 @@ def read_cells(path: Path) -> tuple[list[list[str]], list[str]]:
             f"{path} must have columns low and high, or such as are called alike. Received: columns "
             f"{few(rows[0]) if rows else 'none'}. Name two of them low and high."
         )
-    cells = [["".join(row[column : column + 1]).strip() for column in columns] for row in rows[1:]]
+    cells = [[_portable(path, "".join(row[column : column + 1]).strip()) for column in columns] for row in rows[1:]]
     return cells, [head for column, head in enumerate(rows[0]) if head and column not in columns]
 
 
@@ -69,6 +69,11 @@ def beside(table: Path, cell: str) -> Path:
     """The photo that a cell of a table names: its path begins beside the file, or in images/ beside it."""
     places = [table.parent / name / cell for name in FOLDERS]
     return next((path for path in places if path.is_file()), places[0])
+
+
+def _portable(table, cell) -> str:
+    """A cell of a table that may have been written on Windows, with / between folders."""
+    return cell if beside(table, cell).is_file() else cell.replace("\\", "/")
 
 
 def _rows(path) -> list[list[str]]:
@@ -79,7 +84,9 @@ def _rows(path) -> list[list[str]]:
             delimiter = max(",;\t", key=head.count)  # Excel writes semicolons where commas are for decimals
             return [row for row in csv.reader(file, delimiter=delimiter) if any(row)]
     except (OSError, ValueError, csv.Error) as error:
-        raise PairError(f"{path} cannot be read as a table of pairs. Received: {error}. Save it as CSV.") from None
+        raise PairError(
+            f"{path} cannot be read as a table of pairs. Received: {error}. Save it as CSV in UTF-8."
+        ) from None
 
 
 def _columns(rows) -> list[int] | None:
