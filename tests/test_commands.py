@@ -108,6 +108,8 @@ def test_what_a_file_switches_on_can_be_switched_off_and_the_other_way_round(fol
         ("[controls]\nexposure = 1", "Received: mine.toml with controls. Known"),
         ("enhance = 5", "Received: mine.toml with enhance. Known"),
         ("quality = [90, 80]", "mine.toml. --quality has one value. Received: 90, 80"),
+        ("overwrite = 1", "Argument --overwrite: it takes no value \\(in a file true or false\\). Received: '1'"),
+        ("[train]\nepochs = 3", "sets nothing of this command. Received: mine.toml. Put settings below .enhance."),
         ('config = "other.toml"', "names no other. Received: mine.toml with config = other.toml"),
     ],
 )

@@ -36,6 +36,7 @@ class Parser(argparse.ArgumentParser):
         UserError
             Always.
         """
+        message = message.replace("ignored explicit argument", "it takes no value (in a file true or false). Received:")
         raise UserError(f"{message[:1].upper()}{message[1:].rstrip('.')}. See --help.")
 
     def told(self, words: Sequence[str]) -> dict[str, Any]:

@@ -55,7 +55,8 @@ def parse(
     Raises
     ------
     UserError
-        If the words, or a file, name none of its options, or their values are not of the kinds that they must be.
+        If the words, or a file, name none of its options, their values are not of the kinds that they must be, or the
+        file of --config has none for the command.
     """
     words = list(sys.argv[1:] if words is None else words)
     parser = arguments.parser(kind, description, prog)
@@ -68,6 +69,8 @@ def _remembered(parser, said, command) -> dict[str, Any]:
     """What a preset, and over it a file, say where the words do not."""
     place = said.get("config") or REMEMBERED
     told = _from_file(place, command) if said.get("config") or REMEMBERED.is_file() else {}
+    if said.get("config") and not told:
+        raise UserError(f"The file sets nothing of this command. Received: {place}. Put settings below [{command}].")
     try:
         read = parser.told(_as_words(told))
         _refuse_lists_of_one_value(told, read)
