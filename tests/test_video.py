@@ -16,7 +16,7 @@ from lowlight.cli.batch import _enhance, enhance_all
 from lowlight.cli.jobs import plan
 from lowlight.inference import video
 from lowlight.inference.video import Clip
-from lowlight.io.clip import read_head
+from lowlight.io.clip import BROKEN_OFF, read_head
 from lowlight.io.photo import ImageError
 from lowlight.io.worker import Worker
 from lowlight.settings import EnhanceSettings
@@ -264,6 +264,23 @@ def test_a_clip_that_is_cut_short_is_refused_before_work_starts(tmp_path, ending
         path.write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(ImageError, match=rf"cut{ending} (cannot be read: .*|is cut short: .*)\.$"):
             Clip(path, tmp_path / "out.mp4", "", Here())
+
+
+@pytest.mark.parametrize(("ending", "options"), [(".mp4", {"movflags": "frag_keyframe+empty_moov"}), (".avi", {})])
+def test_a_recording_that_was_broken_off_is_enhanced_with_a_word(tmp_path, ending, options):
+    """As by a dashcam that lost its power: nothing tells how long it should be."""
+    source = tmp_path / f"broken{ending}"
+    with av.open(str(source), "w", options=options) as file:
+        stream = file.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in range(30):
+            frame = av.VideoFrame.from_ndarray(scene(number)[:48, :64].copy(), format="rgb24")
+            frame.pts = number
+            file.mux(stream.encode(frame))
+    source.write_bytes(source.read_bytes()[: int(source.stat().st_size * 0.7)])
+    clip = Clip(source, tmp_path / "out.mp4", "", Here())
+    assert clip.notes == (BROKEN_OFF,)
+    assert 15 < len([*clip.look()]) < 25
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])

@@ -42,7 +42,7 @@ OFTEN_LIMITED = ("h264", "hevc", "vp9", "av1")
 """Codecs whose grey has video levels unless it is said to be full; the scaler takes all grey for full."""
 
 WITHOUT_ORDER = ("avi", "asf")
-"""Containers that say when a frame is decoded, and not when it is shown, which B-frames make another order."""
+"""Containers that say when a frame is decoded, and not when it is shown, for which B-frames have another order."""
 
 JUMP = 10.0
 """Seconds from one frame of a broadcast to the next that are none: a broken time, or another recording (FFmpeg's own
@@ -58,6 +58,8 @@ OF_THE_LIGHT = {
     "DOVI_METADATA": "its Dolby Vision metadata are left out: the result has other light",
 }
 """What FFmpeg calls metadata that do not hold for a brighter clip, and what is told of each."""
+
+BROKEN_OFF = "it ends within a frame or its sound: the recording was broken off, or the file is cut short"
 
 MISSING = 0.5
 """Seconds that a whole clip may be shorter than its header says."""
@@ -125,6 +127,7 @@ def read_head(path: Path) -> Head:
         bits = max(part.bits for part in form.components)
         chroma = _chroma(form, bits)
         mastering, unkept = _about_light(path) if colours[2] in (PQ, HLG) else ("", ())
+        frames, whole = _count(container, stream, path)
         depth = 10 if colours[2] in (PQ, HLG) else 8
         return Head(
             base=stream.time_base,
@@ -133,9 +136,9 @@ def read_head(path: Path) -> Head:
             colours=colours,
             depth=next((kept for kept in CODECS if kept >= max(bits, depth)), max(CODECS)),
             chroma=chroma,
-            frames=_count(container, stream, path),
+            frames=frames,
             siting="left" if codec.name in SITED and (codec.name, chroma) != ("hevc", "422") else "center",
-            notes=_notes(container, stream, form) + unkept,
+            notes=_notes(container, stream, form) + unkept + (() if whole else (BROKEN_OFF,)),
             mastering=mastering,
         )
 
@@ -157,7 +160,7 @@ def read_frames(path: Path) -> Iterator[Frame]:
         far = step + gap(container) / stream.time_base
         scaler, last = VideoReformatter(), None
         for frame in _decoded(container, stream):
-            pts = _shown(frame, container, stream.codec_context.reorder_depth * step)
+            pts = _shown(frame, container.format.name, stream.codec_context.reorder_depth * step)
             if pts is None or (last is not None and not last < pts < last + far):
                 pts = 0 if last is None else last + step
             matrix = _display_matrix(frame)
@@ -168,11 +171,14 @@ def read_frames(path: Path) -> Iterator[Frame]:
             last = pts
 
 
-def _shown(frame, container, delay) -> int | None:
-    """When a frame is shown; if its container does not say so, what came in as its decoder gave it, less the delay."""
-    if container.format.name not in WITHOUT_ORDER:
+def _shown(frame, form, delay) -> int | None:
+    """When a frame is shown; if its container does not say so, when its decoder gave it, less its delay.
+
+    What writes an ASF puts the sound off by that delay; in an .avi all begins at 0.
+    """
+    if form not in WITHOUT_ORDER:
         return frame.pts
-    return None if frame.dts is None else frame.dts - delay
+    return None if frame.dts is None else frame.dts - (delay if form == "avi" else 0)
 
 
 def gap(container) -> float:
@@ -365,15 +371,15 @@ def rounded(levels: np.ndarray, top: int) -> np.ndarray:
     return np.rint(np.clip(levels, 0, 1) * top).astype(np.uint8 if top == 255 else np.uint16)
 
 
-def _count(container, stream, path) -> int:
-    """How many frames a clip has, about, from a look at all its packets.
+def _count(container, stream, path) -> tuple[int, bool]:
+    """How many frames a clip has, about, and whether its end is whole, from a look at all its packets.
 
     Raises
     ------
     ImageError
-        If it is shorter than its header says, or ends within a packet.
+        If it is shorter than its header says, or empty.
     """
-    frames, end, whole = 0, 0.0, False
+    frames, end, whole = 0, 0.0, True
     for packet in container.demux():
         if packet.pts is not None:
             frames += packet.stream is stream and not packet.is_discard
@@ -382,6 +388,6 @@ def _count(container, stream, path) -> int:
     # Matroska tells when the last frame ends; others how long all of them take.
     start = 0 if "matroska" in container.format.name else container.start_time or 0
     told = (start + (container.duration or 0)) / 1e6
-    if not whole or end < told - MISSING:
+    if not frames or end < told - MISSING:
         raise ImageError(f"{path} is cut short: its header tells of {told:.1f} s, and {end:.1f} s are there.")
-    return frames
+    return frames, whole
