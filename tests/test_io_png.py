@@ -42,3 +42,13 @@ def test_video_levels_of_grey_and_of_palettes_count_and_what_is_beyond_white_is_
     photo = read_photo(io.BytesIO(data[:33] + chunks((b"cICP", bytes((1, 13, 0, 0)))) + data[33:]))
     np.testing.assert_allclose(photo.pixels[0, :, 0] * 255, [0, 0, 127, 255, 255], atol=0.6)
     assert any("brighter than white" in note for note in photo.notes)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_palette_with_levels_of_transparency_is_read_without_a_word():
+    few, file = Image.fromarray(scene(1, 40, 60)).quantize(200), io.BytesIO()
+    few.save(file, "PNG", transparency=bytes(range(56, 256)))
+    photo = read_photo(io.BytesIO(file.getvalue()), levels=True)
+    np.testing.assert_array_equal(photo.pixels, np.asarray(few.convert("RGB")))
+    np.testing.assert_array_equal(photo.alpha, np.asarray(few) + 56)
+    assert photo.notes == ()

@@ -73,6 +73,8 @@ def decode(image: Image.Image, means: Meaning, notes: list[str]) -> Levels:
         What Pillow raises where it is broken.
     """
     with_alpha = image.has_transparency_data
+    if with_alpha and image.mode == "P":
+        image = image.convert("RGBA")  # of parts that are converted to RGB Pillow warns
     grey = image.mode in GREY_MODES
     if means.cicp or means.narrow:
         mode = ("L" if grey else "RGB") + ("A" if with_alpha else "")
