@@ -1,5 +1,6 @@
 """Files are read in a process of their own: what it may do without harm to the rest, and what it must not change."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -77,6 +78,18 @@ def test_one_process_serves_many_files_and_is_replaced_when_it_is_gone(shared, t
     shared.process.kill()
     shared.process.wait()
     assert shared.call(pid, tmp_path) != first
+
+
+def test_why_no_process_can_be_started_is_told_and_the_next_call_tries_again(shared, tmp_path, monkeypatch):
+    def exhausted(*words, **pipes):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    shared.close()
+    monkeypatch.setattr(subprocess, "Popen", exhausted)
+    with pytest.raises(OSError, match="Resource temporarily unavailable"):
+        shared.call(pid, tmp_path)
+    monkeypatch.undo()
+    assert shared.call(mutter, tmp_path) == "well"
 
 
 def test_items_come_in_order_and_what_fails_amid_them_is_told(shared, tmp_path):

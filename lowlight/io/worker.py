@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,12 +106,16 @@ class Worker:
             If the file crashed the worker, or took more than the limits.
         UserError
             If the function raised one.
+        OSError
+            If no process can be started.
         """
         if not POSSIBLE:
             return function(*arguments)
-        with self.lock, self._guarded(arguments[0], limits):
-            self._request((function, arguments, limits))
-            return self._answer(limits)
+        with self.lock:
+            self._make_ready()
+            with self._guarded(arguments[0], limits):
+                send(self.socket, (function, arguments, limits))
+                return self._answer(limits)
 
     def iterate(self, function: Callable, *arguments: Any, limits: Limits = HEADER) -> Generator[Any, None, None]:
         """The items that a function yields, some of which are made ahead; as `call`, otherwise.
@@ -122,10 +126,11 @@ class Worker:
             yield from function(*arguments)
             return
         with self.lock:
+            self._make_ready()
             done = False
             try:
                 with self._guarded(arguments[0], limits):
-                    self._request((function, arguments, limits))
+                    send(self.socket, (function, arguments, limits))
                 while not done:
                     with self._guarded(arguments[0], limits):
                         item = self._answer(limits)
@@ -147,10 +152,10 @@ class Worker:
     def _start(self):
         if not POSSIBLE:
             return
-        self.socket, theirs = socket.socketpair()
-        self.chatter = tempfile.TemporaryFile()  # noqa: SIM115
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-        with theirs:
+        with ExitStack() as opened:
+            self.socket, theirs = map(opened.enter_context, socket.socketpair())
+            self.chatter = opened.enter_context(tempfile.TemporaryFile())
             self.process = subprocess.Popen(
                 [sys.executable, "-c", BOOT, *sys.path],
                 stdin=theirs.fileno(),
@@ -158,6 +163,8 @@ class Worker:
                 stderr=self.chatter,
                 env=environment,
             )
+            opened.pop_all()
+            theirs.close()
 
     def _end(self):
         if self.process is not None:
@@ -167,13 +174,12 @@ class Worker:
             self.chatter.close()
             self.process = None
 
-    def _request(self, message):
+    def _make_ready(self):
         if self.process is not None and self._is_large():
             self._end()
         if self.process is None or self.process.poll() is not None:
             self._end()
             self._start()
-        send(self.socket, message)
 
     def _answer(self, limits) -> Any:
         self._await(limits)
