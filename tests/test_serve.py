@@ -86,6 +86,23 @@ def test_ctrl_c_amid_photos_says_one_line_begins_no_other_and_leaves_nothing_beh
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_that_takes_long_to_load_does_not_hold_up_the_end(model):
+    code = f"""
+import time, uvicorn
+from lowlight.web.server import serve
+from lowlight.web.settings import ServeSettings
+from lowlight.web.studio import Studio
+def load(self, name):
+    while True:
+        time.sleep(0.01)
+Studio._load = load
+uvicorn.Server.run = lambda self, sockets: None
+print(serve(ServeSettings(model={model!r}, port=0)))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert (result.stdout.splitlines()[-1], result.stderr) == ("0", "")
+
+
 def test_there_is_a_public_link_only_if_it_is_asked_for(model):
     code = f"""
 import gradio.networking, uvicorn

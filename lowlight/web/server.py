@@ -1,6 +1,7 @@
 """Start the server: the page at /, the interface for programs at /api."""
 
 import contextlib
+import ctypes
 import logging
 import os
 import secrets
@@ -133,7 +134,14 @@ def _run(app, studio, listener):
     try:
         Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listener])
     finally:
-        loading.join()  # TensorFlow cannot be left in the midst of it
+        _end(loading)
+
+
+def _end(loading):
+    """Stop the load of a model as Ctrl-C does elsewhere, between two lines of Python: no process can end amid it."""
+    if loading.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(loading.ident), ctypes.py_object(SystemExit))
+    loading.join()
 
 
 def _public(host, port) -> str:
