@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from lowlight.io import atomic
-from lowlight.io.lock import holding
+from lowlight.io import atomic, lock
+from lowlight.io.lock import holding, take
 from tests.conftest import ROOT
 
 HELD = """
@@ -139,6 +139,30 @@ def test_a_lock_that_no_one_holds_is_removed_once_no_one_can_be_about_to_take_it
     atomic._swept.clear()
     atomic.make_folder(tmp_path)
     assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
+def test_a_lock_that_is_looked_at_whether_it_was_left_behind_can_be_taken_all_the_same(tmp_path, monkeypatch):
+    path = atomic.lock_of(tmp_path / "a", tmp_path)
+    path.touch()
+    sweep = path.open("r+b")
+    assert take(sweep, without_locks=False, shared=True)
+
+    def taken(file, **how):
+        tried.append(take(file, **how))
+        if len(tried) == 2:  # the sweep, which the first try met, comes to its end
+            path.unlink()
+            sweep.close()
+        return tried[-1]
+
+    tried = []
+    monkeypatch.setattr(lock, "take", taken)
+    with holding(path) as held:
+        assert held
+        assert tried == [False, True, True]
+        assert names(tmp_path) == [path.name]
+        with holding(path) as again:
+            assert not again
 
 
 def test_other_hidden_files_stay(tmp_path):

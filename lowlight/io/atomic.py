@@ -24,8 +24,7 @@ TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.([0-9a-f]{8}\.part|lock)")
 """What `replacing` writes into, and the locks of `lock_of`."""
 
 LOCK_LEFT = 60.0
-"""Seconds after which a lock that no one holds was left behind. Before that someone may be about to take it, who would
-find it taken by the sweep, and think that another is at work."""
+"""Seconds after which a lock that no one holds was left behind. Before that someone may be about to take it."""
 
 WITHOUT_SYNC = {errno.EINVAL, errno.ENOTSUP}
 """What file systems answer that have no fsync."""
@@ -168,5 +167,5 @@ def _remove_unless_held(path):
             Path(path).unlink()  # which Windows refuses while the file is open
             return
         with open(path, "r+b", opener=without_links) as file:  # noqa: PTH123
-            if take(file, without_locks=False):
+            if take(file, without_locks=False, shared=True):
                 Path(path).unlink()

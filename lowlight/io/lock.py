@@ -41,19 +41,28 @@ def holding(path: Path) -> Iterator[bool]:
             _release(file, path)
 
 
-def take(file: IO[Any], without_locks: bool) -> bool:
+def take(file: IO[Any], without_locks: bool, shared: bool = False) -> bool:
     """Lock an open file until it is closed, without waiting.
+
+    Parameters
+    ----------
+    file : file
+        Open for reading and writing.
+    without_locks : bool
+        What is returned on file systems that have no locks.
+    shared : bool
+        Together with others that share it, to see whether someone has it alone; on Windows all have it alone.
 
     Returns
     -------
     bool
-        Whether that worked: no one else had it locked; `without_locks` on file systems that have no locks.
+        Whether that worked: no one else had it locked.
     """
     try:
         if os.name == "nt":
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
         else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
     except OSError:
@@ -68,9 +77,12 @@ def without_links(path: str, flags: int) -> int:
 
 def _taken(path) -> IO[bytes] | None:
     while True:
-        file = open(path, "ab", opener=without_links)  # noqa: PTH123, SIM115
+        file = open(path, "a+b", opener=without_links)  # noqa: PTH123, SIM115
         if not take(file, without_locks=True):
+            swept = take(file, without_locks=True, shared=True)
             file.close()
+            if swept:  # by someone who only looks whether it was left behind
+                continue
             return None
         # Who had it before may have removed the file after it was opened here.
         with contextlib.suppress(OSError):
