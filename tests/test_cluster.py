@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ pytest.importorskip("ray", reason="Ray is not installed")
 s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
 
 from lowlight import commands  # noqa: E402
+from lowlight.cluster import run  # noqa: E402
 from lowlight.cluster.run import enhance_all  # noqa: E402
 from lowlight.cluster.settings import ClusterSettings  # noqa: E402
 from lowlight.controls import Controls  # noqa: E402
@@ -208,6 +210,32 @@ def test_what_cannot_be_done_is_refused_before_ray_is_started(case, tmp_path, mo
     with pytest.raises(UserError, match=message):
         enhance_all(ClusterSettings(**{"input": "in", "output": "out", **changes}))
     assert {path.parent.name for path in tmp_path.rglob("*") if path.is_file()} == {"in", "same"}
+
+
+def test_runs_that_begin_in_the_same_second_write_records_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(run.time, "strftime", lambda *facts: "20260101T000000Z")
+    settings = ClusterSettings("in", str(tmp_path))
+    for name in ("one", "two"):
+        with run._records(settings, run.Storage(settings.output)) as (write, where):
+            write(pyarrow.table({"in": [name]}))
+        assert Path(where).parent == tmp_path / "records"
+    told = [path.read_text() for path in (tmp_path / "records").iterdir()]
+    assert sorted(told) == ['{"in": "one"}\n', '{"in": "two"}\n']
+
+
+def test_ray_leaves_signals_alone_and_its_workers_their_share_of_a_busy_machine(monkeypatch):
+    def init(address, **options):
+        found.append(os.environ[name])
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    found, name = [], "RAY_worker_niceness"
+    monkeypatch.setattr(run.ray, "init", init)
+    monkeypatch.setenv(name, "")  # so that it is as before in the end
+    monkeypatch.delenv(name)
+    before = signal.getsignal(signal.SIGTERM)
+    run._connect(ClusterSettings("in", "out"))
+    assert found == ["0"]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize("words", [["--engine", "ray"], ["--engine=ray"]])

@@ -3,6 +3,9 @@
 import itertools
 import json
 import logging
+import os
+import secrets
+import signal
 import sys
 import time
 from collections import Counter
@@ -21,6 +24,7 @@ from lowlight.cluster.settings import ClusterSettings
 from lowlight.cluster.storage import Storage
 from lowlight.cluster.worker import RECORD, Attempts, Model, Worker, load_model
 from lowlight.errors import UserError
+from lowlight.system import heeded_signals
 from lowlight.zoo import registry
 
 MOST_IN_BLOCK = 64
@@ -133,12 +137,18 @@ def _enhanced(due, settings, make_model) -> Iterator[pa.Table]:
 
 def _connect(settings):
     quiet = logging.ERROR if settings.quiet else logging.WARNING
+    logging.getLogger(ray.data.__name__).setLevel(quiet)
+    os.environ.setdefault("RAY_worker_niceness", "0")  # at Ray's own 15 workers wait for all else that a machine does
+    handlers = {signum: signal.getsignal(signum) for signum in heeded_signals()}
     try:
         ray.init(settings.address, log_to_driver=False, logging_level=quiet)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise UserError(
             f"Ray cannot be reached or started. Received: --address {settings.address}, {error}. Start it by ray start."
         ) from None
+    finally:
+        for signum, handler in handlers.items():  # Ray has its own, which write down the stacks
+            signal.signal(signum, handler)
 
 
 def _named(items) -> pa.Table:
@@ -167,7 +177,8 @@ def _records(settings, goal) -> Iterator[tuple[Callable[[pa.Table], None], str]]
         folder, _, name = settings.records.replace("\\", "/").rpartition("/")
         storage = Storage(folder or ".")
     else:
-        storage, name = goal, f"records/{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.jsonl"
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        storage, name = goal, f"records/{now}-{secrets.token_hex(2)}.jsonl"  # others may begin in the same second
     if Path(name).suffix not in (".jsonl", ".parquet"):
         raise UserError(f"Records are .jsonl or .parquet. Received: --records {settings.records}. Rename it.")
     with storage.writing(name) as file:

@@ -35,7 +35,7 @@ class ClusterSettings:
     memory: float = 3
     """GB of memory of each worker: Ray starts no more than fit, and photos that need more are refused."""
     records: str | None = None
-    """File for a record of every photo, .jsonl or .parquet. Default: records/TIME.jsonl in the output."""
+    """File for a record of every photo, .jsonl or .parquet. Default: records/TIME-ID.jsonl in the output."""
     overwrite: bool = False
     """Make results anew that exist already, instead of skipping them."""
     suffix: str = ""
