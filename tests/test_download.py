@@ -12,6 +12,7 @@ import pytest
 from lowlight.cli import info
 from lowlight.errors import UserError
 from lowlight.zoo import cards, download, registry
+from tests.conftest import files_of_at_most
 from tests.test_zoo import save_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -142,6 +143,13 @@ def test_a_full_disk_is_told_and_no_address_is_blamed(server, tmp_path, monkeypa
 
     monkeypatch.setattr(download._Limited, "write", full)
     with pytest.raises(UserError, match=rf"disk is full. Received: file of {len(CONTENT)} bytes .*/models. Make room"):
+        fetch(server, tmp_path / "models")
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="by POSIX' limits on files")
+def test_a_disk_that_becomes_full_within_the_last_bytes_is_no_other_file(server, tmp_path):
+    with files_of_at_most(len(CONTENT) - 100), pytest.raises(UserError, match="File too large"):
         fetch(server, tmp_path / "models")
     assert list((tmp_path / "models").iterdir()) == []
 

@@ -109,11 +109,11 @@ def base_url(address: str) -> str:
     return f"{url.rstrip('/')}/"
 
 
-class _Limited(io.FileIO):
-    """A file that takes so many bytes and no more."""
+class _Limited(io.BufferedWriter):
+    """A file that takes so many bytes and no more; all of them, or it tells why not."""
 
     def __init__(self, path: str, size: int):
-        super().__init__(path, "w")
+        super().__init__(io.FileIO(path, "w"))
         self.size = size
 
     def write(self, data: Any) -> int:
