@@ -9,12 +9,13 @@ import pytest
 
 import lowlight.benchmark.breakdown  # before a stand-in is where it looks for the enhancer
 import lowlight.inference
-from lowlight.benchmark import report
+from lowlight.benchmark import held_out, report
+from lowlight.benchmark.rows import merged_rows
 from lowlight.benchmark.run import choose_examples, measure_models, perform, summarise
 from lowlight.data import pairs
 from lowlight.data.pairs import Split
 from lowlight.errors import UserError
-from lowlight.metrics.evaluate import BASELINES, evaluate
+from lowlight.metrics.evaluate import BASELINES, UNTOUCHED, evaluate
 from lowlight.settings import PerformanceSettings
 from lowlight.zoo import registry
 from tests.conftest import make_pair
@@ -308,6 +309,36 @@ def test_weights_that_are_named_are_measured_on_held_out_sets_and_what_is_known_
     assert {key: more[key] for key in both if "left alone" not in key[0]} == {
         key: row for key, row in both.items() if "left alone" not in key[0]
     }
+
+
+@pytest.mark.usefixtures("blank_plots")
+def test_rows_that_another_process_writes_meanwhile_stay_if_its_photos_are_the_same(
+    tmp_path, zoo, held_out_of, monkeypatch
+):
+    def score(*facts):
+        rows = score_sets(*facts)
+        others = [row | {"method": "other", "weights": "cd"} for row in rows if row["method"] == "mine"]
+        others[-1]["set"] = "elsewhere"
+        report.write_sets(tmp_path / "statistics" / report.HELD_OUT, [*rows, *others])
+        return rows
+
+    score_sets = held_out.score_sets
+    monkeypatch.setattr(held_out, "score_sets", score)
+    found = measure_on_sets(tmp_path, held_out_of, "mine", also=(held_out_of,))
+    sets = [name for name, method in found if method == "mine"]
+    assert [name for name, method in found if method == "other"] == [*sets[:-1], "elsewhere"]
+
+
+def test_rows_of_other_photos_do_not_stay_beside_those_of_a_set():
+    known, scored = (
+        [
+            {"set": "one", "method": UNTOUCHED, "weights": "", "psnr": psnr},
+            {"set": "one", "method": name, "weights": "a"},
+        ]
+        for psnr, name in ((8.0, "theirs"), (9.0, "mine"))
+    )
+    assert merged_rows(known, scored) == scored
+    assert merged_rows([scored[0], known[1]], scored) == [*scored, known[1]]
 
 
 @pytest.mark.usefixtures("blank_plots")

@@ -190,6 +190,20 @@ def test_the_change_is_against_the_model_before_on_validation(tmp_path, blank_pl
     assert changes == {"model_01": "", "model_02": "-0.50", "model_03": "+1.50", "model_05": ""}
 
 
+def test_what_another_process_measures_as_the_overview_is_written_is_in_it(tmp_path, blank_plots, monkeypatch):
+    write(tmp_path / "s", "model_01")
+    write(tmp_path / "other", "model_02")
+
+    def bars(*facts):
+        if not (tmp_path / "s" / "model_02").exists():
+            (tmp_path / "other" / "model_02").rename(tmp_path / "s" / "model_02")
+        return b""
+
+    monkeypatch.setattr(plots, "bars", bars)
+    report.write_overview(tmp_path / "s")
+    assert {"model_01", "model_02"} <= readme_rows(tmp_path / "s").keys()
+
+
 def test_the_sheet_of_all_models_is_shown_where_there_is_one(tmp_path, blank_plots):
     write(tmp_path / "s")
     assert "ladder.png" not in (tmp_path / "s" / "README.md").read_text()

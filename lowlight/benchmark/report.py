@@ -120,21 +120,20 @@ def write_overview(statistics: Path) -> None:
     Models are compared only where the baselines agree, which shows that the photos were the same; those measured on
     other photos get a table and charts of their own.
     """
-    groups = _groups(statistics)
+    text = None
+    while text != (now := _overview(statistics)):  # another process may have measured meanwhile
+        text = now
+        _write_charts(statistics)
+        write(statistics / "README.md", text)
+
+
+def _overview(statistics) -> str:
     sections = [
         "# Statistics\n\n"
         "Every model measured so far, beside what needs no training. Written by `performance_old.py` and "
         "`performance_latest.py`; a model's folder holds its curves, the scores of each photo and examples.\n"
     ]
-    for number, group in enumerate(groups, start=1):
-        suffix = "" if number == 1 else f"_{number}"
-        sections.append(_section(group, suffix))
-        for key in CHARTED:
-            plot = plots.bars(key, tables.LABELS[key], _bars(group, key), len(group[0]["baselines"]))
-            write(statistics / f"{key}{suffix}.png", plot)
-        write(statistics / f"cost{suffix}.png", plots.cost(_points(group), tables.SPLIT_LABELS[tables.parts(group)[0]]))
-    for key in (*CHARTED, "cost"):  # of a group that is no more
-        (statistics / f"{key}_{len(groups) + 1}.png").unlink(missing_ok=True)
+    sections += [_section(group, suffix) for suffix, group in _by_suffix(statistics)]
     if (statistics / SHEET).is_file():
         sections.append(f"## The same photos through every model\n\n![{SHEET_CAPTION}]({SHEET})\n")
     if rows := read_sets(statistics / HELD_OUT):
@@ -143,7 +142,18 @@ def write_overview(statistics: Path) -> None:
         sections.append(tables.breakdown_section(rows))
     if (statistics / LIGHT_SHEET).is_file():
         sections.append(f"![{LIGHT_CAPTION}]({LIGHT_SHEET})\n")
-    write(statistics / "README.md", "\n".join(sections))
+    return "\n".join(sections)
+
+
+def _write_charts(statistics):
+    groups = _by_suffix(statistics)
+    for suffix, group in groups:
+        for key in CHARTED:
+            plot = plots.bars(key, tables.LABELS[key], _bars(group, key), len(group[0]["baselines"]))
+            write(statistics / f"{key}{suffix}.png", plot)
+        write(statistics / f"cost{suffix}.png", plots.cost(_points(group), tables.SPLIT_LABELS[tables.parts(group)[0]]))
+    for key in (*CHARTED, "cost"):  # of a group that is no more
+        (statistics / f"{key}_{len(groups) + 1}.png").unlink(missing_ok=True)
 
 
 def write_sets(path: Path, rows: Sequence[dict]) -> None:
@@ -196,6 +206,11 @@ def _groups(statistics) -> list[list[dict]]:
         summary = _read_summary(path)
         groups.setdefault(_fingerprint(summary), []).append(summary)
     return sorted(groups.values(), key=len, reverse=True)
+
+
+def _by_suffix(statistics) -> list[tuple[str, list[dict]]]:
+    """The groups, each with what the names of its charts end in."""
+    return [(f"_{number}" if number > 1 else "", group) for number, group in enumerate(_groups(statistics), start=1)]
 
 
 def _section(group, suffix):

@@ -84,9 +84,15 @@ def merged_rows(known: Sequence[dict], scored: Sequence[dict]) -> list[dict]:
     Parameters
     ----------
     known, scored : sequences of dict
-        Rows of `score_sets`.
+        Rows of `score_sets`. Of a set that was scored, the earlier rows of other weights stay if its untouched photos
+        score as then: another process may have measured meanwhile.
     """
-    return [row for of_set in (_by_set(known) | _by_set(scored)).values() for row in of_set]
+    merged = _by_set(known)
+    for name, rows in _by_set(scored).items():
+        done = {(row["method"], row["weights"]) for row in rows}
+        others = _usable(known, rows[0])
+        merged[name] = rows + [row for key, row in others.items() if row["weights"] and key not in done]
+    return [row for of_set in merged.values() for row in of_set]
 
 
 def _by_set(rows) -> dict[str, list[dict]]:

@@ -308,16 +308,27 @@ def _measure_sets(settings, models, split, real, degraded):
     def load(name):
         return _candidate(models[name][0]).enhancer
 
-    path = settings.statistics / report.HELD_OUT
-    known = current_rows(report.read_sets(path), hashes, others=not settings.all)
-    report.write_sets(path, merged_rows(known, held_out.score_sets(hashes, load, real | degraded, known)))
+    def update(name, score):
+        """Read again what is kept: another process may have measured while this one did."""
+        path = settings.statistics / name
 
+        def known():
+            return current_rows(report.read_sets(path), hashes, others=not settings.all)
+
+        scored = score(known())
+        report.write_sets(path, merged_rows(known(), scored))
+
+    update(report.HELD_OUT, lambda known: held_out.score_sets(hashes, load, real | degraded, known))
     if best:
-        path = settings.statistics / report.BREAKDOWN
-        known = current_rows(report.read_sets(path), hashes, others=not settings.all)
-        of_validation = breakdown.score_sets(unseeing, load, {"validation": split.val} if split.val else {}, known)
+        validation = {"validation": split.val} if split.val else {}
         sets = real | {name: pairs for name, pairs in degraded.items() if name == "well lit"}
-        report.write_sets(path, merged_rows(known, of_validation + breakdown.score_sets(best, load, sets, known)))
+        update(
+            report.BREAKDOWN,
+            lambda known: [
+                *breakdown.score_sets(unseeing, load, validation, known),
+                *breakdown.score_sets(best, load, sets, known),
+            ],
+        )
     report.write_overview(settings.statistics)
 
 
