@@ -109,7 +109,8 @@ class Model:
             return self._session.enhance(read, wanted, compare)
 
         if isinstance(photo, np.ndarray):
-            return _to_array(run(_of_array(photo)), photo)
+            array = np.asarray(photo)  # one that is masked would reckon by rules of its own
+            return _to_array(run(_of_array(array)), array)
         if isinstance(photo, Image.Image):
             return _to_image(run(_of_image(photo)))
         if not isinstance(photo, str | Path):

@@ -41,8 +41,8 @@ def check_quality(quality: int | None, ending: str | None) -> None:
         raise UserError(f"The quality must be a number from 1 to 100. Received: {quality}.")
     if ending is not None and ending in WITHOUT_QUALITY:
         raise UserError(
-            f"PNG, TIFF and BMP lose nothing, so they have no quality. Received: --format {ending[1:]} and --quality "
-            f"{quality}. Leave one out."
+            f"PNG, TIFF and BMP lose nothing, so they have no quality. Received: --quality {quality} for {ending[1:]}. "
+            "Leave it out, or choose another format."
         )
 
 

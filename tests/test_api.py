@@ -119,6 +119,11 @@ def test_an_image_that_lies_on_its_side_is_set_upright_and_keeps_what_it_says(mo
     assert exif.get(0x0112, 1) == 1
 
 
+def test_a_masked_array_is_enhanced_as_an_array(model, dark):
+    masked = np.ma.masked_array(dark, dark > np.median(dark))
+    np.testing.assert_array_equal(lowlight.enhance(masked, model), lowlight.enhance(dark, model))
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_an_image_is_saved_with_its_exif_as_one_that_pillow_opened_is(form, model, dark):
     image, file = Image.fromarray(dark), io.BytesIO()

@@ -156,6 +156,8 @@ def test_one_photo_may_be_given_the_file_of_its_result(tmp_path):
         places(tmp_path, tmp_path / "a.png", output=tmp_path / "x.jpg", all_frames=True)
     with pytest.raises(UserError, match="no such photo or folder. Received: .*nigth.png"):
         places(tmp_path, tmp_path / "nigth.png", output=tmp_path / "x.jpg")
+    with pytest.raises(UserError, match="lose nothing, so they have no quality. Received: --quality 80 for png"):
+        places(tmp_path, tmp_path / "a.png", output=tmp_path / "x.png", quality=80)
     for option in ({"format": "png"}, {"suffix": "_b"}):
         with pytest.raises(UserError, match="name is given in full. Received: --output .*x.jpg"):
             places(tmp_path, tmp_path / "a.png", output=tmp_path / "x.jpg", **option)

@@ -13,7 +13,7 @@ from lowlight.errors import UserError
 from lowlight.inference.video import VIDEO_SUFFIXES, WRITTEN, clip_suffix, is_clip
 from lowlight.io.formats import FORMATS, IMAGE_SUFFIXES, result_suffix
 from lowlight.io.photo import count_frames, list_images
-from lowlight.settings import PREDICTED, STANDARD_STREAM, EnhanceSettings, option
+from lowlight.settings import PREDICTED, STANDARD_STREAM, EnhanceSettings, check_quality, option
 
 KNOWN = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 
@@ -178,6 +178,7 @@ def _into_one_file(settings) -> bool:
         raise UserError(
             f"The result's name is given in full. Received: --output {output} with --format or --suffix. Give one."
         )
+    check_quality(settings.quality, output.suffix.lower())
     return True
 
 
