@@ -244,6 +244,13 @@ def test_the_sets_of_a_card_are_told_one_by_one_also_in_cards_of_before():
     assert [part["name"] for part in cards.sets_of({"data": new})] == ["pairs", "one", "two"]
 
 
+def test_the_sets_that_weights_learnt_from_before_a_training_went_on_from_them_are_told_too():
+    own, theirs, clean = ({"name": name, "licence": name} for name in ("own pairs", "LOL v1", "clean"))
+    before = {"data": theirs | {"clean": [clean]}, "training": {"minutes": 9.0}}
+    stages = [*cards.stages_of(before), {"part": "whole", "data": own}]
+    assert cards.sets_of({"data": own, "stages": stages}) == [own, theirs | {"clean": [clean]}, clean]
+
+
 def test_a_model_of_another_form_is_told_apart_from_none(models):
     (models / "exported").mkdir()
     (models / "exported" / "saved_model.pb").touch()

@@ -101,11 +101,17 @@ WORDS = {
 
 
 def sets_of(card: dict[str, Any]) -> list[dict[str, Any]]:
-    """The sets that a model learnt from, as its card describes them: the pairs, more pairs, and clean photos."""
-    data = card.get("data", {})
-    more = [data.get(kind) or [] for kind in ("also", "clean")]
-    # Cards of before several sets of a kind could be given hold the one itself.
-    return [data, *(one for kind in more for one in ([kind] if isinstance(kind, dict) else kind))]
+    """The sets that a model learnt from, as its card describes them: the pairs, more pairs, and clean photos.
+
+    Those of the card itself come first, then those of earlier trainings that its weights went through.
+    """
+    found: dict[tuple, dict[str, Any]] = {}
+    for data in (card.get("data", {}), *(stage["data"] for stage in stages_of(card) if stage.get("data"))):
+        more = [data.get(kind) or [] for kind in ("also", "clean")]
+        # Cards of before several sets of a kind could be given hold the one itself.
+        for one in (data, *(one for kind in more for one in ([kind] if isinstance(kind, dict) else kind))):
+            found.setdefault((one.get("name"), one.get("licence")), one)
+    return list(found.values())
 
 
 def stages_of(card: dict[str, Any]) -> list[dict[str, Any]]:
@@ -122,7 +128,9 @@ def stages_of(card: dict[str, Any]) -> list[dict[str, Any]]:
         `part`, `minutes` and more of each; empty if the model was not trained here.
     """
     parts = {"training": "whole", "guess_training": "exposure"}
-    return card.get("stages") or [{"part": part} | card[name] for name, part in parts.items() if card.get(name)]
+    return card.get("stages") or [
+        {"part": part, "data": card.get("data")} | card[name] for name, part in parts.items() if card.get(name)
+    ]
 
 
 def refuse_without_training(card: dict[str, Any], received: str) -> None:
