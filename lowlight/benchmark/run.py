@@ -162,8 +162,12 @@ def summarise(
             "those of the weights that it went on from."
         )
     at_home = data["split"] == split.source and all(data[part] == count for part, count in counts.items())
-    at_home &= not card.get("has_seen_validation")  # in weights that it started from
-    if not at_home:
+    if card.get("has_seen_validation"):
+        at_home = False
+        notes.append(
+            f"{card['name']} started from weights that went on with validation pairs: it may have seen some of these."
+        )
+    elif not at_home:
         notes.append(f"{card['name']} was trained on other pairs ({data['name']}): it may have seen some of these.")
     if any(pair.low.parent.parent.name == "eval15" for pair in split.test):
         notes.append(NEAR_TWINS)
