@@ -8,7 +8,18 @@ from scipy.ndimage import convolve
 from scipy.stats import kstest, norm
 
 from lowlight.data import noise
-from lowlight.data.camera import EXPOSURES, SMALL, Camera, degrade, degrade_crop, draw, is_backlit, pixels_of, styled
+from lowlight.data.camera import (
+    EXPOSURES,
+    SMALL,
+    Camera,
+    degrade,
+    degrade_crop,
+    draw,
+    is_backlit,
+    pixels_of,
+    relit,
+    styled,
+)
 from lowlight.data.lights import LIGHT
 from lowlight.data.noise import MANY, Residue, add_noise, draw_noise, mosaic_noise, read_noise, residue_noise
 from lowlight.imaging.srgb import encoded, to_linear, to_srgb
@@ -119,6 +130,33 @@ def test_what_processing_left_may_be_stronger_in_the_light_than_in_the_dark(leve
     residue = plain_residue(slope=0.4, chroma=0.0)
     noise = residue_noise(np.full((200, 200, 3), level), np.random.default_rng(0), residue)
     assert noise.std() * 255 == pytest.approx(6 * strength, rel=0.02)
+
+
+def test_pixels_that_are_far_apart_share_no_noise():
+    residue = plain_residue(luma_blur=1.2, chroma_blur=2.6, sharpening=1.5)
+    noise = residue_noise(np.full((200, 200, 3), 0.5), np.random.default_rng(0), residue, sparse=True)
+    assert noise.std() * 255 == pytest.approx((6**2 + 4**2) ** 0.5, rel=0.02)
+    assert abs(np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]) < 0.02
+
+
+class Dice:
+    """A generator that gives numbers in turn, and the middle of every range."""
+
+    def __init__(self, *numbers):
+        self.numbers = iter(numbers)
+
+    def random(self):
+        return next(self.numbers)
+
+    def uniform(self, low, high):
+        return (low + high) / 2
+
+
+def test_what_is_made_as_dark_as_the_darkest_is_never_made_much_brighter():
+    """A photo at the level of 1 would have to be made four stops brighter."""
+    photo = np.ones((8, 8, 3), np.uint8)
+    result = relit(photo, Dice(0.1, 0.9, 0.9, 0.9, 0.9))
+    assert result[0, 0, 0] == np.rint(255 * encoded(to_linear(photo) * 2**1.3))[0, 0, 0] == 2
 
 
 def test_sharpening_makes_the_finest_noise_stronger_and_leaves_the_coarse():
@@ -233,10 +271,21 @@ def test_a_part_is_taken_as_it_is_in_the_whole():
     assert np.abs(low.astype(int) - low_whole[32:96, 64:]).max() <= 1
 
 
-def test_of_the_whole_noise_is_averaged_as_in_a_thumbnail_of_many_pixels():
+@pytest.mark.parametrize(
+    "kind", [{"sigma": 20}, {"shot": 1e-2, "mosaic": False}, {"residue": plain_residue()}], ids=str
+)
+def test_of_the_whole_noise_is_averaged_as_in_a_thumbnail_of_many_pixels(kind):
     grey = np.full((SMALL, SMALL, 3), 128, np.uint8)
-    low, _, low_whole, _ = degrade_crop(grey, grey, np.array(WHOLE), Camera(sigma=20), np.random.default_rng(0))
+    low, _, low_whole, _ = degrade_crop(grey, grey, np.array(WHOLE), Camera(**kind), np.random.default_rng(0))
     assert low_whole.std() == pytest.approx(low.std() / EXPOSURES**0.5, rel=0.05)
+
+
+def test_of_the_whole_pixels_are_too_far_apart_for_jpeg():
+    stripes = np.zeros((SMALL, SMALL, 3), np.uint8)
+    stripes[:, ::2, 0] = 255
+    low, _, low_whole, _ = degrade_crop(stripes, stripes, np.array(WHOLE), Camera(quality=20), np.random.default_rng(0))
+    assert (low != stripes).any()
+    np.testing.assert_array_equal(low_whole, stripes)
 
 
 def test_cameras_are_drawn_of_every_kind():
@@ -285,6 +334,7 @@ def test_noise_of_each_kind_comes_with_every_light():
 
 def test_photons_are_counted_one_by_one_where_they_are_few_also_in_float32():
     """Without read noise each value is a whole number of photons, of variance as of mean (Poisson)."""
+    assert MANY**-0.5 < 0.25  # the skewness of their number
     light = np.full(100_000, 0.3 * MANY * 1e-3, np.float32)
     counts = add_noise(light, np.random.default_rng(0), 1e-3, 0.0) / 1e-3
     np.testing.assert_allclose(counts, np.rint(counts), atol=1e-3)

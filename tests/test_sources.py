@@ -223,6 +223,11 @@ def lit(rows, columns, ground=20, level=180, shape=(80, 120)):
     return photo
 
 
+def with_peak(photo):
+    photo[38:42, 40:70] = 255
+    return photo
+
+
 @pytest.mark.parametrize(
     ("photo", "shown"),
     [
@@ -233,6 +238,11 @@ def lit(rows, columns, ground=20, level=180, shape=(80, 120)):
         (lit(slice(30, 50), slice(40, 70), level=105), False),  # lit too little, as by a lack of light
         (lit(slice(30, 50), slice(40, 70), ground=60), False),  # before no dark
         (lit(slice(10, 70), slice(10, 110)), False),  # mostly lit
+        (with_peak(lit(slice(10, 70), slice(30, 90), ground=0, level=112)), True),
+        (with_peak(lit(slice(10, 70), slice(20, 100), ground=0, level=112)), False),  # half of it lit, if dimly
+        (lit(slice(10, 70), slice(30, 86), ground=0, level=255), False),  # bright as a whole
+        (lit(slice(30, 50), slice(40, 70), level=130), False),  # nothing in it is bright
+        (lit(slice(46, 80), slice(15, 105), level=160), False),  # half as much of the rim as of the middle
         (np.zeros((1, 1, 3), np.uint8), False),
     ],
 )
