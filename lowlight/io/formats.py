@@ -119,7 +119,7 @@ TABLE = (
         "JPEG XL",
         (".jxl",),
         bits_read=(8, 10, 12, 16),
-        colour="its own numbers; a profile is not read",
+        colour="its own numbers, or ICC where it was packed with loss",
         metadata_read=(EXIF, XMP),
         result=".png",
         notes="of an animation the first picture alone",

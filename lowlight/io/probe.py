@@ -13,14 +13,8 @@ from lowlight.io.colour import levels_of, meaning
 from lowlight.io.contents import Contents
 from lowlight.io.heif import is_avif, is_heic, open_heif
 from lowlight.io.jpeg import open_jpeg
-from lowlight.io.others import (
-    JPEG_2000_HEADS,
-    JPEG_XL_HEADS,
-    PNM_HEAD,
-    open_jpeg_2000,
-    open_jpeg_xl,
-    open_pnm,
-)
+from lowlight.io.jpeg_xl import JPEG_XL_HEADS, open_jpeg_xl
+from lowlight.io.others import JPEG_2000_HEADS, PNM_HEAD, open_jpeg_2000, open_pnm
 from lowlight.io.pillow import open_image
 from lowlight.io.png import SIGNATURE, open_png
 from lowlight.io.raw import WHOLE, develop, is_raw, open_raw, raw_exif, raw_size, shown

@@ -20,9 +20,10 @@ from lowlight.io.contents import Contents
 from lowlight.io.exif import ORIENTATION
 from lowlight.io.ifd import IPTC, XMP
 from lowlight.io.jpeg import iptc_of_photoshop
+from lowlight.io.jpeg_xl import open_jpeg_xl
 from lowlight.io.lab import LAB, lab_to_srgb
 from lowlight.io.limits import HARMLESS, LOSSLESS, PREDICTED, refuse_if_too_small
-from lowlight.io.others import open_jpeg_2000, open_jpeg_xl
+from lowlight.io.others import open_jpeg_2000
 from lowlight.io.pillow import decode, open_image
 from lowlight.io.png import open_png
 from lowlight.io.tiff_range import white_of
