@@ -207,6 +207,19 @@ def test_of_a_burst_in_a_heic_the_main_picture_is_read_and_each_can_be(deep):
     assert note.startswith("it holds 3 pictures, of which the main one is read")
 
 
+@pytest.mark.parametrize("mode", ["RGBa", "RGBa;16"])
+def test_colours_of_a_heic_that_were_multiplied_by_transparency_are_divided_by_it(mode):
+    import pillow_heif
+
+    kind = np.uint16 if mode.endswith("16") else np.uint8
+    levels = np.full((40, 60, 4), np.array([0.1, 0.2, 0.4, 0.5]) * np.iinfo(kind).max, kind)
+    file = io.BytesIO()
+    pillow_heif.from_bytes(mode, (60, 40), levels.tobytes()).save(file, quality=95)
+    photo = read_photo(io.BytesIO(file.getvalue()))
+    np.testing.assert_allclose(photo.pixels, np.broadcast_to([0.2, 0.4, 0.8], (40, 60, 3)), atol=0.02)
+    np.testing.assert_allclose(as_float(photo.alpha), 0.5, atol=0.01)
+
+
 @pytest.mark.parametrize("with_alpha", [False, True])
 @pytest.mark.parametrize("grey", [False, True])
 def test_an_avif_of_10_bits_has_what_belongs_to_the_photo(grey, with_alpha):

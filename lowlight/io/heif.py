@@ -6,7 +6,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from lowlight.imaging.pixels import Levels, scaled
+from lowlight.imaging.pixels import Levels, scaled, unassociated
 from lowlight.io import bmff, exif
 from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
@@ -89,6 +89,7 @@ def open_heif(file: BinaryIO, head: bytes, frame: int | None) -> Contents:
 
 def _deep(file, avif, frame, bits, means: Meaning, notes) -> Levels:
     file.seek(0)
+    premultiplied = False
     if avif:
         import imagecodecs
 
@@ -103,7 +104,11 @@ def _deep(file, avif, frame, bits, means: Meaning, notes) -> Levels:
         import pillow_heif
 
         heic = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
-        values = np.asarray(heic if frame is None else heic[frame])
+        picture = heic if frame is None else heic[frame]
+        values, premultiplied = np.asarray(picture), picture.premultiplied_alpha
         white = (2**bits - 1) << (16 - bits)
     values = scaled(values.reshape(*values.shape[:2], -1), white)
-    return levels_of(values, 1 if values.shape[2] < 3 else 3, means, True, notes)
+    colours = 1 if values.shape[2] < 3 else 3
+    if premultiplied:
+        values = unassociated(values, colours)
+    return levels_of(values, colours, means, True, notes)
