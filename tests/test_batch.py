@@ -1,5 +1,6 @@
 """A whole run but for the model: what is written, what is told, what is kept. The model doubles the brightness."""
 
+import errno
 import io
 import json
 import os
@@ -300,6 +301,15 @@ def test_lack_of_memory_is_told_in_words_whatever_the_engine_calls_it(enhance, p
     monkeypatch.setattr(Doubler, "enhancer", scarce)
     assert enhance(photos / "night 0.png") == 1
     assert f"failed: {photos}/night 0.png: there is not enough memory." in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_told_in_its_words(enhance, photos, tmp_path, monkeypatch, capsys):
+    def full(path, *facts):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "out"))
+
+    monkeypatch.setattr(batch, "write_photo", full)
+    assert enhance(photos / "night 0.png") == 1
+    assert capsys.readouterr().err == f"failed: {photos}/night 0.png: No space left on device ({tmp_path}/out).\n"
 
 
 def test_a_photo_that_is_done_within_a_tick_of_the_clock_is_told_like_others(enhance, photos, capsys, monkeypatch):

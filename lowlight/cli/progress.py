@@ -209,4 +209,9 @@ def _reason(task) -> str:
     error = task.error
     if out_of_memory(error):
         return f"{task.job.source}: {NO_MEMORY}"
-    return str(error) if isinstance(error, UserError) else f"{task.job.source}: {type(error).__name__}: {error}"
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        known = error.filename is None or str(error.filename) == str(task.job.source)
+        return f"{task.job.source}: {error.strerror}{'' if known else f' ({error.filename})'}."
+    return f"{task.job.source}: {type(error).__name__}: {error}"
