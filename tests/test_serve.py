@@ -103,6 +103,22 @@ print(serve(ServeSettings(model={model!r}, port=0)))
     assert (result.stdout.splitlines()[-1], result.stderr) == ("0", "")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_signal_to_end_is_the_exit_status(model):
+    code = f"""
+import signal, sys, uvicorn
+from lowlight import system
+from lowlight.web.server import serve
+from lowlight.web.settings import ServeSettings
+from lowlight.web.studio import Studio
+Studio.controls_of = lambda self, model: None
+uvicorn.Server.run = lambda self, sockets: signal.raise_signal(signal.SIGTERM)
+sys.exit(system.run(lambda: serve(ServeSettings(model={model!r}, port=0))))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert (result.returncode, result.stderr) == (128 + signal.SIGTERM, "stopped\n")
+
+
 def test_there_is_a_public_link_only_if_it_is_asked_for(model):
     code = f"""
 import gradio.networking, uvicorn

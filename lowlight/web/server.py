@@ -40,7 +40,8 @@ def serve(settings: ServeSettings) -> int:
         If the extra `web` is not installed.
     """
     os.environ.update(QUIET)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as after Ctrl-C, what was uploaded is to be deleted
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # as after Ctrl-C, what was uploaded is to be deleted
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _listen(settings) as listener, _folder(), contextlib.closing(Studio(settings)) as studio:
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host  # RFC 3986, 3.2.2
