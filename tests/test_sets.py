@@ -2,6 +2,7 @@
 drawn from, and what a card says of it."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,15 @@ def test_each_set_has_its_own_share_and_what_is_held_out_is_in_none(sets):
     assert also.lifted
     without, _, _ = splits.sources(sets, dataclasses.replace(plan, settings={}), split)
     assert not any(source.lifted for _, source in without[:2])
+
+
+def test_several_folders_of_more_pairs_have_one_share_among_them(sets, tmp_path):
+    shutil.copytree(sets.also[0], tmp_path / "second")
+    plan = dataclasses.replace(RECIPES[12], mixture=(0.5, 0.3, 0.2), exposure_mixture=(0.1, 0.2, 0.7), crop=16)
+    both = dataclasses.replace(sets, also=(*sets.also, tmp_path / "second"))
+    crops, exposures, _ = splits.sources(both, plan, load_split(sets.data))
+    assert [share for share, _ in crops] == [0.5, 0.15, 0.15, 0.2]
+    assert [share for share, _ in exposures] == [0.1, 0.1, 0.1, 0.7]
 
 
 def test_photos_that_no_crop_fits_into_or_that_cannot_be_read_are_left_out_with_a_word(sets, news):
