@@ -13,10 +13,12 @@ __version__ = "0.1.0"
 __all__ = ["Model", "__version__", "enhance", "load_model"]
 
 
-def __getattr__(name: str) -> object:
-    """Import what photos need only once it is asked for."""
-    if name in ("Model", "enhance", "load_model"):
-        from lowlight import api
+if not TYPE_CHECKING:  # to which any name would seem to be here
 
-        return getattr(api, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        """Import what photos need only once it is asked for."""
+        if name in ("Model", "enhance", "load_model"):
+            from lowlight import api
+
+            return getattr(api, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,6 +37,15 @@ def test_importing_lowlight_is_cheap():
         lowlight.enhanced  # noqa: B018
 
 
+@pytest.mark.slow
+def test_a_type_checker_finds_what_is_here_and_nothing_else():
+    code = "import lowlight\nlowlight.enhance\nlowlight.enhanced"
+    command = [sys.executable, "-m", "mypy", "--config-file=", "--ignore-missing-imports", "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert 'has no attribute "enhanced"' in result.stdout
+    assert "Found 1 error" in result.stdout
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
 @pytest.mark.parametrize("channels", [None, 1, 3, 4])
 def test_an_array_keeps_its_shape_and_type(model, dark, dtype, channels):
