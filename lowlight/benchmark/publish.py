@@ -171,15 +171,15 @@ def write_light_sheet(path: Path, model: str) -> None:
     report.write(path, plots.photos(examples, WIDTH))
 
 
-def write_pages(pages: Sequence[Path] = PAGES, statistics: Path = STATISTICS) -> None:
-    """Write the tables between the markers of pages anew, from statistics/ and the recipes.
+def write_pages(statistics: Path) -> None:
+    """Write the tables between the markers of `PAGES` anew, from a folder of statistics and the recipes.
 
     Raises
     ------
     UserError
         If a page cannot be written, or shows the default model, which was not measured.
     """
-    for page in pages:
+    for page in PAGES:
         report.write(page, with_tables(page.read_text(encoding="utf-8"), statistics))
 
 
@@ -314,7 +314,7 @@ def main() -> int:
         write_manifest(registry.name_of(settings.default) if settings.default else None)
         write_sheets(settings.statistics, names)
     report.write_overview(settings.statistics)
-    write_pages(statistics=settings.statistics)
+    write_pages(settings.statistics)
     return 0
 
 
