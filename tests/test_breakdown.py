@@ -25,6 +25,18 @@ class Brightening(Enhancer):
         return photo * np.exp(target_exposure.mean() - own.mean())
 
 
+class Uneven(Brightening):
+    """Predicts one half too dark and the other too bright; keeps the maps that it is given."""
+
+    def __init__(self):
+        super().__init__(np.repeat([-0.5, 0.3], 4)[:, None, None])
+        self.given = []
+
+    def __call__(self, photo, target_exposure=None, overview=None):
+        self.given.append(target_exposure)
+        return super().__call__(photo, target_exposure)
+
+
 def no_model(name):
     raise AssertionError(name)
 
@@ -42,6 +54,15 @@ def test_a_map_that_is_evenly_too_dark_is_mended_by_the_right_mean():
     assert found["psnr"] < 30
     assert found["psnr_mean"] > 45
     assert found["psnr_oracle"] > 45
+
+
+def test_the_right_mean_leaves_a_map_as_uneven_as_it_was_predicted():
+    photo, enhancer = scene(0), Uneven()
+    breakdown.lost(enhancer, photo, photo)
+    (predicted, shifted, oracle), true = enhancer.given, exposure_map(thumbnail(photo))
+    np.testing.assert_allclose(predicted - true, np.broadcast_to(enhancer.bias, true.shape), atol=1e-5)
+    np.testing.assert_allclose(shifted - predicted, 0.1, atol=1e-5)
+    np.testing.assert_array_equal(oracle, true)
 
 
 def test_the_best_curves_undo_any_change_of_levels_that_keeps_them_apart():
