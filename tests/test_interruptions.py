@@ -122,7 +122,7 @@ def test_a_signal_to_end_finishes_the_photo_in_hand_says_so_and_is_the_exit_stat
     process = start(source, "-o", target)
     wait_for_results(target, 5, process)
     process.send_signal(signum)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + signum
     assert errors == "stopped\n"
     done = results(target)
@@ -136,7 +136,7 @@ def test_ctrl_c_ends_a_wait_for_standard_input(tmp_path):
     while process.poll() is None and not (tmp_path / "log").exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == 130
 
 

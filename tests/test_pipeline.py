@@ -21,20 +21,16 @@ class Line:
         self.jobs = [Job(Path(str(number)), Path(str(number))) for number in range(count)]
         self.budget = budget or MemoryBudget(10**6, 8)
         self.fails = fails
-        self.inside = self.most = 0
         self.reported, self.threads = [], {}
 
     def start(self, jobs=None):
-        steps = [self.step("read", 1), self.step("run", 0), self.step("write", -1)]
+        steps = [self.step("read"), self.step("run"), self.step("write")]
         overlap(jobs or self.jobs, lambda job: 10, *steps, self.reported.append, self.budget)
 
-    def step(self, name, change):
+    def step(self, name):
         def step(task):
             self.threads.setdefault(name, set()).add(threading.get_ident())
-            self.inside += max(change, 0)
-            self.most = max(self.most, self.inside)
             time.sleep(STEP)
-            self.inside += min(change, 0)
             if (name, int(task.job.source.name)) in self.fails:
                 raise ValueError(f"{name} cannot do {task.job.source}")
 
@@ -45,10 +41,19 @@ class Line:
 
 
 def test_the_three_steps_overlap_and_the_order_is_kept():
-    line = Line(12)
-    start = time.perf_counter()
-    line.start()
-    assert time.perf_counter() - start < 12 * 3 * STEP * 0.7
+    """While one is written, the next is run and the one after it read: each step waits until the others are there."""
+    line, together = Line(12), threading.Barrier(3)
+
+    def meeting(first, last):
+        def step(task):
+            if first <= int(task.job.source.name) <= last:
+                together.wait(60)
+
+        return step
+
+    steps = meeting(2, 11), meeting(1, 10), meeting(0, 9)
+    overlap(line.jobs, lambda job: 10, *steps, line.reported.append, line.budget)
+    assert [task.error for task in line.reported] == [None] * 12
     assert line.names() == list(range(12))
     assert all(len(task.seconds) == 3 for task in line.reported)
 
@@ -65,9 +70,17 @@ def test_the_model_is_called_from_the_calling_thread_alone():
     [(MemoryBudget(10, 8), 1), (MemoryBudget(5, 8), 1), (MemoryBudget(20, 8), 2), (MemoryBudget(10**6, 3), 3)],
 )
 def test_no_more_photos_are_in_memory_than_fit_into_the_budget_but_always_one(budget, most):
-    line = Line(8, budget)
-    line.start()
-    assert line.most == most
+    line, read, held = Line(8, budget), [], []
+
+    def run(task):
+        while len(budget.weights) < most and len(read) < 8:  # the reader takes what it may
+            time.sleep(0.001)
+        time.sleep(STEP)  # nor more than that
+        held.append(len(budget.weights))
+
+    steps = read.append, run, lambda task: held.append(len(budget.weights))
+    overlap(line.jobs, lambda job: 10, *steps, line.reported.append, budget)
+    assert max(held) == most
     assert len(line.reported) == 8
 
 
@@ -83,14 +96,14 @@ def test_what_one_step_cannot_do_with_one_photo_leaves_the_others_alone():
 
 def test_after_ctrl_c_what_was_run_is_written_and_nothing_else():
     line = Line(50)
-    run = line.step("run", 0)
+    run = line.step("run")
 
     def interrupted(task):
         if task.job.source.name == "3":
             raise KeyboardInterrupt
         run(task)
 
-    steps = line.step("read", 1), interrupted, line.step("write", -1)
+    steps = line.step("read"), interrupted, line.step("write")
     with pytest.raises(KeyboardInterrupt):
         overlap(line.jobs, lambda job: 10, *steps, line.reported.append, line.budget)
     assert line.names() == [0, 1, 2]
@@ -113,7 +126,7 @@ def test_after_ctrl_c_no_more_is_looked_at_and_what_was_read_is_let_go():
             lambda job: weighed.append(job) or 10,
             read,
             interrupted,
-            line.step("write", 0),
+            line.step("write"),
             line.reported.append,
             MemoryBudget(10**6, 8),
         )
@@ -129,7 +142,7 @@ def test_a_job_is_let_go_once_it_is_written():
     def read(task):
         task.claim.callback(free.append, task.job)
 
-    steps = read, line.step("run", 0), line.step("write", 0)
+    steps = read, line.step("run"), line.step("write")
     overlap(line.jobs, lambda job: 10, *steps, lambda task: told.append([*free]), line.budget)
     assert told == [line.jobs[: count + 1] for count in range(4)]
 
@@ -193,6 +206,6 @@ def test_what_goes_wrong_beside_the_photos_ends_it_all():
         line.start(vanishing())
     assert line.names() == [0, 1]
     line = Line(30)
-    steps = [line.step(name, 0) for name in ("read", "run", "write")]
+    steps = [line.step(name) for name in ("read", "run", "write")]
     with pytest.raises(ZeroDivisionError):
         overlap(line.jobs, lambda job: 10, *steps, lambda task: 1 / 0, line.budget)
