@@ -174,7 +174,7 @@ class Worker:
         item = task.job
         self.attempts.end.remote(item.name)
         if isinstance(task.error, WrittenBefore):
-            return self._told(item, DONE, "by a worker that was lost since")
+            return self._told(item, DONE, "the result came meanwhile, from a worker that was lost or another run")
         error = task.error
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}" if error else None
         seconds = round(sum(task.seconds), 4)
