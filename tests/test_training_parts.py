@@ -11,7 +11,10 @@ from lowlight.data.pairs import load_split
 from lowlight.data.samplers import Remembered
 from lowlight.errors import UserError
 from lowlight.networks import architectures
+from lowlight.settings import TrainingSettings
 from lowlight.training import checkpoint, trainer
+from lowlight.training.checkpoint import State
+from lowlight.training.stages import adapted
 from lowlight.training.trainer import Trainer, train
 from lowlight.zoo import registry
 from lowlight.zoo.recipes import RECIPES, Stage
@@ -143,6 +146,20 @@ def test_a_run_that_is_stopped_at_the_end_of_a_stage_keeps_what_the_stage_has_le
     broken, _ = registry.load_network(train(settings, "latest"))
     for one, two in zip(unbroken.get_weights(), broken.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_a_part_alone_has_the_whole_budget():
+    settings = TrainingSettings(12, part="exposure", start="12", epochs=1)
+    assert [(stage.part, stage.share) for stage in adapted(RECIPES[12], settings).stages] == [("exposure", 1.0)]
+
+
+@pytest.mark.parametrize(("step", "epoch"), [(0, 2), (5, 3)])
+def test_a_stage_begins_with_an_epoch_of_its_own_and_with_no_loss_to_stay_below(step, epoch):
+    state = State({}, epoch=2, step=step, total_steps=25, seconds=9.0, best_loss=-1.0, arrays={"model": []})
+    state.next_stage({"part": "restoration"}, [np.ones(3)])
+    assert (state.epoch, state.step, state.stage, state.best_loss) == (epoch, 0, 1, None)
+    assert state.stage_began == {"epoch": epoch, "steps": 25, "seconds": 9.0}
+    assert (state.stages, list(state.arrays)) == ([{"part": "restoration"}], ["whole"])
 
 
 def test_a_file_that_holds_a_whole_model_is_nothing_to_start_from(pairs_folder, tmp_path):
