@@ -134,6 +134,7 @@ class CleanSource:
         self.groups = [Memory(photos, _clean_in_memory) for photos in folders]
         parts = [part for part in (range(references), range(references, len(folders))) if part]
         self.shares = [1 / (len(parts) * len(part)) for part in parts for _ in part]
+        self.sizes = [len(group) / sum(map(len, self.groups)) for group in self.groups]
         self.broken: set[Path] = set()
 
     def draw_crop(self, rng, crop):
@@ -159,12 +160,13 @@ class CleanSource:
         photo = camera.styled(clean[part], rng) if shot == camera.Camera() else clean[part]
         if shot.dim_only is not None and not camera.is_backlit(photo, shot.dim_only):
             shot = dataclasses.replace(shot, dim_only=None)
-        return _exposure_sample(*camera.degrade(photo, shot, rng), learnt=shot.dim_only is not None)
+        learnt = shot.dim_only is not None or camera.is_noisy_alone(shot)
+        return _exposure_sample(*camera.degrade(photo, shot, rng), learnt)
 
     def _lit_subject(self, rng):
-        """A photo of such a subject, or None if none is found."""
+        """A photo of such a subject, or None if none is found; each one equally often, for a group may have few."""
         for _ in range(LOOKED_AT):
-            whole, _, lit = self._read(rng)
+            whole, _, lit = self._read(rng, self.sizes)
             if lit:
                 return whole
         return None
@@ -174,9 +176,10 @@ class CleanSource:
         whole, half, _ = self._read(rng)
         return half if rng.random() < 0.4 and min(half.shape[:2]) > crop else whole
 
-    def _read(self, rng):
-        """A photo at random; one whose header alone could be read is left out, and another one drawn."""
-        group = self.groups[rng.choice(len(self.groups), p=self.shares)]
+    def _read(self, rng, shares=None):
+        """A photo at random, of groups in these shares; if its header alone could be read, it is left out, and another
+        one drawn."""
+        group = self.groups[rng.choice(len(self.groups), p=shares or self.shares)]
         index = rng.integers(len(group))
         try:
             return group[index]
@@ -187,15 +190,15 @@ class CleanSource:
                 self.broken.add(photo)
             if len(self.broken) >= len({one for of_group in self.groups for one in of_group.items}):
                 raise
-            return self._read(rng)
+            return self._read(rng, shares)
 
 
 class Remembered:
     """Another source, but to aim at is what a trained model predicts, not what the reference shows.
 
-    What is to be learnt keeps its reference: what is dark by intent, and, lest that is taken for it, what stands
-    against the light. So the model learns that beside the rest, and forgets less (Li & Hoiem 2016, "Learning without
-    forgetting").
+    What is to be learnt keeps its reference: what is dark by intent, what is noisy and yet bright enough, and, lest
+    that is taken for these, what stands against the light. So the model learns that beside the rest, and forgets less
+    (Li & Hoiem 2016, "Learning without forgetting").
 
     Parameters
     ----------

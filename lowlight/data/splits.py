@@ -20,6 +20,7 @@ LICENCES = {
     "bsds": "BSDS500 (Arbelaez et al., PAMI 2011): for non-commercial research",
     "imagenette": "Imagenette (Howard 2019), ten classes of ImageNet: for non-commercial research",
     "imagenet": "ImageNet (Russakovsky et al., IJCV 2015), one photo of each class: for non-commercial research",
+    "flowers": "Oxford 102 flowers (Nilsback & Zisserman, ICVGIP 2008); no licence stated: research use",
     "intel": "Intel's scene classification challenge (Analytics Vidhya 2018); no licence stated: research use",
 }
 """Of sets beside the pairs, by what is in the names of their folders; the first that fits counts."""
