@@ -196,6 +196,8 @@ def test_commands_of_pages_that_train_and_measure_work(
             narrow = recipes.RECIPES[number].settings | {"widths": [8], "blocks": [1]}
             plan = dataclasses.replace(recipes.RECIPES[number], settings=narrow)
             monkeypatch.setitem(recipes.RECIPES, number, plan)
+    if measures and settings.weights and not (tmp_path / settings.weights).exists():  # which is of the line before
+        assert run(["python", "train_latest.py", "--model", "10", "--data", settings.data], tmp_path) == 0
     if "--resume" in words:
         assert run([word for word in words if word != "--resume"], tmp_path) == 0
     assert run(words, tmp_path) == 0
