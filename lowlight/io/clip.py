@@ -3,8 +3,8 @@
 import math
 import os
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -153,13 +153,12 @@ def read_frames(path: Path) -> Iterator[Frame]:
     """
     from av.video.reformatter import VideoReformatter
 
-    with reading(path) as container, _complaints() as complaints:
+    with reading(path) as container, _complaints() as complaints, closing(_decoded(container)) as frames:
         stream = container.streams.best("video")
-        stream.thread_type = "AUTO"
         step = max(1, round(1 / (stream.average_rate or Fraction(30)) / stream.time_base))
         far = step + gap(container) / stream.time_base
         scaler, last = VideoReformatter(), None
-        for frame in _decoded(container, stream):
+        for frame in frames:
             pts = _shown(frame, container.format.name, stream.codec_context.reorder_depth * step)
             if pts is None or (last is not None and not last < pts < last + far):
                 pts = 0 if last is None else last + step
@@ -188,13 +187,18 @@ def gap(container) -> float:
     return JUMP if container.format.flags & Flags.ts_discont.value else math.inf
 
 
-def _decoded(container, stream) -> Iterator[Any]:
+def _decoded(container) -> Generator[Any, None, None]:
     """Frames, also from behind a packet that is so broken that nothing of it can be decoded."""
     from av.error import InvalidDataError
 
-    for packet in container.demux(stream):
-        with suppress(InvalidDataError):
-            yield from packet.decode()
+    stream = container.streams.best("video")
+    stream.thread_type = "AUTO"
+    try:
+        for packet in container.demux(stream):
+            with suppress(InvalidDataError):
+                yield from packet.decode()
+    finally:  # threads that complain wait for Python, which would wait for them for ever as it lets go of the decoder
+        stream.codec_context.flush_buffers()
 
 
 @contextmanager
@@ -317,8 +321,8 @@ def _notes(container, stream, form) -> tuple[str, ...]:
 
 def _about_light(path) -> tuple[str, tuple[str, ...]]:
     """What the first frame of an HDR clip says of the screen that it was made on, and what will not be true later."""
-    with reading(path) as container:
-        frame = next(_decoded(container, container.streams.best("video")), None)
+    with reading(path) as container, closing(_decoded(container)) as frames:
+        frame = next(frames, None)
         said = (
             {}
             if frame is None
