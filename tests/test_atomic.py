@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -123,22 +122,32 @@ def test_a_folder_that_is_made_holds_nothing_also_of_what_was_left(tmp_path):
     assert names(folder) == []
 
 
-def test_a_lock_that_no_one_holds_is_removed_once_no_one_can_be_about_to_take_it(tmp_path):
+def test_a_lock_that_no_one_holds_is_removed_and_one_that_is_held_is_not(tmp_path):
     lock = atomic.lock_of(tmp_path / "a", tmp_path)
-    lock.touch()
-    atomic.make_folder(tmp_path)
-    assert names(tmp_path) == [lock.name]
-    long_ago = time.time() - 2 * atomic.LOCK_LEFT
-    os.utime(lock, (long_ago, long_ago))
-    atomic._swept.clear()
     with holding(lock):
         atomic.make_folder(tmp_path)
         assert names(tmp_path) == [lock.name]
     lock.touch()
-    os.utime(lock, (long_ago, long_ago))
     atomic._swept.clear()
     atomic.make_folder(tmp_path)
     assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows removes no open file")
+def test_a_lock_that_another_made_under_the_name_meanwhile_is_left_to_it(tmp_path, monkeypatch):
+    """Its file was removed, and a new one made, after this process had opened the old one to look at it."""
+    lock = atomic.lock_of(tmp_path / "a", tmp_path)
+    lock.touch()
+    new = tmp_path / "new"
+    new.touch()
+
+    def replaced(file, *, without_locks, shared):
+        new.replace(lock)
+        return True
+
+    monkeypatch.setattr(atomic, "take", replaced)
+    atomic._remove_unless_held(str(lock))
+    assert names(tmp_path) == [lock.name]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")

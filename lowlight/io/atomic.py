@@ -11,20 +11,16 @@ import hashlib
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from lowlight.errors import UserError
-from lowlight.io.lock import take, without_links
+from lowlight.io.lock import is_at, take, without_links
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.([0-9a-f]{8}\.part|lock)")
 """What `replacing` writes into, and the locks of `lock_of`."""
-
-LOCK_LEFT = 60.0
-"""Seconds after which a lock that no one holds was left behind. Before that someone may be about to take it."""
 
 WITHOUT_SYNC = {errno.EINVAL, errno.ENOTSUP}
 """What file systems answer that have no fsync."""
@@ -152,13 +148,8 @@ def _sweep(folder):
     _swept.add(folder)
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False) and _is_left(entry):
+            if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 _remove_unless_held(entry.path)
-
-
-def _is_left(entry) -> bool:
-    """Whether it was left behind, if no one holds it."""
-    return entry.name.endswith(".part") or time.time() - entry.stat().st_mtime > LOCK_LEFT
 
 
 def _remove_unless_held(path):
@@ -167,5 +158,5 @@ def _remove_unless_held(path):
             Path(path).unlink()  # which Windows refuses while the file is open
             return
         with open(path, "r+b", opener=without_links) as file:  # noqa: PTH123
-            if take(file, without_locks=False, shared=True):
+            if take(file, without_locks=False, shared=True) and is_at(file, path):
                 Path(path).unlink()

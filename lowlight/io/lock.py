@@ -70,6 +70,13 @@ def take(file: IO[Any], without_locks: bool, shared: bool = False) -> bool:
     return True
 
 
+def is_at(file: IO[Any], path: Path | str) -> bool:
+    """Whether an open file still has this name: who had it locked before may have removed it after it was opened."""
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))  # noqa: PTH116
+    return False
+
+
 def without_links(path: str, flags: int) -> int:
     """For `open`: make files that everyone may read, as it does, but go through no link."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -84,10 +91,8 @@ def _taken(path) -> IO[bytes] | None:
             if swept:  # by someone who only looks whether it was left behind
                 continue
             return None
-        # Who had it before may have removed the file after it was opened here.
-        with contextlib.suppress(OSError):
-            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
-                return file
+        if is_at(file, path):
+            return file
         file.close()
 
 
