@@ -183,7 +183,7 @@ def styled(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def is_noisy_alone(camera: Camera) -> bool:
-    """Whether noise is all that a camera does to a photo, whose exposure stays right."""
+    """Whether noise, with or without JPEG, is all that a camera does to a photo: its exposure stays right."""
     return camera != Camera() and not camera.stops and camera.low_key is None
 
 
