@@ -266,17 +266,29 @@ def test_a_clip_that_is_cut_short_is_refused_before_work_starts(tmp_path, ending
             Clip(path, tmp_path / "out.mp4", "", Here())
 
 
-@pytest.mark.parametrize(("ending", "options"), [(".mp4", {"movflags": "frag_keyframe+empty_moov"}), (".avi", {})])
-def test_a_recording_that_was_broken_off_is_enhanced_with_a_word(tmp_path, ending, options):
+@pytest.mark.parametrize(
+    ("ending", "codec", "options"),
+    [
+        (".mp4", "mjpeg", {"movflags": "frag_keyframe+empty_moov"}),
+        (".avi", "mjpeg", {}),
+        (".ts", "mpeg2video", {}),
+        (".m2ts", "mpeg2video", {"mpegts_m2ts_mode": "1"}),
+        (".mpg", "mpeg2video", {}),
+    ],
+)
+def test_a_recording_that_was_broken_off_is_enhanced_with_a_word(tmp_path, ending, codec, options):
     """As by a dashcam that lost its power: nothing tells how long it should be."""
     source = tmp_path / f"broken{ending}"
     with av.open(str(source), "w", options=options) as file:
-        stream = file.add_stream("mjpeg", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        stream = file.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.gop_size = 1
         for number in range(30):
             frame = av.VideoFrame.from_ndarray(scene(number)[:48, :64].copy(), format="rgb24")
             frame.pts = number
             file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    assert read_head(source).notes == ()
     source.write_bytes(source.read_bytes()[: int(source.stat().st_size * 0.7)])
     clip = Clip(source, tmp_path / "out.mp4", "", Here())
     assert clip.notes == (BROKEN_OFF,)

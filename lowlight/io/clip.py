@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lowlight.imaging.transfer import HLG, PQ, pq_to_nits, scene_to_hlg
-from lowlight.io import bmff
+from lowlight.io import bmff, transport
 from lowlight.io.photo import LARGEST_MEGAPIXELS, ImageError
 
 CODECS = {8: "libx264", 10: "libx265", 12: "libx265"}
@@ -388,10 +388,11 @@ def _count(container, stream, path) -> tuple[int, bool]:
         if packet.pts is not None:
             frames += packet.stream is stream and not packet.is_discard
             end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            whole = not packet.is_corrupt
+            # A parser gives the rest of what was corrupt without a place, and as if it were whole.
+            whole = not (packet.is_corrupt or (packet.pos is None and not whole))
     # Matroska tells when the last frame ends; others how long all of them take.
     start = 0 if "matroska" in container.format.name else container.start_time or 0
     told = (start + (container.duration or 0)) / 1e6
     if not frames or end < told - MISSING:
         raise ImageError(f"{path} is cut short: its header tells of {told:.1f} s, and {end:.1f} s are there.")
-    return frames, whole
+    return frames, whole and not (container.format.name == "mpegts" and transport.is_cut(path))
