@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowlight.io.photo import read_photo
+from lowlight.io.photo import ImageError, read_photo
 from tests.conftest import scene
 from tests.test_io_colour import TO_P3, chunks, error, linear, png, srgb
 
@@ -52,3 +52,10 @@ def test_a_palette_with_levels_of_transparency_is_read_without_a_word():
     np.testing.assert_array_equal(photo.pixels, np.asarray(few.convert("RGB")))
     np.testing.assert_array_equal(photo.alpha, np.asarray(few) + 56)
     assert photo.notes == ()
+
+
+def test_a_png_that_was_packed_for_iphones_is_called_so():
+    data = png(scene(1, 20, 30)).getvalue()
+    made = data[:8] + chunks((b"CgBI", bytes.fromhex("50002002"))) + data[8:]
+    with pytest.raises(ImageError, match=r"packed for iPhones \(CgBI\) are not; undo it by: pngcrush -revert"):
+        read_photo(io.BytesIO(made))

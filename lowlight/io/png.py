@@ -21,6 +21,9 @@ from lowlight.io.pillow import decode
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
+FOR_IPHONES = b"CgBI"
+"""Before the header of a PNG that Apple's tools have packed in a way of their own."""
+
 PIXELS = {b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"IEND", b"acTL", b"fcTL", b"fdAT"}
 """What the decoder is given."""
 
@@ -144,6 +147,9 @@ def _chunks(file) -> Iterator[tuple[bytes, bytes | None, int]]:
     first = True
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
+        if first and kind == FOR_IPHONES:
+            how = "undo it by: pngcrush -revert-iphone-optimizations"
+            raise ValueError(f"PNGs that Xcode has packed for iPhones (CgBI) are not; {how}")
         if first and (kind != b"IHDR" or length < 13):
             raise ValueError("a PNG without a header")
         first = False
