@@ -18,11 +18,9 @@ from lowlight.system import run
 
 def main() -> int:
     hello.greet(sys.argv[1:])
-    from lowlight.cli.parse import parse  # after the greeting, because this takes a moment
-    from lowlight.commands import enhance
-    from lowlight.settings import EnhanceSettings
+    from lowlight.commands import enhance_by_script  # after the greeting, because this takes a moment
 
-    return enhance(parse(EnhanceSettings, __doc__))
+    return enhance_by_script(sys.argv[1:], __doc__)
 
 
 if __name__ == "__main__":

@@ -202,15 +202,33 @@ def dispatch(words: Sequence[str], overview: str) -> int:
     name = words[0] if words and words[0] in COMMANDS else DEFAULT
     if words and name == DEFAULT:
         _refuse_misspelt(words[0])
-    rest = list(words[1:] if words and words[0] == name else words)
-    if name == DEFAULT and (without := _without_ray(rest)) != rest:
-        name, rest = "cluster", without
+    name, rest = _with_ray(name, list(words[1:] if words and words[0] == name else words))
     command = COMMANDS[name]
     settings: Any = parse(command.kind(), command.purpose, rest, f"lowlight {name}", name)
     if settings == EnhanceSettings() and not settings.inputs[0].exists():  # nothing is asked for, nor are there samples
         print(overview.strip())
         return EXIT_USAGE
     return command.run(settings)
+
+
+def enhance_by_script(words: Sequence[str], description: str | None) -> int:
+    """Enhance what words name, as main.py does, which has no other commands; gives the exit status.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Of the command line, without the program's name.
+    description : str or None
+        The first lines of --help.
+
+    Raises
+    ------
+    UserError
+        As enhancing does.
+    """
+    name, rest = _with_ray(DEFAULT, list(words))
+    command = COMMANDS[name]
+    return command.run(parse(command.kind(), description if name == DEFAULT else command.purpose, rest, command=name))
 
 
 def _refuse_misspelt(word):
@@ -222,8 +240,9 @@ def _refuse_misspelt(word):
         )
 
 
-def _without_ray(words) -> list[str]:
-    """The words but for --engine ray, which is no engine for a model but one for many machines."""
+def _with_ray(name, words) -> tuple[str, list[str]]:
+    """The command that is meant, and its words: --engine ray is no engine for a model but one for many machines."""
     pair = ["--engine", "ray"]
     chosen = {i + k for i in range(len(words)) if words[i : i + 2] == pair for k in range(2)}
-    return [word for i, word in enumerate(words) if i not in chosen and word != "--engine=ray"]
+    without = [word for i, word in enumerate(words) if i not in chosen and word != "--engine=ray"]
+    return ("cluster", without) if name == DEFAULT and without != words else (name, words)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import runpy
 import shutil
 import subprocess
 import sys
@@ -123,6 +124,17 @@ def test_a_setting_in_a_file_that_cannot_be_used_is_told_with_the_files_name(tex
 
 def test_a_file_may_have_a_table_for_each_command():
     assert commands.COMMANDS.keys() == TABLES
+
+
+def test_the_script_takes_engine_ray_as_the_command_does(folder, monkeypatch):
+    told = []
+    monkeypatch.setitem(commands.COMMANDS, "cluster", commands.COMMANDS["cluster"]._replace(run=told.append))
+    words = ["s3://a/b", "-o", "s3://c", "--engine", "ray", "--address", "auto"]
+    commands.dispatch(words, "")
+    monkeypatch.setattr(sys, "argv", ["main.py", *words])
+    runpy.run_path(str(ROOT / "main.py"))["main"]()
+    assert told[0] == told[1]
+    assert told[0].address == "auto"
 
 
 def night(lamps):
