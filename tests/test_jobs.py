@@ -263,6 +263,13 @@ def test_names_too_long_or_impossible_are_told_in_a_line(tmp_path):
             plan(EnhanceSettings((tmp_path / name,), tmp_path / "out"))
 
 
+def test_a_result_whose_place_cannot_be_looked_at_fails_as_it_is_written_and_the_system_is_not_quoted(photos, tmp_path):
+    (job,) = plan(EnhanceSettings((photos / "night 0.png",), tmp_path / f"{'n' * 300}.png"))
+    assert job.target.parent == tmp_path
+    with pytest.raises(UserError, match=r"nnn \(File name too long\)"):
+        plan(EnhanceSettings((tmp_path / ("n" * 300),), tmp_path / "out"))
+
+
 def test_a_result_is_done_when_it_is_a_file(photos, tmp_path):
     settings = EnhanceSettings((photos / "night 0.png",), tmp_path / "out")
     (job,) = plan(settings)

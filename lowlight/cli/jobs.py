@@ -155,7 +155,7 @@ def key(path: Path) -> str:
 def _into_one_file(settings) -> bool:
     """Whether --output is a file's name and not a folder's."""
     output = settings.output
-    if output == PREDICTED or output.suffix.lower() not in {*FORMATS, *WRITTEN, *NOT_WRITTEN} or output.is_dir():
+    if output == PREDICTED or output.suffix.lower() not in {*FORMATS, *WRITTEN, *NOT_WRITTEN} or _is_folder(output):
         return False
     if output.suffix.lower() in NOT_WRITTEN:
         raise UserError(
@@ -182,6 +182,13 @@ def _into_one_file(settings) -> bool:
     return True
 
 
+def _is_folder(path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, or in a folder that is closed: writing it will tell
+        return False
+
+
 def _refuse_for_clips_alone(jobs, settings):
     given = [option(name) for name in ("frame", "all_frames") if getattr(settings, name)]
     if given and all(is_clip(job.source) for job in jobs):
@@ -206,7 +213,8 @@ def _photos(path, settings) -> Iterator[Found]:
             for match in matches:
                 yield from _photos(match, settings)
     except (OSError, ValueError, NotImplementedError) as error:  # a name that is too long, or no pattern
-        raise UserError(f"That is no photo or folder. Received: {path} ({error}). Check its name.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"That is no photo or folder. Received: {path} ({reason}). Check its name.") from error
 
 
 def _below(folder, root, settings) -> Iterator[Found]:
