@@ -4,6 +4,9 @@ import errno
 import gc
 import http.server
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -11,8 +14,9 @@ import pytest
 
 from lowlight.cli import info
 from lowlight.errors import UserError
+from lowlight.io import atomic
 from lowlight.zoo import cards, download, registry
-from tests.conftest import files_of_at_most
+from tests.conftest import ROOT, files_of_at_most
 from tests.test_zoo import save_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -70,7 +74,7 @@ def server(tmp_path):
 def quick(monkeypatch):
     """No long waits: neither for a silent server nor before a second try."""
     monkeypatch.setattr(download, "TIMEOUT", 0.3)
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
     yield
     gc.collect()  # sockets that requests leaves open after an error are closed here, with a warning
 
@@ -141,7 +145,7 @@ def test_a_full_disk_is_told_and_no_address_is_blamed(server, tmp_path, monkeypa
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(download._Limited, "write", full)
+    monkeypatch.setattr(atomic, "_sync", full)
     with pytest.raises(UserError, match=rf"disk is full. Received: file of {len(CONTENT)} bytes .*/models. Make room"):
         fetch(server, tmp_path / "models")
     assert list((tmp_path / "models").iterdir()) == []
@@ -152,6 +156,33 @@ def test_a_disk_that_becomes_full_within_the_last_bytes_is_no_other_file(server,
     with files_of_at_most(len(CONTENT) - 100), pytest.raises(UserError, match="File too large"):
         fetch(server, tmp_path / "models")
     assert list((tmp_path / "models").iterdir()) == []
+
+
+KILLED = """
+import os
+import signal
+import sys
+from pathlib import Path
+
+from lowlight.zoo import download
+
+
+def chunks(url):
+    yield b"half"
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+download._chunks = chunks
+download.fetch("file", "0" * 64, 100, Path(sys.argv[1]), "https://example.org")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_what_a_killed_download_left_is_removed_by_the_next_one(server, tmp_path):
+    assert subprocess.run([sys.executable, "-c", KILLED, tmp_path / "models"], cwd=ROOT).returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "models").iterdir())) == 1
+    fetch(server, tmp_path / "models")
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["file"]
 
 
 def test_files_come_from_this_machine_too(server, tmp_path):

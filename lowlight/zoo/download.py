@@ -1,14 +1,13 @@
 """Fetch files of known sha256 from an address: http(s), file, or a repository on the Hugging Face Hub."""
 
 import errno
-import io
+import hashlib
 import os
 import re
-import shutil
 import sys
-from functools import partial
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -17,6 +16,9 @@ from lowlight.io import atomic
 
 TIMEOUT = 30.0
 """Seconds without a byte from the server after which a download counts as failed."""
+
+CHUNK = 2**16
+"""Bytes that are read at once."""
 
 HUB = "https://huggingface.co"
 
@@ -30,7 +32,7 @@ CLOSED = (
 
 
 def fetch(file: str, sha256: str, size: int, folder: Path, address: str) -> Path:
-    """Download a file, unless the folder holds it already; nothing is put there under its name before it is verified.
+    """Download a file; nothing is put into the folder under its name before it is verified.
 
     A download that fails or is not what it should be is tried once more.
 
@@ -58,29 +60,30 @@ def fetch(file: str, sha256: str, size: int, folder: Path, address: str) -> Path
         If the address is of no known form, the download fails twice, is larger than it should be, its hash is another
         one twice, the folder cannot be written, or the disk is full.
     """
-    import pooch
     import requests
 
-    url = base_url(address)
-    pooch.get_logger().setLevel("ERROR")
-    library = pooch.create(folder, url, registry={file: f"sha256:{sha256}"}, retry_if_failed=1)
+    url, path = base_url(address), folder / file
+    atomic.make_folder(folder, *CLOSED)
     print(f"downloading {file} from {address}", file=sys.stderr)
     try:
-        library.fetch(file, downloader=partial(_download, size=size))
-    except ValueError as error:
+        try:
+            _store(f"{url}{file}", path, sha256, size)
+        except (requests.RequestException, _AnotherFileError):
+            time.sleep(1)
+            _store(f"{url}{file}", path, sha256, size)
+    except _AnotherFileError as error:
         raise UserError(
-            f"What was downloaded, twice, is another file. Received: {file} from {address} with sha256 "
-            f"{_other_hash(str(error), sha256)}, not {sha256}. Name another address by --models-url."
+            f"What was downloaded, twice, is another file. Received: {file} from {address} with sha256 {error}, not "
+            f"{sha256}. Name another address by --models-url."
         ) from error
-    except (OSError, requests.RequestException) as error:
-        atomic.make_folder(folder, *CLOSED)
-        if getattr(error, "errno", None) == errno.ENOSPC:
+    except OSError as error:  # as those of requests are, too
+        if error.errno == errno.ENOSPC:
             raise UserError(f"The disk is full. Received: {file} of {size} bytes for {folder}. Make room.") from error
         raise UserError(
             f"The download failed. Received: {error} for {url}{file}. Try later, or name another address by "
             "--models-url."
         ) from error
-    return folder / file
+    return path
 
 
 def base_url(address: str) -> str:
@@ -109,33 +112,35 @@ def base_url(address: str) -> str:
     return f"{url.rstrip('/')}/"
 
 
-class _Limited(io.BufferedWriter):
-    """A file that takes so many bytes and no more; all of them, or it tells why not."""
-
-    def __init__(self, path: str, size: int):
-        super().__init__(io.FileIO(path, "w"))
-        self.size = size
-
-    def write(self, data: Any) -> int:
-        if self.tell() + len(data) > self.size:
-            raise UserError(
-                f"What is downloaded is larger than the file should be. Received: more than {self.size} bytes. Name "
-                "another address by --models-url."
-            )
-        return super().write(data)
+class _AnotherFileError(Exception):
+    """With the hash of what was downloaded."""
 
 
-def _download(url: str, output_file: str, library: object, size: int) -> None:
-    import pooch
+def _store(url, path, sha256, size):
+    """Write what is at an address into a file, which has this hash and so many bytes, or not at all."""
+    digest, received = hashlib.sha256(), 0
+    with atomic.replacing(path) as file:
+        for chunk in _chunks(url):
+            received += len(chunk)
+            if received > size:
+                raise UserError(
+                    f"What is downloaded is larger than the file should be. Received: more than {size} bytes. Name "
+                    "another address by --models-url."
+                )
+            digest.update(chunk)
+            file.write(chunk)
+        if digest.hexdigest() != sha256:
+            raise _AnotherFileError(digest.hexdigest())
 
-    Path(output_file).unlink()  # pooch made it for its owner alone; made anew, all who use the folder may read it
-    with _Limited(output_file, size) as target:
-        if not url.startswith("file:"):
-            pooch.HTTPDownloader(timeout=TIMEOUT)(url, target, library)
-            return
+
+def _chunks(url) -> Iterator[bytes]:
+    import requests
+
+    if url.startswith("file:"):
         with Path(url2pathname(urlsplit(url).path)).open("rb") as source:
-            shutil.copyfileobj(source, target)
-
-
-def _other_hash(message, sha256) -> str:
-    return next((found for found in re.findall(r"\b[0-9a-f]{64}\b", message) if found != sha256), "unknown")
+            while chunk := source.read(CHUNK):
+                yield chunk
+        return
+    with requests.get(url, stream=True, timeout=TIMEOUT) as response:
+        response.raise_for_status()
+        yield from response.iter_content(CHUNK)
