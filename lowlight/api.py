@@ -2,6 +2,7 @@
 
 import io
 import logging
+import numbers
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +30,17 @@ NOT_IN_TIFF = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "HSV": "
 
 ROUNDING = 1e-5
 """By how much floats may lie outside [0, 1], as what was computed does; they are clipped."""
+
+FLAG, WHOLE, TEXT = (bool | np.bool_, "True or False"), (numbers.Integral, "a whole number"), (str, "text")
+
+KINDS: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(("best", "overwrite", "strip_metadata", "compare"), FLAG),
+    **dict.fromkeys(("tile", "quality"), WHOLE),
+    **dict.fromkeys(("device", "models_url", "engine"), TEXT),
+    "output": (str | Path, "a path"),
+    "max_megapixels": (numbers.Real, "a number"),
+}
+"""Of what is given by keyword, the type, and what people call it."""
 
 LUMA = np.array(GREY_WEIGHTS, np.float32)
 
@@ -97,9 +109,17 @@ class Model:
         Raises
         ------
         UserError
-            If the photo is none, a result is there already, a value is out of its range, the model does not have a
-            control, or what is of a path alone is given with an image or an array.
+            If the photo is none, a result is there already, a value is out of its range or of another type, the model
+            does not have a control, or what is of a path alone is given with an image or an array.
         """
+        _refuse_other_kinds(
+            output=output,
+            overwrite=overwrite,
+            quality=quality,
+            strip_metadata=strip_metadata,
+            max_megapixels=max_megapixels,
+            compare=compare,
+        )
         wanted = Controls(**controls)
         self._session.check(wanted)
         if isinstance(photo, np.ndarray | Image.Image):
@@ -154,8 +174,9 @@ def load_model(
     Raises
     ------
     UserError
-        If there is no such model, tile, device or engine.
+        If there is no such model, tile, device or engine, or a value is of another type.
     """
+    _refuse_other_kinds(tile=tile, device=device, best=best, models_url=models_url, engine=engine)
     return Model(load_session(model, tile, device, models_url, best, engine))
 
 
@@ -190,12 +211,20 @@ def enhance(
     UserError
         As `load_model` and `Model.enhance`.
     """
+    _refuse_other_kinds(tile=tile, device=device, best=best, engine=engine)  # some of which could not be kept by
     return _kept(None if model is None else str(model), tile, device, best, engine).enhance(photo, **options)
 
 
 @lru_cache(KEPT)
 def _kept(model, tile, device, best, engine) -> Model:
     return load_model(model, tile=tile, device=device, best=best, engine=engine)
+
+
+def _refuse_other_kinds(**given):
+    for name, value in given.items():
+        kind, words = KINDS[name]
+        if value is not None and not isinstance(value, kind):
+            raise UserError(f"{name} must be {words}. Received: {value!r}.")
 
 
 def _job(path, output, overwrite, quality, max_megapixels):

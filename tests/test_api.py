@@ -211,6 +211,40 @@ def test_floats_that_rounding_has_put_outside_are_taken(model, dark):
         lowlight.enhance(outside + 0.1, model)
 
 
+@pytest.mark.parametrize("name", ["tile", "device", "best", "models_url", "engine"])
+@pytest.mark.parametrize("value", [[], b"x"])
+def test_what_a_model_is_loaded_with_must_be_of_its_kind(name, value, model, dark):
+    with pytest.raises(UserError, match=rf"^{name} must be .*\. Received: (\[\]|b'x')\.$"):
+        lowlight.load_model(model, **{name: value})
+    if name != "models_url":
+        with pytest.raises(UserError, match=f"^{name} must be"):
+            lowlight.enhance(dark, model, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("output", 1),
+        ("overwrite", "no"),
+        ("quality", "90"),
+        ("quality", 90.5),
+        ("strip_metadata", "no"),
+        ("max_megapixels", "9"),
+        ("compare", "no"),
+    ],
+)
+def test_what_a_photo_is_enhanced_with_must_be_of_its_kind(name, value, model, dark, tmp_path):
+    Image.fromarray(dark).save(tmp_path / "night.jpg")
+    with pytest.raises(UserError, match=f"^{name} must be .*. Received: {value!r}.$"):
+        lowlight.enhance(tmp_path / "night.jpg", model, **{name: value})
+    assert [path.name for path in tmp_path.iterdir()] == ["night.jpg"]
+
+
+def test_numbers_of_numpy_are_numbers(model, dark):
+    loaded = lowlight.load_model(model, tile=np.int64(128), best=np.bool_(False))
+    assert loaded.enhance(dark, compare=np.bool_(True)).shape == (30, 100, 3)
+
+
 @pytest.mark.parametrize("wrong", [{"exposure": "1"}, {"exposure": None}, {"white_balance": None}])
 def test_controls_of_another_kind_are_refused(wrong, model, dark):
     with pytest.raises(UserError, match=f"{next(iter(wrong))} must be"):
