@@ -162,6 +162,11 @@ def one_line(text: object) -> str:
     return COMMANDS.sub("?", " ".join(str(text).split()))
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """How many there are, as "1 pair" and "2 pairs"; what more than one is called has an s more, unless it is given."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def tell(line: str) -> None:
     """Write a line to standard error, if that can be written."""
     try:
@@ -315,7 +320,7 @@ def machine() -> str:
     from lowlight.backend import devices  # loads TensorFlow
 
     half = " with bfloat16" if fastest_precision() == "mixed_bfloat16" else ""
-    return f"{platform.machine()}{half}, {os.cpu_count()} cores; {', '.join(devices())}"
+    return f"{platform.machine()}{half}, {counted(os.cpu_count() or 1, 'core')}; {', '.join(devices())}"
 
 
 def versions() -> dict[str, str]:

@@ -100,7 +100,7 @@ def test_pairs_beside_the_part_of_another_set_are_refused_with_both_readings(tmp
 def test_two_folders_without_a_name_in_common_or_with_a_broken_photo_are_refused_with_what_to_do(tmp_path):
     for name, photo in (("a", "sea"), ("b", "hill")):
         save(tmp_path / name / f"{photo}.png", scene(1))
-    assert "a with 1 photos, b with 1 photos. Say which is which by --low DIR" in refusal(tmp_path)
+    assert "a with 1 photo, b with 1 photo. Say which is which by --low DIR" in refusal(tmp_path)
     (tmp_path / "a" / "hill.png").write_bytes(b"no photo")
     message = refusal(tmp_path)
     assert "Which of two folders is the dark one cannot be seen. Received: " in message

@@ -178,7 +178,7 @@ def test_a_broken_pair_is_refused_by_name_or_left_out_if_asked(pairs_folder, bre
     assert everything(split) == [f"photo{i}" for i in range(8) if i != 1]
     text = news.text
     assert re.search(reason, text)
-    assert "1 broken pairs are left out" in text
+    assert "1 broken pair is left out" in text
 
 
 def test_the_summary_tells_counts_size_brightness_and_all_problems(pairs_folder, news):
@@ -203,7 +203,7 @@ def test_missing_folders_are_refused_with_what_is_there(tmp_path):
     (tmp_path / "low").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "low" / "a.png")
     message = refusal(tmp_path)
-    assert "low with 1 photos (the low side)" in message
+    assert "low with 1 photo (the low side)" in message
     assert "--low DIR --high DIR" in message
     (tmp_path / "high").mkdir()
     assert "There are no photos" in refusal(None, low=tmp_path / "low", high=tmp_path / "high")
@@ -227,7 +227,7 @@ def test_split_json_is_followed_and_what_it_does_not_name_is_not_even_checked(pa
     split = load_split(pairs_folder)
     assert (names(split.train), names(split.val), names(split.test)) == (["photo2", "photo0"], ["photo4"], ["photo5"])
     text = news.text
-    assert "names 1 pairs that are not there: gone" in text
+    assert "names 1 pair that is not there: gone" in text
     assert "4 pairs are left out" in text
 
 
@@ -277,7 +277,7 @@ def test_a_scene_that_is_in_train_and_in_val_is_told(pairs_folder, news):
     write_pair(pairs_folder, "twin", np.minimum(scene(0), 250))
     write_json(pairs_folder, {"train": ["photo0", "photo1"], "val": ["twin", "photo2"]})
     load_split(pairs_folder)
-    assert "1 of the 2 val pairs show a scene that is in train too" in news.text
+    assert "of 2 val pairs, 1 shows a scene that is in train too" in news.text
 
 
 def test_pairs_of_a_single_scene_are_refused_with_what_would_mend_it(tmp_path):

@@ -336,7 +336,7 @@ def test_a_run_that_has_had_its_epochs_says_that_nothing_is_left_to_train(begun,
     trained.run()
     assert "nothing is left" not in news.text
     begun(plan, state=trained.state).run()
-    assert "nothing is left to train after 1 epochs" in news.text
+    assert "nothing is left to train after 1 epoch," in news.text
 
 
 def test_what_is_left_of_a_training_is_seen_on_a_terminal_of_80_columns(monkeypatch):

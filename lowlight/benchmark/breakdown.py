@@ -16,6 +16,7 @@ from lowlight.imaging.exposure import exposure_map, overview, thumbnail
 from lowlight.inference.enhancer import Enhancer
 from lowlight.metrics import quality
 from lowlight.metrics.evaluate import LARGEST_PSNR, Method, mean
+from lowlight.system import counted
 
 LOG = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def _psnr(truth, output) -> float:
 
 
 def _summary(enhancer, pairs, description) -> dict:
-    LOG.info("%s: where %d photos are lost", description, len(pairs))
+    LOG.info("%s: where %s lost", description, counted(len(pairs), "photo is", "photos are"))
     photos = [lost(enhancer, *read_pair(pair)) for pair in pairs]
     scores = mean(photos)
     scores["psnr_worst"] = min(photo["psnr"] for photo in photos)

@@ -25,6 +25,7 @@ from lowlight.data.splits import clean_photos, listed_pairs
 from lowlight.errors import UserError
 from lowlight.io.photo import read_rgb
 from lowlight.metrics.evaluate import BASELINES, UNTOUCHED, Method, evaluate, mean
+from lowlight.system import counted
 
 LOG = logging.getLogger(__name__)
 
@@ -219,7 +220,7 @@ def _names(photos) -> list[str]:
 
 def _scores(method, pairs, description) -> dict:
     scores = tables.rounded(mean(evaluate(method, pairs, description=description)))
-    LOG.info("%s: %d photos, %.2f dB", description, len(pairs), scores["psnr"])
+    LOG.info("%s: %s, %.2f dB", description, counted(len(pairs), "photo"), scores["psnr"])
     return scores
 
 

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from lowlight import __version__
 from lowlight.settings import EnhanceSettings
+from lowlight.system import counted
 from lowlight.zoo import registry
 
 MEASURED_PARTS = ("val", "test")
@@ -56,7 +57,7 @@ def inform() -> int:
     modules = {name: MODULES[name] if name == "onnx" else name for name in engines}
     numbers = {name: " and ".join(map(version, distributions.get(module, ()))) for name, module in modules.items()}
     print("engines: " + ", ".join(f"{ENGINES[name]} {number}" for name, number in numbers.items()))
-    print(f"system: {platform.platform()}, {psutil.cpu_count()} cores")
+    print(f"system: {platform.platform()}, {counted(psutil.cpu_count() or 1, 'core')}")
     print(f"devices: {', '.join(devices()) if 'tensorflow' in engines else 'cpu'}")
     halved = fastest_precision() != "float32"
     print(f"precision: {'bfloat16 for models 10 and up, float32 for the others' if halved else 'float32'}")

@@ -22,6 +22,7 @@ from lowlight.data.matching import PairError, Pool, match
 from lowlight.data.tables import is_table, read_table
 from lowlight.data.validate import few
 from lowlight.io.photo import list_images
+from lowlight.system import counted
 
 PARTS = ("train", "val", "test")
 
@@ -199,13 +200,13 @@ def _said(couples, ways, reading, places, root) -> str:
 def _of_table(path) -> Reading:
     pool, others = read_table(path)
     passed = f"; not read: {few(others)}" if others else ""
-    return Reading({"train": pool}, f"Understood: {path.name}, a table of {len(pool.pairs)} pairs{passed}")
+    return Reading({"train": pool}, f"Understood: {path.name}, a table of {counted(len(pool.pairs), 'pair')}{passed}")
 
 
 def _held(places, root) -> str:
     return few(
         [
-            f"{_short(place.folder, root)} with {len(place.photos)} photos"
+            f"{_short(place.folder, root)} with {counted(len(place.photos), 'photo')}"
             + f" (the {place.side} side)" * bool(place.side)
             for place in places
         ]

@@ -14,6 +14,7 @@ from lowlight.data.matching import Pair, PairError, Pool, Problem
 from lowlight.data.validate import BRIGHTER, Look, check, few, listing
 from lowlight.io import atomic
 from lowlight.io.photo import read_rgb
+from lowlight.system import counted
 
 LOG = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def _whole_pairs(data, low, high, skip_bad) -> tuple[dict[Pair, Look], dict[str,
         listed = _read_split(path, pools)
         notes += _keep_listed(listed, pools)
     pairs = [pair for pool in pools.values() for pair in pool.pairs.values()]
-    LOG.info("Checking %d pairs ...", len(pairs))
+    LOG.info("Checking %s ...", counted(len(pairs), "pair"))
     looks, problems = check(pairs)
     problems = [problem for pool in pools.values() for problem in pool.problems] + problems
     if reading.brighter_left_out:
@@ -94,7 +95,7 @@ def _whole_pairs(data, low, high, skip_bad) -> tuple[dict[Pair, Look], dict[str,
     if problems and not skip_bad:
         raise PairError(_refusal(problems, len(pairs)))
     if problems:
-        LOG.info("%d broken pairs are left out.", len(problems))
+        LOG.info("%s left out.", counted(len(problems), "broken pair is", "broken pairs are"))
     if not looks:
         raise PairError(f"There is no whole pair. Received: {data or low}. Mend the photos, or name another folder.")
     return looks, pools, listed
@@ -164,16 +165,18 @@ def _keep_listed(listed, pools) -> list[str]:
         )
     notes = []
     if absent:
-        notes.append(f"split.json names {len(absent)} pairs that are not there: {few(absent)}.")
+        named = counted(len(absent), "pair that is", "pairs that are")
+        notes.append(f"split.json names {named} not there: {few(absent)}.")
     if unused:
-        notes.append(f"{unused} pairs are left out: split.json does not name them.")
+        notes.append(f"{counted(unused, 'pair is', 'pairs are')} left out that split.json does not name.")
     return notes
 
 
 def _without_brighter(problems) -> tuple[list[Problem], list[str]]:
     kept = [problem for problem in problems if problem.reason != BRIGHTER]
     count = len(problems) - len(kept)
-    return kept, [f"{count} lows that are brighter than their high are left out."] if count else []
+    found = counted(count, "low that is brighter than its high is", "lows that are brighter than their high are")
+    return kept, [f"{found} left out."] if count else []
 
 
 def _split_as_listed(listed, pools, looks) -> Split:
@@ -182,9 +185,10 @@ def _split_as_listed(listed, pools, looks) -> Split:
         known = _pool_of(part, pools).pairs
         parts[part] = tuple(known[name] for name in listed[part] if known.get(name) in looks)
         if not parts[part] and (listed[part] or part != "test"):
+            names = counted(len(listed[part]), "name")
             raise PairError(
-                f"The {part} split is empty. Received: {len(listed[part])} names for it in split.json, none of a whole "
-                "pair. Name pairs that are in the folder, or delete split.json to have scenes found automatically."
+                f"The {part} split is empty. Received: {names} for it in split.json, none of a whole pair. Name pairs "
+                "that are in the folder, or delete split.json to have scenes found automatically."
             )
     return Split(**parts, source="split.json of the data folder")
 
@@ -201,14 +205,14 @@ def _split_by_scene(pools, looks) -> Split:
     count = len(set(own))
     if count < 2:
         raise PairError(
-            f"Validation needs a scene that training does not see. Received: {len(pairs)} pairs of {count} scene "
-            "(what looks alike or lies in one subfolder is one). Add pairs of other scenes, or say which to validate "
-            "on in a split.json, in the folder that --data names or beside a table of pairs."
+            f"Validation needs a scene that training does not see. Received: {counted(len(pairs), 'pair')} of {count} "
+            "scene (what looks alike or lies in one subfolder is one). Add pairs of other scenes, or say which to "
+            "validate on in a split.json, in the folder that --data names or beside a table of pairs."
         )
     is_val = scenes.choose_validation(own, VALIDATION_SHARE, avoid)
     train = tuple(pair for pair, chosen in zip(pairs, is_val, strict=True) if not chosen)
     val = tuple(pair for pair, chosen in zip(pairs, is_val, strict=True) if chosen)
-    source = f"scenes found automatically: {count} in {len(pairs)} pairs; {len(set(own[is_val]))} of them are val"
+    source = f"scenes found automatically: {count} in {len(pairs)} pairs, {len(set(own[is_val]))} of them val"
     return Split(train, val, test, source)
 
 
@@ -216,7 +220,8 @@ def _refusal(problems, count) -> str:
     reasons = "; ".join(listing(problems, most=3))
     exchanged = sum(problem.reason == BRIGHTER for problem in problems) > count / 2
     hint = "The sides look exchanged. " if exchanged else ""
-    return f"{len(problems)} broken pairs. Received: {reasons}. {hint}Mend them, or leave them out by --skip-bad-pairs."
+    broken = counted(len(problems), "broken pair")
+    return f"{broken}. Received: {reasons}. {hint}Mend what is broken, or leave it out by --skip-bad-pairs."
 
 
 def _describe(looks: dict[Pair, Look]) -> str:
@@ -225,7 +230,8 @@ def _describe(looks: dict[Pair, Look]) -> str:
     sizes = Counter(look.size for look in looks.values())
     shown = [f"{width}x{height}" for (width, height), _ in sizes.most_common()]
     low, high = np.mean([look.means for look in looks.values()], axis=0)
-    return f"{len(looks)} whole pairs, {few(shown)} pixels; mean brightness (0-255) low {low:.0f}, high {high:.0f}"
+    whole = counted(len(looks), "whole pair")
+    return f"{whole}, {few(shown)} pixels; mean brightness (0-255) low {low:.0f}, high {high:.0f}"
 
 
 def _describe_split(split, looks) -> str:
@@ -236,5 +242,6 @@ def _describe_split(split, looks) -> str:
         pairs = getattr(split, part)
         twins = sum(bool((seen @ looks[pair].high > scenes.TWIN).any()) for pair in pairs)
         if twins:
-            lines.append(f"{twins} of the {len(pairs)} {part} pairs show a scene that is in train too")
+            those = counted(len(pairs), f"{part} pair")
+            lines.append(f"of {those}, {counted(twins, 'shows', 'show')} a scene that is in train too")
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from lowlight.data.samplers import CleanSource, PairSource, Share
 from lowlight.data.tables import beside, read_cells
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings
+from lowlight.system import counted
 from lowlight.zoo.recipes import RECIPES, Recipe
 
 LOG = logging.getLogger(__name__)
@@ -138,7 +139,8 @@ def listed_pairs(folder: Path) -> tuple[list[Pair], list[Pair]]:
     rows = [(beside(path, low), beside(path, high)) for low, high in read_cells(path)[0]]
     absent = sorted({photo.name for row in rows for photo in row if not photo.is_file()})
     if absent or not rows:
-        shown = f"{len(absent)} photos that are not there: {', '.join(absent[:3])}" if absent else "no pair"
+        many = counted(len(absent), "photo that is", "photos that are")
+        shown = f"{many} not there: {', '.join(absent[:3])}" if absent else "no pair"
         raise PairError(f"The list does not fit its folder. Received: {path} naming {shown}. Mend it.")
     targets = sorted({high for _, high in rows})
     held = set(targets[::HELD_OUT_EVERY])

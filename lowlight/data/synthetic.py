@@ -38,6 +38,7 @@ from lowlight.errors import UserError
 from lowlight.imaging.srgb import to_linear, to_srgb
 from lowlight.io.lock import holding
 from lowlight.io.photo import list_images, read_rgb
+from lowlight.system import counted
 
 LOG = logging.getLogger(__name__)
 
@@ -252,7 +253,7 @@ def shipped(sample: Sample) -> Path:
 def _replace(folder, photos, seed, recipe):
     if folder.is_dir() and any(folder.iterdir()) and not _split_of(folder).get("made_by"):
         raise UserError(f"Synthetic pairs need a folder of their own. Received: {folder}. Name another or empty it.")
-    LOG.info("Making pairs of %d clean photos in %s ...", len(photos), folder)
+    LOG.info("Making pairs of %s in %s ...", counted(len(photos), "clean photo"), folder)
     place = folder.parent / f".{folder.name}.part"
     if place.exists():
         shutil.rmtree(place)  # by a process that was killed

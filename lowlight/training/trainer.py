@@ -21,6 +21,7 @@ from lowlight.metrics.evaluate import evaluate, mean, untouched
 from lowlight.networks import architectures
 from lowlight.networks.widening import widen
 from lowlight.settings import TrainingSettings
+from lowlight.system import counted
 from lowlight.training import card, checkpoint, stages
 from lowlight.training.callbacks import (
     Averages,
@@ -176,7 +177,9 @@ class Trainer:
         ending = Ending(self.state, lambda: self.done >= 1, self.processes)
         if self.done >= 1 and self.state.history and self.last:
             epochs, minutes = self.state.epoch, self.state.seconds / 60
-            LOG.warning("nothing is left to train after %s epochs, %.1f minutes: give more of them", epochs, minutes)
+            LOG.warning(
+                "nothing is left to train after %s, %.1f minutes: give more of them", counted(epochs, "epoch"), minutes
+            )
         with TrainingProgress() as self.progress, stop_on_signal(ending):
             callbacks = self._callbacks(ending)
             while self.done < 1 or not self.state.history:
