@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -284,6 +285,21 @@ def test_bad_settings_end_with_one_clear_line_and_status_2(arguments, message, t
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"crop": 50}, "multiple of 16. Received: --crop 50"),
+        ({"start": "nowhere"}, "no such model. Received: nowhere"),
+        ({"also": (Path("nowhere"),)}, "no list of pairs. Received: nowhere"),
+        ({"clean": (Path("nowhere"),)}, "no such folder of clean photos. Received: nowhere"),
+    ],
+)
+def test_what_is_wrong_is_told_before_the_pairs_are_checked_which_takes_a_while(wrong, said, pairs_folder, monkeypatch):
+    monkeypatch.setattr("lowlight.data.splits.load_split", lambda *facts: pytest.fail("checked"))
+    with pytest.raises(UserError, match=said):
+        train(TrainingSettings(12, str(pairs_folder), **wrong), "latest")
 
 
 def test_a_model_of_the_other_generation_is_sent_to_its_script(pairs_folder, script, capsys):

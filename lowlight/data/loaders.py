@@ -158,6 +158,18 @@ class GlobalCrops(Batches):
         return inputs, truths | {"output": high, "base": high}
 
 
+def check_crop(crop: int, multiple: int) -> None:
+    """Can crops be so large?
+
+    Raises
+    ------
+    UserError
+        If `crop` is no multiple of `multiple`, both in pixels.
+    """
+    if crop < multiple or crop % multiple:
+        raise UserError(f"The side of the crops must be a multiple of {multiple}. Received: --crop {crop}.")
+
+
 def fitting_crop(pairs: Sequence[Pair], crop: int, multiple: int) -> int:
     """The crop asked for, or the largest that the smallest photo holds.
 
@@ -172,10 +184,9 @@ def fitting_crop(pairs: Sequence[Pair], crop: int, multiple: int) -> int:
     Raises
     ------
     UserError
-        If `crop` is no multiple of `multiple`, or the smallest photo is smaller than that.
+        As `check_crop`, or if the smallest photo is smaller than `multiple`.
     """
-    if crop < multiple or crop % multiple:
-        raise UserError(f"The side of the crops must be a multiple of {multiple}. Received: --crop {crop}.")
+    check_crop(crop, multiple)
     side, name = min((min(image_size(pair.low)), pair.name) for pair in pairs)
     if side < multiple:
         raise UserError(

@@ -52,9 +52,14 @@ def load_pairs(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
     Raises
     ------
     UserError
-        If no data are named, an option would change nothing, or `PairError` from `lowlight.data.pairs.load_split`.
+        If no data are named, an option would change nothing, a folder of --also or --clean is not as it must be, or
+        `PairError` from `lowlight.data.pairs.load_split`.
     """
     _refuse_what_would_be_ignored(settings)
+    for folder in settings.also:  # before the pairs are checked, which takes a while
+        listed_pairs(folder)
+    for folder in settings.clean:
+        clean_photos(folder)
     if settings.data == "synthetic":
         folder = settings.run_folder.parent / "synthetic"
         if folder == settings.run_folder:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from lowlight.backend import keras, refuse_without_training
 from lowlight.data import splits
-from lowlight.data.loaders import Batches, Crops, GlobalCrops, Patches, fitting_crop
+from lowlight.data.loaders import Batches, Crops, GlobalCrops, Patches, check_crop, fitting_crop
 from lowlight.data.pairs import Split, write_split
 from lowlight.data.samplers import Remembered
 from lowlight.errors import UserError
@@ -78,6 +78,9 @@ def train(
     """
     refuse_without_training()
     plan = stages.adapted(recipe(settings.model, generation), settings)
+    check_crop(plan.crop, architectures.STRIDE)  # before the pairs are checked, which takes a while; so is the next
+    if settings.start is not None:
+        registry.check(settings.start)
     split, about = pairs or splits.load_pairs(settings)
     plan = dataclasses.replace(plan, crop=fitting_crop(split.train, plan.crop, architectures.STRIDE))
     made_by = _unchangeable(plan, settings, split)
