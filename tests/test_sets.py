@@ -223,6 +223,19 @@ def test_synthetic_pairs_and_the_run_do_not_share_a_folder(tmp_path):
     assert not (tmp_path / "synthetic").exists()
 
 
+def test_pairs_made_of_one_source_stay_while_those_of_another_are_made_for_the_next_run(tmp_path):
+    made = []
+    for clean in ("one/photos", "two/photos", "one/../one/photos"):
+        for seed in range(2):
+            write_pair(tmp_path / clean, clean[:3] + str(seed), scene(seed, 60, 60))
+        high = tmp_path / clean / "high"
+        settings = TrainingSettings(8, "synthetic", clean=(high,), output=tmp_path / "runs" / "run")
+        made.append(splits.load_pairs(settings)[0])
+    assert all(pair.low.is_file() for split in made for pair in split.train)
+    assert made[0].train == made[2].train
+    assert len(list((tmp_path / "runs").glob("synthetic_high_*"))) == 2
+
+
 def test_a_run_in_the_folder_of_its_pairs_is_refused_whose_split_it_would_write_over(tmp_path):
     for seed in range(4):
         write_pair(tmp_path / "set", str(seed), scene(seed, 40, 40))

@@ -1,6 +1,8 @@
 """The pairs that a command works on: what --data, --also and --clean, and the other settings, mean."""
 
 import logging
+import os
+import zlib
 from pathlib import Path
 
 from lowlight.data import synthetic, validate
@@ -61,7 +63,7 @@ def load_pairs(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
     for folder in settings.clean:
         clean_photos(folder)
     if settings.data == "synthetic":
-        folder = settings.run_folder.parent / "synthetic"
+        folder = settings.run_folder.parent / _name_of_synthetic(settings.clean)
         if folder == settings.run_folder:
             raise UserError(f"The pairs are made in that folder. Received: --output {folder}. Give another one.")
         synthetic.write_pairs(folder, next(iter(settings.clean), None))
@@ -186,6 +188,14 @@ def _said(folder, items, kept, problems):
     if problems:
         LOG.warning("%s: %s of %s are left out: %s", folder.name, len(problems), len(items), what)
     return kept
+
+
+def _name_of_synthetic(clean) -> str:
+    """Of the folder of pairs: one for each source, as another run may learn from pairs that were made of another."""
+    if not clean:
+        return "synthetic"
+    source = clean[0].resolve()
+    return f"synthetic_{source.name}_{zlib.crc32(os.fsencode(source)):08x}"
 
 
 def _made_of_clean(settings) -> bool:
