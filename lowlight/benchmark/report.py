@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lowlight.benchmark import plots, tables
 from lowlight.errors import UserError
 from lowlight.io import atomic
+from lowlight.io.lock import waiting
 from lowlight.metrics.evaluate import with_current_names
 
 LOG = logging.getLogger(__name__)
@@ -172,6 +173,19 @@ def write_sets(path: Path, rows: Sequence[dict]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write(path, text.getvalue())
+
+
+def update_sets(path: Path, change: Callable[[list[dict]], list[dict]]) -> None:
+    """Write held_out.csv or breakdown.csv anew from the rows that it holds; no other process does so meanwhile.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    make_folder(path.parent)
+    with waiting(atomic.lock_of(path, path.parent)):
+        write_sets(path, change(read_sets(path)))
 
 
 def read_sets(path: Path) -> list[dict]:

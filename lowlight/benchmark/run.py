@@ -316,11 +316,11 @@ def _measure_sets(settings, models, split, real, degraded):
         """Read again what is kept: another process may have measured while this one did."""
         path = settings.statistics / name
 
-        def known():
-            return current_rows(report.read_sets(path), hashes, others=not settings.all)
+        def current(rows):
+            return current_rows(rows, hashes, others=not settings.all)
 
-        scored = score(known())
-        report.write_sets(path, merged_rows(known(), scored))
+        scored = score(current(report.read_sets(path)))
+        report.update_sets(path, lambda rows: merged_rows(current(rows), scored))
 
     update(report.HELD_OUT, lambda known: held_out.score_sets(hashes, load, real | degraded, known))
     if best:

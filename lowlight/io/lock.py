@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,10 @@ try:
     import fcntl
 except ModuleNotFoundError:
     import msvcrt  # Windows
+
+
+PAUSE = 0.01
+"""Seconds between two tries to take a lock that someone else holds."""
 
 
 @contextmanager
@@ -39,6 +44,20 @@ def holding(path: Path) -> Iterator[bool]:
     finally:
         if file is not None:
             _release(file, path)
+
+
+@contextmanager
+def waiting(path: Path) -> Iterator[None]:
+    """Hold the lock of this name, as `holding` does, once nobody else does: for what is short.
+
+    Parameters and errors as of `holding`.
+    """
+    while True:
+        with holding(path) as mine:
+            if mine:
+                yield
+                return
+        time.sleep(PAUSE)
 
 
 def take(file: IO[Any], without_locks: bool, shared: bool = False) -> bool:
