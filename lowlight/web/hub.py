@@ -242,7 +242,7 @@ def _slug(name) -> str:
 
 
 def main() -> int:
-    settings = parse(HubSettings, __doc__, command="hub")
+    settings = parse(HubSettings, __doc__, prog="python -m lowlight.web.hub", command=None)
     for folder in publish(settings):
         print(folder)
     return 0
