@@ -1,5 +1,7 @@
 """Public datasets are read from their own folders as they come; what is not clear is refused with what to do."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -284,6 +286,13 @@ def test_a_validation_part_is_used_as_it_is(tmp_path):
 def test_exposures_brighter_than_their_label_are_left_out_and_told(tmp_path):
     sice(tmp_path)
     assert "6 lows that are brighter than their high are left out" in load(tmp_path)[1]
+
+
+def test_the_exposure_that_is_the_label_itself_is_left_out_and_told(tmp_path):
+    sice(tmp_path)
+    for part in ("Dataset_Part1", "Dataset_Part2"):
+        shutil.copy(tmp_path / part / "Label" / "1.JPG", tmp_path / part / "1" / "4.JPG")
+    assert "\n2 lows that are the same picture as their high are left out.\n" in load(tmp_path)[1]
 
 
 def both_datasets_of_lol_v2(root):

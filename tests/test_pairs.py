@@ -129,7 +129,7 @@ def test_a_copy_of_low_as_high_is_refused(pairs_folder):
 def test_exchanged_sides_are_refused_with_a_hint(pairs_folder):
     message = refusal(None, low=pairs_folder / "high", high=pairs_folder / "low")
     assert "8 with a low that is brighter than its high" in message
-    assert "look exchanged" in message
+    assert "look exchanged: name them by --low DIR --high DIR" in message
 
 
 def truncate(folder):
@@ -178,7 +178,7 @@ def test_a_broken_pair_is_refused_by_name_or_left_out_if_asked(pairs_folder, bre
     assert everything(split) == [f"photo{i}" for i in range(8) if i != 1]
     text = news.text
     assert re.search(reason, text)
-    assert "1 broken pair is left out" in text
+    assert "Left out: 1 broken pair." in text
 
 
 def test_the_summary_tells_counts_size_brightness_and_all_problems(pairs_folder, news):
@@ -227,8 +227,8 @@ def test_split_json_is_followed_and_what_it_does_not_name_is_not_even_checked(pa
     split = load_split(pairs_folder)
     assert (names(split.train), names(split.val), names(split.test)) == (["photo2", "photo0"], ["photo4"], ["photo5"])
     text = news.text
-    assert "names 1 pair that is not there: gone" in text
-    assert "4 pairs are left out" in text
+    assert "names 1 pair without photos: gone." in text
+    assert "Not named by split.json, so left out: 4 pairs." in text
 
 
 def test_split_json_may_hold_numbers_and_leave_the_test_split_to_eval15(tmp_path):
@@ -250,7 +250,9 @@ def test_split_json_may_begin_with_a_byte_order_mark_as_windows_saves_it(pairs_f
     ("content", "message"),
     [
         ("{", "is no split"),
-        ([1], "is no split"),
+        ([1], r"is no split. Received: a list in place of an object"),
+        ({"Train": ["photo0"], "Val": ["photo1"]}, "is no split. Received: Train, Val in place of train, val and test"),
+        ({"train": [], "val": []}, "is no split. Received: train, val in place of"),
         ({"train": "photo0", "val": ["photo1"]}, "is no split. Received: a name in place of a list"),
         ({"train": ["photo0.png"], "val": ["photo1.png"]}, "Received: photo0.png, photo1.png for photo0, photo1,"),
         ({"train": ["photo0"], "val": []}, "val split is empty"),

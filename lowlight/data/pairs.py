@@ -11,7 +11,7 @@ import numpy as np
 from lowlight.data import layouts, scenes
 from lowlight.data.layouts import PARTS
 from lowlight.data.matching import Pair, PairError, Pool, Problem
-from lowlight.data.validate import BRIGHTER, Look, check, few, listing
+from lowlight.data.validate import BRIGHTER, SAME, Look, check, few, listing
 from lowlight.io import atomic
 from lowlight.io.photo import read_rgb
 from lowlight.system import counted
@@ -89,13 +89,13 @@ def _whole_pairs(data, low, high, skip_bad) -> tuple[dict[Pair, Look], dict[str,
     looks, problems = check(pairs)
     problems = [problem for pool in pools.values() for problem in pool.problems] + problems
     if reading.brighter_left_out:
-        problems, left_out = _without_brighter(problems)
+        problems, left_out = _without_exposures_that_are_fine(problems)
         notes += left_out
     LOG.info("%s", "\n".join([_describe(looks), *notes, *listing(problems)]))
     if problems and not skip_bad:
         raise PairError(_refusal(problems, len(pairs)))
     if problems:
-        LOG.info("%s left out.", counted(len(problems), "broken pair is", "broken pairs are"))
+        LOG.info("Left out: %s.", counted(len(problems), "broken pair"))
     if not looks:
         raise PairError(f"There is no whole pair. Received: {data or low}. Mend the photos, or name another folder.")
     return looks, pools, listed
@@ -125,13 +125,17 @@ def write_split(split: Split, path: Path) -> None:
 def _read_split(path, pools) -> dict[str, list[str]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-        listed = {part: [str(name) for name in content.get(part, [])] for part in PARTS}
-        if any(isinstance(content.get(part), str) for part in PARTS):  # which would be a list of its letters
-            raise TypeError("a name in place of a list of names")
-    except (ValueError, AttributeError, TypeError) as error:
+        if not isinstance(content, dict):
+            raise ValueError(f"a {type(content).__name__} in place of an object")
+        if not any(content.get(part) for part in PARTS):
+            raise ValueError(f"{few(list(content)) or 'nothing'} in place of train, val and test")
+        if any(not isinstance(content.get(part, []), list) for part in PARTS):
+            raise ValueError("a name in place of a list of names")
+    except ValueError as error:
         raise PairError(
             f'{path} is no split. Received: {error}. Write {{"train": [names], "val": [names]}} or delete it.'
         ) from None
+    listed = {part: [str(name) for name in content.get(part, [])] for part in PARTS}
     for part in PARTS[1:]:
         if part in pools and not listed[part]:
             listed[part] = list(pools[part].pairs)
@@ -165,18 +169,17 @@ def _keep_listed(listed, pools) -> list[str]:
         )
     notes = []
     if absent:
-        named = counted(len(absent), "pair that is", "pairs that are")
-        notes.append(f"split.json names {named} not there: {few(absent)}.")
+        notes.append(f"split.json names {counted(len(absent), 'pair')} without photos: {few(absent)}.")
     if unused:
-        notes.append(f"{counted(unused, 'pair is', 'pairs are')} left out that split.json does not name.")
+        notes.append(f"Not named by split.json, so left out: {counted(unused, 'pair')}.")
     return notes
 
 
-def _without_brighter(problems) -> tuple[list[Problem], list[str]]:
-    kept = [problem for problem in problems if problem.reason != BRIGHTER]
-    count = len(problems) - len(kept)
-    found = counted(count, "low that is brighter than its high is", "lows that are brighter than their high are")
-    return kept, [f"{found} left out."] if count else []
+def _without_exposures_that_are_fine(problems) -> tuple[list[Problem], list[str]]:
+    kept = [problem for problem in problems if problem.reason not in (BRIGHTER, SAME)]
+    counts = Counter(problem.reason for problem in problems)
+    notes = {BRIGHTER: "lows that are brighter than their high", SAME: "lows that are the same picture as their high"}
+    return kept, [f"{counts[reason]} {what} are left out." for reason, what in notes.items() if counts[reason]]
 
 
 def _split_as_listed(listed, pools, looks) -> Split:
@@ -219,9 +222,9 @@ def _split_by_scene(pools, looks) -> Split:
 def _refusal(problems, count) -> str:
     reasons = "; ".join(listing(problems, most=3))
     exchanged = sum(problem.reason == BRIGHTER for problem in problems) > count / 2
-    hint = "The sides look exchanged. " if exchanged else ""
+    hint = "The sides look exchanged: name them by --low DIR --high DIR. " if exchanged else ""
     broken = counted(len(problems), "broken pair")
-    return f"{broken}. Received: {reasons}. {hint}Mend what is broken, or leave it out by --skip-bad-pairs."
+    return f"{broken}. Received: {reasons}. {hint}Mend them, or leave them out by --skip-bad-pairs."
 
 
 def _describe(looks: dict[Pair, Look]) -> str:

@@ -21,6 +21,7 @@ BETTER_PARTNER = 0.15
 0.10. The two checks together find 99 % of the lows of a shuffled LOL; photos of one scene cannot be told apart."""
 
 BRIGHTER = "with a low that is brighter than its high"
+SAME = "with the same picture on both sides"
 
 
 class Look(NamedTuple):
@@ -120,7 +121,7 @@ def _look(pair) -> Look | Problem:
         sizes = " and ".join(f"{side.shape[1]}x{side.shape[0]}" for side in (low, high))
         return Problem(pair.name, "with sides of two sizes", f"{pair.name} ({sizes})")
     if np.array_equal(low, high):
-        return Problem(pair.name, "with the same picture on both sides", pair.name)
+        return Problem(pair.name, SAME, pair.name)
     means = float(low.mean()), float(high.mean())
     if means[0] > means[1]:
         return Problem(pair.name, BRIGHTER, f"{pair.name} (mean {means[0]:.0f} against {means[1]:.0f})")
