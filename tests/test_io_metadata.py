@@ -331,16 +331,31 @@ def test_texts_of_a_png_are_kept_in_any_language(tmp_path):
 
 @pytest.mark.parametrize(
     ("keyword", "name", "resource"),
-    [("iptc", "IPTC profile", True), ("iptc", "iptc", True), ("8bim", "8bim", True), ("iptc", "iptc", False)],
+    [
+        *[("iptc", "IPTC profile", True), ("iptc", "iptc", True), ("8bim", "8bim", True), ("iptc", "iptc", False)],
+        ("xmp", "xmp", False),
+    ],
 )
-def test_iptc_of_a_png_is_read_whoever_wrote_it(keyword, name, resource):
-    """ExifTool 12.57 gives it a name of two words, and puts it into a resource of Photoshop."""
+def test_iptc_and_xmp_of_a_png_are_read_whoever_wrote_them(keyword, name, resource):
+    """ExifTool 12.57 names IPTC by two words, and puts it into a resource of Photoshop; "xmp" is of ImageMagick."""
     content = jpeg.photoshop_with(IPTC).removeprefix(jpeg.PHOTOSHOP_HEAD) if resource else IPTC
     rows = "\n".join(content[start : start + 36].hex() for start in range(0, len(content), 36))
     text, file = PngInfo(), io.BytesIO()
     text.add_text(f"Raw profile type {keyword}", f"\n{name}\n{len(content):8}\n{rows}\n")
     Image.fromarray(scene(1, 40, 60)).save(file, "PNG", pnginfo=text)
-    assert read_photo(io.BytesIO(file.getvalue())).iptc == IPTC
+    photo = read_photo(io.BytesIO(file.getvalue()))
+    assert (photo.xmp if keyword == "xmp" else photo.iptc) == IPTC
+
+
+def test_iptc_behind_so_much_of_photoshops_that_it_is_in_another_segment_is_read():
+    """As ExifTool, Photoshop and others split it."""
+    content = b"8BIM\x04\x0c\0\0" + struct.pack(">I", 70000) + bytes(70000)
+    content += jpeg.photoshop_with(IPTC).removeprefix(jpeg.PHOTOSHOP_HEAD)
+    parts = [jpeg.PHOTOSHOP_HEAD + content[start : start + 65000] for start in (0, 65000)]
+    segments = b"".join(struct.pack(">BBH", 0xFF, 0xED, len(part) + 2) + part for part in parts)
+    file = io.BytesIO()
+    Image.fromarray(scene(1, 40, 60)).save(file, "JPEG")
+    assert read_photo(io.BytesIO(file.getvalue()[:2] + segments + file.getvalue()[2:])).iptc == IPTC
 
 
 def test_a_tiff_keeps_exif_xmp_and_iptc_of_a_tiff(tmp_path):
@@ -354,10 +369,13 @@ def test_a_tiff_keeps_exif_xmp_and_iptc_of_a_tiff(tmp_path):
         40,
         "R98",
     )
-    tags = [(33723, "B", len(IPTC), IPTC, True), (700, "B", 8, b"<x:xmp/>", True)]
-    tifffile.imwrite(tmp_path / "iptc.tif", scene(1, 40, 60), photometric="rgb", metadata=None, extratags=tags)
-    photo = read_photo(tmp_path / "iptc.tif")
-    assert (photo.iptc, photo.xmp) == (IPTC, b"<x:xmp/>")
+    resource = jpeg.photoshop_with(IPTC).removeprefix(jpeg.PHOTOSHOP_HEAD)
+    for cut in (len(IPTC), 5):  # as by ImageMagick, which writes a quarter of it, and all in a resource of Photoshop
+        tags = [(33723, "B", cut, IPTC[:cut], True), (700, "B", 8, b"<x:xmp/>", True)]
+        tags += [(34377, "B", len(resource), resource, True)] * (cut < len(IPTC))
+        tifffile.imwrite(tmp_path / "iptc.tif", scene(1, 40, 60), photometric="rgb", metadata=None, extratags=tags)
+        photo = read_photo(tmp_path / "iptc.tif")
+        assert (photo.iptc, photo.xmp) == (IPTC, b"<x:xmp/>")
 
 
 def test_a_jpeg_without_its_last_bytes_is_read_with_a_word_and_one_cut_short_is_not(tmp_path):

@@ -86,7 +86,7 @@ def open_jpeg(file: BinaryIO, frame: int) -> Contents:
         exif=block,
         orientation=exif.orientation(block),
         xmp=xmp,
-        iptc=iptc_of_photoshop(_segment(header, 0xED, PHOTOSHOP_HEAD)),
+        iptc=iptc_of_photoshop(b"".join(_segments_of(header, 0xED, PHOTOSHOP_HEAD))),  # more than one holds goes on
         comment=next((data for kind, data in header.segments if kind == COMMENT), b""),
         dpi=_dpi(_segment(header, 0xE0, b"JFIF\0")),
         tagged=means.tagged,
@@ -157,9 +157,11 @@ def _segments(file) -> Iterator[tuple[int, bytes]]:
 
 
 def _segment(header, kind, head) -> bytes:
-    return next(
-        (data[len(head) :] for number, data in header.segments if number == kind and data.startswith(head)), b""
-    )
+    return next(_segments_of(header, kind, head), b"")
+
+
+def _segments_of(header, kind, head) -> Iterator[bytes]:
+    return (data[len(head) :] for number, data in header.segments if number == kind and data.startswith(head))
 
 
 def _profile(header) -> bytes | None:

@@ -72,7 +72,7 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
     notes = [not_used("RGB")] if icc is None and b"iCCP" in chunks else []
     frames = struct.unpack(">I", chunks[b"acTL"][:4])[0] if len(chunks.get(b"acTL", b"")) >= 4 else 1
     frames = max(1, min(frames, controls) + (beside if controls else 0))
-    xmp = text.pop(XMP_KEYWORD, "").encode()
+    xmp = text.pop(XMP_KEYWORD, "").encode() or _raw_profile(text, "xmp")
     iptc = _raw_profile(text, "iptc") or _raw_profile(text, "8bim")
     return Contents(
         size=(height, width),

@@ -127,6 +127,7 @@ def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
     first = ifd.table(ifd.at_of(file), order, tiff.pages.first.offset, tiff.is_bigtiff)[0] | tags
     block = exif.tiff_exif(file)
     raw = {tag: first[tag].data if tag in first else b"" for tag in (XMP, IPTC, PHOTOSHOP)}
+    iptc, whole = raw[IPTC].rstrip(b"\0"), iptc_of_photoshop(raw[PHOTOSHOP])
     means = meaning(tags[ICC].data if ICC in tags else None, exif=block)
     turned = ifd.number(tags[ORIENTATION], order, 1) if ORIENTATION in tags else 1
     height, width = page.imagelength, page.imagewidth
@@ -141,7 +142,7 @@ def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
         suffix=".tif",
         exif=block,
         xmp=raw[XMP],
-        iptc=raw[IPTC].rstrip(b"\0") or iptc_of_photoshop(raw[PHOTOSHOP]),
+        iptc=whole if whole.startswith(iptc) else iptc,  # which ImageMagick cuts off
         tagged=means.tagged,
         frames=frames,
         notes=notes,
