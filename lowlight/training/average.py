@@ -62,7 +62,8 @@ def average(settings: AverageSettings) -> Path:
 
 def _set_mean(networks, settings):
     """Give the first network the mean of all; the part that is averaged must be the same in each."""
-    if settings.part and any(not isinstance(network.output, dict) for network in networks):
+    with_parts = all(isinstance(network.output, dict) for network in networks)
+    if settings.part and not with_parts:
         raise UserError(
             f"Models below 11 have no parts. Received: --part {settings.part} for {' '.join(settings.models)}. Leave "
             "--part out."
@@ -72,8 +73,8 @@ def _set_mean(networks, settings):
         if _graph(part) != _graph(parts[0]):
             raise UserError(
                 f"Only models of the same graph have a mean. Received: {settings.models[0]} and {name}, which differ "
-                f"in {settings.part or 'it'}. Name models of one graph, or --part exposure, which models of all widths "
-                "share."
+                f"in {settings.part or 'it'}. Name models of one graph"
+                f"{', or --part exposure, which models of all widths share' if with_parts else ''}."
             )
     parts[0].set_weights([np.mean(same, axis=0) for same in zip(*(part.get_weights() for part in parts), strict=True)])
 
