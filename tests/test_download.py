@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+import requests
 
 from lowlight.cli import info
 from lowlight.errors import UserError
@@ -118,6 +119,19 @@ def test_a_file_that_was_here_before_stays_when_its_download_fails(server, tmp_p
     with pytest.raises(UserError, match="404"):
         fetch(server, tmp_path)
     assert (tmp_path / "file").read_bytes() == b"older"
+
+
+def test_a_silent_server_is_not_waited_for_for_ever(server, tmp_path, monkeypatch):
+    waited = []
+
+    def get(url, stream, timeout):
+        waited.append(timeout)
+        raise requests.Timeout("timed out")
+
+    monkeypatch.setattr(requests, "get", get)
+    with pytest.raises(UserError, match="The download failed. Received: timed out"):
+        fetch(server, tmp_path / "models")
+    assert waited == [download.TIMEOUT] * 2
 
 
 def test_no_server_is_told_in_one_line(tmp_path):

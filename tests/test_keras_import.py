@@ -314,6 +314,50 @@ def test_arrays_in_other_files_are_not_read(tmp_path):
     refused(tmp_path / "m.h5", "leads to others")
 
 
+def unpacked(file):
+    file.create_dataset("below/more", (2**40,), np.float32, chunks=(2**20,), compression="gzip")
+
+
+def wide(file):
+    """A quarter of what is allowed, by the number of values alone."""
+    file.create_dataset("more", (safety.SMALL // 4,), np.float64, chunks=(2**20,), compression="gzip")
+
+
+def linked(file):
+    file["below/more"] = h5py.ExternalLink("other.h5", "/")
+
+
+def lying_elsewhere(file):
+    file.create_dataset("below/more", (4,), np.float32, external=[("other.bin", 0, 16)])
+
+
+def seen_elsewhere(file):
+    layout = h5py.VirtualLayout((4,), np.float32)
+    layout[:] = h5py.VirtualSource("other.h5", "x", (4,))
+    file.create_virtual_dataset("below/more", layout)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (unpacked, "unpacks to more"),
+        (wide, "unpacks to more"),
+        (linked, "leads to others.* with a link more"),
+        (lying_elsewhere, "leads to others.* with more"),
+        (seen_elsewhere, "leads to others.* with more"),
+    ],
+)
+def test_weights_are_looked_at_to_their_depth_also_those_in_a_zip(harm, said, tmp_path):
+    with h5py.File(tmp_path / "model.weights.h5", "w") as file:
+        harm(file)
+    with pytest.raises(UserError, match=said), safety.guarded(tmp_path / "model.weights.h5"):
+        pytest.fail("was used")
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.write(tmp_path / "model.weights.h5", "model.weights.h5")
+    with pytest.raises(UserError, match=f"{said}"):
+        safety.check_archive(tmp_path / "model.keras")
+
+
 def test_layers_of_absurd_width_are_refused_before_they_are_made(tmp_path):
     def widen(config):
         config["config"]["layers"][1]["config"]["filters"] = 10**9

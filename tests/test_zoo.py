@@ -5,6 +5,7 @@ import os
 from functools import cache
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -106,6 +107,29 @@ def test_the_default_is_what_the_manifest_says_or_what_validation_likes_best(mod
     assert registry.default() == "model_07"
 
 
+def test_a_model_in_the_folder_is_what_its_card_says_and_not_what_the_manifest_says_of_its_name(models):
+    save_model(models, 10, 20.0)
+    registry.write_manifest()
+    save_model(models, 10, 21.0)
+    assert [entry["val_psnr"] for entry in registry.available()] == [21.0]
+
+
+def test_a_model_without_a_score_is_not_the_default_if_another_has_one(models):
+    for number, psnr in ((7, None), (9, 18.0), (10, None)):
+        save_model(models, number, psnr)
+    assert registry.default() == "model_09"
+
+
+def test_what_comes_with_the_package_is_not_taken_from_an_older_download(models, monkeypatch):
+    (models / "package").mkdir()
+    monkeypatch.setattr(registry, "MANIFEST", models / "package" / "manifest.json")
+    save_model(models / "package", 10, 21.0)
+    save_model(models, 10, 20.0)
+    assert registry.files_of(10)[0]["training"]["val_psnr"] == 21.0
+    assert registry.folder_of("model_10") == models / "package"
+    assert [entry["val_psnr"] for entry in registry.available()] == [21.0]
+
+
 def test_weights_of_the_same_model_have_the_same_bytes(models):
     saved = save_model(models)
     registry.save_weights(saved, models / "again.weights.h5")
@@ -198,6 +222,10 @@ def test_a_spoilt_manifest_is_told_with_what_is_wrong_in_it(models, change, word
         (lambda card: card | {"weights": card["weights"] | {"file": "../model_10.weights.h5"}}, "plain name"),
         (lambda card: card | {"weights": card["weights"] | {"file": "/etc/passwd"}}, "plain name"),
         (lambda card: card | {"exports": {"onnx": {"file": "a/b", "sha256": "", "of": ""}}}, "plain name"),
+        *(
+            (lambda card, name=name: card | {"name": name}, "plain name")
+            for name in ("a\\b", "C:a", "..", ".", "", "a\0b")
+        ),
     ],
 )
 def test_a_card_that_is_none_is_refused_with_the_field(models, change, words):
@@ -208,6 +236,52 @@ def test_a_card_that_is_none_is_refused_with_the_field(models, change, words):
         registry.load_network(10)
     assert words in str(told.value)
     assert str(models) in str(told.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff{}", b"[" * 10**5, b""])
+def test_what_is_no_card_at_all_is_refused_in_a_line(models, content):
+    path = models / "model_10.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"^The card cannot be read. Received: {path} .*Copy or train it anew.$"):
+        cards.read(path)
+
+
+def test_a_model_is_here_once_both_of_its_files_are(models):
+    save_model(models)
+    assert registry.is_here("model_10")
+    (models / "model_10.weights.h5").unlink()
+    assert not registry.is_here("model_10")
+
+
+def test_a_folder_of_two_models_is_neither(models):
+    run = models / "run"
+    run.mkdir()
+    for number in (7, 10):
+        save_model(run, number)
+    with pytest.raises(UserError, match=f"No model is read from what is there. Received: {run}"):
+        registry.files_of(run)
+
+
+def test_kernels_are_saved_in_half_the_bytes_and_all_else_whole(models):
+    save_model(models)
+    kinds = set()
+    with h5py.File(models / "model_10.weights.h5") as file:
+        file.visititems(
+            lambda name, item: kinds.add((item.ndim > 1, str(item.dtype))) if hasattr(item, "dtype") else None
+        )
+    assert kinds == {(True, "float16"), (False, "float32")}
+
+
+def test_a_card_of_before_stages_tells_of_its_trainings_part_by_part():
+    before = {"training": {"minutes": 9.0}, "guess_training": {"minutes": 2.0}, "data": {"name": "pairs"}}
+    told = [(stage["part"], stage["minutes"], stage["data"]["name"]) for stage in cards.stages_of(before)]
+    assert told == [("whole", 9.0, "pairs"), ("exposure", 2.0, "pairs")]
+    assert cards.stages_of({}) == []
+
+
+def test_sets_of_one_name_and_two_licences_are_two():
+    data = {"name": "own pairs", "licence": "a", "also": [{"name": "own pairs", "licence": "b"}]}
+    assert [part["licence"] for part in cards.sets_of({"data": data})] == ["a", "b"]
 
 
 def test_weights_that_are_not_finite_are_refused_by_name(models):
