@@ -228,7 +228,7 @@ class ExportSettings:
     output: Annotated[Path, Argument("-o")] = EXPORTS
     """Folder for the file and its card."""
     float16: bool = False
-    """Compute the heavy part in float16: for GPUs and phones; a CPU gains nothing."""
+    """Compute the heavy part in float16: for GPUs and phones; a CPU gains nothing. LiteRT decides that where it runs."""
     beside: bool = False
     """Put an ONNX file beside the model's weights and into its card (and the manifest): what --engine onnx runs."""
     models_url: str | None = None
@@ -239,6 +239,11 @@ class ExportSettings:
             raise UserError(
                 "Beside the weights goes an ONNX file in float32 alone. Received: --beside with "
                 f"{'--float16' if self.float16 else f'--format {self.format}'}. Leave one out."
+            )
+        if self.float16 and self.format == "litert":
+            raise UserError(
+                "LiteRT files are in float32; a GPU computes in float16 by itself. Received: --float16 with --format "
+                "litert. Leave --float16 out."
             )
         if self.beside and self.output != EXPORTS:
             raise UserError(

@@ -161,6 +161,11 @@ def test_what_a_format_needs_is_named_before_anything_is_loaded(monkeypatch):
         run.export(ExportSettings())
 
 
+def test_litert_which_has_no_layers_in_float16_is_not_asked_for_them():
+    with pytest.raises(UserError, match="Received: --float16 with --format litert. Leave"):
+        ExportSettings(format="litert", float16=True)
+
+
 def test_beside_the_weights_goes_onnx_in_float32_alone():
     with pytest.raises(UserError, match="--beside with --format litert"):
         ExportSettings(format="litert", beside=True)
