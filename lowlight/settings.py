@@ -228,7 +228,7 @@ class ExportSettings:
     output: Annotated[Path, Argument("-o")] = EXPORTS
     """Folder for the file and its card."""
     float16: bool = False
-    """Compute the heavy part in float16: for GPUs and phones; a CPU gains nothing. LiteRT decides that where it runs."""
+    """Compute the heavy part in float16: for GPUs and phones; a CPU gains nothing. LiteRT files have none of it."""
     beside: bool = False
     """Put an ONNX file beside the model's weights and into its card (and the manifest): what --engine onnx runs."""
     models_url: str | None = None

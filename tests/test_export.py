@@ -19,7 +19,7 @@ from lowlight.inference.enhancer import Enhancer
 from lowlight.inference.session import load_session
 from lowlight.io.photo import read_rgb
 from lowlight.settings import ExportSettings
-from lowlight.zoo import registry
+from lowlight.zoo import cards, registry
 from tests.conftest import ROOT
 from tests.test_zoo import save_model
 
@@ -81,6 +81,8 @@ def test_a_model_of_the_ladder_is_exported_with_its_gain_and_no_other_inputs(mod
     needed("onnx")
     import onnx
 
+    place = models / "model_10.json"
+    registry.write_card(place, cards.read(place) | {"data": {"name": "own pairs", "licence": "not known"}})
     path = run.export(ExportSettings(model="10", output=tmp_path / "out", float16=True))
     assert path == tmp_path / "out" / "model_10.float16.onnx"
     graph = onnx.load(path)
@@ -88,6 +90,11 @@ def test_a_model_of_the_ladder_is_exported_with_its_gain_and_no_other_inputs(mod
     assert [put.name for put in graph.graph.output] == ["output"]
     assert {entry.key: entry.value for entry in graph.metadata_props}["precision"] == "float16"
     assert sorted(file.name for file in path.parent.iterdir()) == ["model_10.float16.onnx", "model_10.float16.onnx.md"]
+    lines = path.with_name(f"{path.name}.md").read_text(encoding="utf-8").splitlines()
+    assert "- Trained on own pairs. Its terms: not known." in lines
+    assert f"- This file: sha256 {registry.sha256(path)}." in lines
+    assert "- Computes in float16; batch, height and width are free, the last two multiples of 16." in lines
+    assert "| photo | batch x height x width x 3 | the photo or a tile of it, sRGB in [0, 1] |" in lines
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -72,7 +72,7 @@ def export(settings: ExportSettings) -> Path:
     finally:
         _remove(part)
     measured = ", ".join(f"{difference:.1g} at {size}" for size, difference in differences.items())
-    message = "%s: %.1f MB; from Keras it differs by at most %s, in levels of 8 bits"
+    message = "%s: %.3g MB; from Keras it differs by at most %s, in levels of 8 bits"
     LOG.info(message, path, _size(path) / 1e6, measured)
     if settings.beside:
         _note(card, weights, path, differences)
@@ -130,7 +130,7 @@ def _note(card, weights, path, differences):
 
 def _write_card(path, card, facts, form, reference, differences):
     """A card for people, beside the file."""
-    licences = [part["licence"] for part in cards.sets_of(card) if part.get("licence")]
+    learnt = [part for part in cards.sets_of(card) if part.get("licence")]
     inputs = [f"| {name} | {_shape(shape)} | {MEANINGS[name]} |" for name, shape in reference.shapes.items()]
     outputs = [f"| {name} | {MEANINGS[name]} |" for name in reference.outputs]
     lines = [
@@ -145,7 +145,7 @@ def _write_card(path, card, facts, form, reference, differences):
         "- Largest difference from Keras, in levels of 8 bits: "
         + ", ".join(f"{value:.1g} at {size}" for size, value in differences.items())
         + "; whole and in tiles, with and without controls.",
-        *(f"- Trained on {licence}." for licence in licences),
+        *(f"- Trained on {part['name']}. Its terms: {part['licence']}." for part in learnt),
         "",
         "| input (float32) | shape | what it is |",
         "| --- | --- | --- |",
