@@ -14,14 +14,16 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn, TextIO, TypeVar
 
 from lowlight.errors import UserError
 from lowlight.settings import ROOT
+
+Item = TypeVar("Item")
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -189,6 +191,15 @@ def spinner(line: str) -> Iterator[None]:
         Console(file=stream, force_terminal=True).status(f"{line} …"),
     ):
         yield
+
+
+def tracked(items: Sequence[Item], line: str) -> Iterable[Item]:
+    """The items, one by one; a person at a terminal is shown by a bar how many were taken."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, line, console=console, transient=True, disable=not console.is_terminal)
 
 
 def out_of_memory(error: BaseException) -> bool:

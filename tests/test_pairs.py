@@ -1,7 +1,9 @@
 """Pairs are found, checked and split by scene; what is no pair is refused by name."""
 
+import io
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -189,6 +191,17 @@ def test_the_summary_tells_counts_size_brightness_and_all_problems(pairs_folder,
     means = [np.mean([f(scene(seed)).mean() for seed in (5, 6, 7)]) for f in (lambda x: x // 10, lambda x: x)]
     assert f"3 whole pairs, 64x48 pixels; mean brightness (0-255) low {means[0]:.0f}, high {means[1]:.0f}" in text
     assert "photo0.png, photo1.png, photo2.png, photo3.png, photo4.png\n" in text
+
+
+def test_a_person_at_a_terminal_sees_how_far_the_checks_are(pairs_folder, monkeypatch):
+    """Those of thousands of pairs take minutes."""
+    terminal, file = io.StringIO(), io.StringIO()
+    terminal.isatty = lambda: True
+    for stream in (file, terminal):
+        monkeypatch.setattr(sys, "stderr", stream)
+        load_split(pairs_folder)
+    assert "checking pairs" in terminal.getvalue()
+    assert not file.getvalue()
 
 
 def test_that_no_pair_is_whole_is_told_without_numbers(tmp_path, news):

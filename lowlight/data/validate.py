@@ -11,6 +11,7 @@ import numpy as np
 from lowlight.data import scenes
 from lowlight.data.matching import Pair, Problem
 from lowlight.io.photo import ImageError, image_size, read_rgb
+from lowlight.system import tracked
 
 SAME_SCENE = 0.5
 """Rank correlation of a low with its high below which they are no pair. The lowest true one is 0.69 in LOL (499
@@ -48,7 +49,7 @@ def check(pairs: Sequence[Pair]) -> tuple[dict[Pair, Look], list[Problem]]:
     """
     looks, problems = {}, []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for pair, look in zip(pairs, threads.map(_look, pairs), strict=True):
+        for pair, look in zip(tracked(pairs, "checking pairs"), threads.map(_look, pairs), strict=True):
             if isinstance(look, Problem):
                 problems.append(look)
             else:

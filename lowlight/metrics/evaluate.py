@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 from skimage.color import hsv2rgb, rgb2hsv
 from skimage.exposure import equalize_hist
 
@@ -15,6 +13,7 @@ from lowlight.data.pairs import Pair, read_pair
 from lowlight.errors import UserError
 from lowlight.imaging.exposure import exposure_map, thumbnail
 from lowlight.metrics import quality
+from lowlight.system import tracked
 
 Method = Callable[[np.ndarray], np.ndarray]
 """From a (H, W, 3) float32 photo in [0, 1] to another of the same shape, which is clipped and rounded to 8 bits."""
@@ -72,11 +71,9 @@ def evaluate(
         If an output is not of the truth's shape.
     """
     workers = os.cpu_count() or 1
-    console = Console(stderr=True)
-    hidden = description is None or not console.is_terminal
     scores = []
     with ThreadPoolExecutor(workers) as pool:
-        for pair in track(pairs, description or "", console=console, transient=True, disable=hidden):
+        for pair in tracked(pairs, description) if description else pairs:
             low, truth = read_pair(pair)
             photo = low.astype(np.float32) / 255
             output, oracle = _finite(method(photo), pair), None
