@@ -71,8 +71,10 @@ def test_ctrl_c_amid_photos_says_one_line_begins_no_other_and_leaves_nothing_beh
 
     def ask():
         with contextlib.suppress(httpx.HTTPError):
-            httpx.post(f"{address}/api/enhance", files={"photo": ("night.jpg", jpeg(800, 1200))}, timeout=60)
+            photo = {"photo": ("night.jpg", jpeg(800, 1200))}
+            answers.append(httpx.post(f"{address}/api/enhance", files=photo, timeout=60))
 
+    answers: list = []
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -83,6 +85,9 @@ def test_ctrl_c_amid_photos_says_one_line_begins_no_other_and_leaves_nothing_beh
     for thread in threads:
         thread.join()
     assert (server.returncode, told) == (130, "stopped\n")
+    cut_off = [answer for answer in answers if answer.status_code != 200]
+    assert cut_off
+    assert {(answer.status_code, answer.json()["error"][:17]) for answer in cut_off} == {(503, "The server stops.")}
     assert list(tmp_path.iterdir()) == []
 
 

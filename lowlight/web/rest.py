@@ -1,5 +1,7 @@
 """The interface for programs: a photo comes in, its result goes out; described by OpenAPI, with a page to try it on."""
 
+import asyncio
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,7 +21,7 @@ from lowlight import __version__
 from lowlight.controls import RANGES, Controls
 from lowlight.errors import UserError
 from lowlight.io.photo import IMAGE_SUFFIXES, ImageError
-from lowlight.web.studio import BusyError, Studio
+from lowlight.web.studio import STOPS, BusyError, Studio
 from lowlight.zoo import registry
 
 AROUND = 100_000
@@ -36,7 +38,7 @@ PROBLEMS: dict[int | str, str] = {
     411: "The request does not say how long it is.",
     413: "The file is too large.",
     415: "It is no photo that can be read.",
-    503: "Too many photos wait.",
+    503: "Too many photos wait, or the server stops.",
     "default": "Something else is wrong.",
 }
 """What can be wrong, by HTTP's status."""
@@ -86,6 +88,7 @@ def interface(studio: Studio, address: str) -> FastAPI:
     )
     app.add_middleware(Limited, most=int(studio.settings.max_megabytes * 1e6) + AROUND)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(ToldOfTheEnd)
 
     @app.get("/models")
     def models() -> list[Model]:
@@ -189,6 +192,22 @@ class HeadAsGet:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # a copy, for the server looks into its own
         await self.app(scope, receive, send)
+
+
+class ToldOfTheEnd:
+    """Answers what is cut off by the end of the server, which would be an error of the program's own else."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        try:
+            await self.app(scope, receive, send)
+        except asyncio.CancelledError:
+            with contextlib.suppress(RuntimeError):  # its answer is on the way already
+                await _problem(503, STOPS)(scope, receive, send)
+            raise
 
 
 def _of(control, description) -> Any:

@@ -32,6 +32,8 @@ LONGEST_STEM = 80
 """Characters of a photo's name that its result's name keeps: files' names have an end."""
 
 
+STOPS = "The server stops. Start it again, then ask again."
+
 AS_GUESSED = Controls()
 
 
@@ -238,7 +240,7 @@ class Studio:
         try:
             with self._work:
                 if self._stopping:
-                    raise BusyError("The server stops. Start it again, then ask again.")
+                    raise BusyError(STOPS)
                 yield
         finally:
             self._places.release()
