@@ -9,7 +9,7 @@ import pytest
 
 import lowlight.benchmark.breakdown  # before a stand-in is where it looks for the enhancer
 import lowlight.inference
-from lowlight.benchmark import held_out, report
+from lowlight.benchmark import held_out, plots, report
 from lowlight.benchmark.rows import merged_rows
 from lowlight.benchmark.run import choose_examples, measure_models, perform, summarise
 from lowlight.data import pairs
@@ -36,6 +36,14 @@ def test_few_photos_are_each_shown_once(grey_pairs, count, titles):
     rows = evaluate(BASELINES["untouched input"], grey_pairs[:count])
     examples = choose_examples("test", "model_10", BASELINES["untouched input"], grey_pairs[:count], rows)
     assert [example.title.split()[1].strip(":") for example in examples] == titles
+
+
+def test_what_is_said_of_an_example_fits_above_its_photo(grey_pairs):
+    rows = evaluate(BASELINES["untouched input"], grey_pairs)
+    name = "my model with residual blocks (colab, third try, November 2026)"
+    examples = choose_examples("validation", name, BASELINES["untouched input"], grey_pairs, rows)
+    font = plots._font("DejaVuSans.ttf", 15)
+    assert max(font.getlength(caption) for example in examples for caption in example.captions) <= 412
 
 
 CARD = {

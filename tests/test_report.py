@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 from rich.console import Console
 
@@ -179,6 +180,7 @@ def test_the_overview_table_equals_the_summaries(tmp_path, blank_plots):
     assert table["model_10"]["trained"] == "20 min, 1,234 MP"
     assert table["model_02"]["trained"] == "30 min in 2 stages"
     assert table["gamma 0.4"]["parameters"] == ""
+    assert tables._trained({"training": {"minutes": 0.27, "megapixels": 0.0642}}) == "0.3 min, 0.06 MP"
     text = (tmp_path / "s" / "README.md").read_text()
     assert text.count("- A note.") == 1
     assert "chosen by the validation split only" in text
@@ -343,6 +345,17 @@ def test_points_stand_at_their_cost_and_quality(monkeypatch):
     assert points.get_xydata().tolist() == [[75_456, 14.5], [22_392, 20.5]]
     assert [text.get_text() for text in axes.texts] == ["model_01", "model_10"]
     assert axes.get_xscale() == "log"
+
+
+def test_names_as_long_as_people_give_them_leave_room_for_the_charts(tmp_path, history, monkeypatch):
+    figures = []
+    png = plots._png
+    monkeypatch.setattr(plots, "_png", lambda figure: figures.append(figure) or png(figure))
+    write(tmp_path / "s", "my model with residual blocks (colab, third try, November 2026), epoch 10", history=history)
+    assert len(figures) == 8  # three metrics and the loss; three metrics of all models, and the cost
+    assert all(sum(axes.get_position().width for axes in figure.axes) > 0.6 for figure in figures)
+    assert not any("blocks" in text.get_text() for figure in figures for text in figure.findobj(Text))
+    assert plots.shortened("a name of which both ends tell", 11) == "a nam… tell"
 
 
 def test_one_photo_stands_at_1_and_no_tick_between_photos(monkeypatch):

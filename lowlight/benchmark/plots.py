@@ -35,6 +35,10 @@ PALE = {VALIDATION: "#99c6e0", TEST: "#99d8c7"}
 BASELINE_LOOKS = (("#666666", "s"), ("#cc79a7", "^"), ("#e69f00", "D"))
 
 
+LONGEST_NAME = 24
+"""Characters of a model's name that charts have room for: those of files that people name may be longer."""
+
+
 class Example(NamedTuple):
     """One block of `photos`, such as input, output and truth."""
 
@@ -42,6 +46,12 @@ class Example(NamedTuple):
     captions: Sequence[str]
     photos: Sequence[np.ndarray]
     """Each (H, W, 3) uint8."""
+
+
+def shortened(name: str, most: int = LONGEST_NAME) -> str:
+    """A name of so many characters at most, its middle left out if need be: its two ends tell more."""
+    kept = most - 1
+    return name if len(name) <= most else f"{name[: kept - kept // 2]}…{name[-(kept // 2) :]}"
 
 
 def metric(
@@ -71,6 +81,7 @@ def metric(
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=(13 if epochs else 8, 5.5), layout="constrained")
         axes = figure.subplots(1, 2 if epochs else 1, squeeze=False)[0]
+        name = shortened(name)
         if epochs:
             _draw_epochs(axes[0], epochs, key, label, f"{name}: {label} while training", keep_last)
         _draw_photos(axes[-1], of_photos, label, f"{name}: each {part} photo, at full size")
@@ -81,7 +92,7 @@ def loss(epochs: Sequence[dict], loss_name: str, name: str, keep_last: bool = Fa
     """The loss over the epochs."""
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=(8, 5.5), layout="constrained")
-        title = f"{name}: loss while training"
+        title = f"{shortened(name)}: loss while training"
         _draw_epochs(figure.subplots(), epochs, "loss", f"loss ({loss_name})", title, keep_last)
         return _png(figure)
 
@@ -111,7 +122,7 @@ def bars(key: str, label: str, values: dict[str, dict[str, float]], baselines: i
             for bar in drawn[:baselines]:
                 bar.set_color(PALE[colour])
             axes.bar_label(drawn, fmt="%.2f" if key == "psnr" else "%.4f", padding=3, fontsize=9)
-        axes.set_yticks(range(len(values)), list(values))
+        axes.set_yticks(range(len(values)), map(shortened, values))
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.1, y=0.02)
@@ -143,7 +154,7 @@ def cost(points: dict[str, tuple[float, float]], part: str) -> bytes:
         axes.plot(*zip(*points.values(), strict=True), "o", color=VALIDATION)
         for index, (name, point) in enumerate(sorted(points.items(), key=lambda item: item[1][1])):
             side = (-7, "right") if index % 2 else (7, "left")  # in turn, or the names of near points would overlap
-            axes.annotate(name, point, (side[0], -3), textcoords="offset points", ha=side[1], fontsize=9)
+            axes.annotate(shortened(name), point, (side[0], -3), textcoords="offset points", ha=side[1], fontsize=9)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.0f}")
         axes.xaxis.set_minor_formatter(lambda value, position: f"{value:,.0f}" if str(value)[0] in "25" else "")

@@ -81,7 +81,9 @@ def write_report(
     part = next(iter(rows))
     for key in CHARTED:
         of_photos = {
-            f"{method} (mean {tables.shown(summary['scores'][part][method], key)})": [row[key] for row in of_method]
+            f"{plots.shortened(method)} (mean {tables.shown(summary['scores'][part][method], key)})": [
+                row[key] for row in of_method
+            ]
             for method, of_method in rows[part].items()
         }
         split = tables.SPLIT_LABELS[part]

@@ -212,7 +212,12 @@ def _trained(summary) -> str:
     training, stages = summary["training"], summary.get("stages", [])
     if len(stages) > 1:
         return f"{sum(stage['minutes'] for stage in stages):.0f} min in {len(stages)} stages"
-    return f"{training['minutes']:.0f} min, {training['megapixels']:,.0f} MP" if training else ""
+    return f"{_amount(training['minutes'])} min, {_amount(training['megapixels'])} MP" if training else ""
+
+
+def _amount(number) -> str:
+    """Without decimals, but where there would be nothing left."""
+    return f"{number:,.0f}" if number >= 1 else f"{number:.1g}"
 
 
 def _line(cells):
