@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_a_copy_of_low_as_high_is_refused(pairs_folder):
 def test_exchanged_sides_are_refused_with_a_hint(pairs_folder):
     message = refusal(None, low=pairs_folder / "high", high=pairs_folder / "low")
     assert "8 with a low that is brighter than its high" in message
-    assert "look exchanged: name them by --low DIR --high DIR" in message
+    assert "look exchanged: name the darker by --low, the other by --high" in message
 
 
 def truncate(folder):
@@ -221,6 +222,13 @@ def test_missing_folders_are_refused_with_what_is_there(tmp_path):
     (tmp_path / "high").mkdir()
     assert "There are no photos" in refusal(None, low=tmp_path / "low", high=tmp_path / "high")
     assert "no such folder" in refusal(None, low=tmp_path / "low", high=tmp_path / "nowhere")
+
+
+def test_one_side_an_archive_or_a_photo_in_place_of_the_folder_is_told_with_what_to_name(pairs_folder):
+    assert "Received: low with 8 photos. Name the folder above it" in refusal(pairs_folder / "low")
+    archive = shutil.make_archive(str(pairs_folder / "pairs"), "zip", pairs_folder, "low")
+    assert "Received: " + archive + ", a file. Unpack it" in refusal(archive)
+    assert "Name the folder that it is in" in refusal(pairs_folder / "low" / "photo1.png")
 
 
 def test_half_of_a_choice_is_refused(pairs_folder):

@@ -93,7 +93,7 @@ def test_a_row_that_ends_too_early_is_told_and_an_empty_one_is_none(tmp_path):
     with (tmp_path / "pairs.csv").open("a") as file:
         file.write("\n6_0.jpg\n,,\n\n")
     assert "1 not beside" in (message := refusal(tmp_path))
-    assert "an empty cell" in message
+    assert "an empty cell in the row of 6_0.jpg" in message
 
 
 def test_a_split_beside_a_table_is_followed_also_where_the_table_is_named(tmp_path):

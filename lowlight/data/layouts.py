@@ -18,7 +18,7 @@ from lowlight.data.couples import (
     told_by_light,
     told_by_photos,
 )
-from lowlight.data.matching import PairError, Pool, match
+from lowlight.data.matching import PairError, Pool, match, side_word
 from lowlight.data.tables import is_table, read_table
 from lowlight.data.validate import few
 from lowlight.io.photo import list_images
@@ -28,6 +28,8 @@ PARTS = ("train", "val", "test")
 
 DEEPEST = 6
 """Folders below the one that was named are searched so far down."""
+
+ARCHIVES = {".zip", ".rar", ".7z", ".tar", ".gz", ".tgz"}
 
 SID_NAME = re.compile(r"[012]\d{4}_\d\d_[\d.]+s$")
 
@@ -112,9 +114,10 @@ def _of_tree(root) -> Reading:
     if not couples:
         couples = couples_of(told_by_light(places))
     if not couples:
+        above = "Name the folder above it, if the other side is beside it. " if side_word(root.absolute().name) else ""
         raise PairError(
-            f"No pairs are understood in {root}. Received: {_held(places, root) or 'no photos'}. {BY_HAND}; photos of "
-            f"a pair need {NAMES}."
+            f"No pairs are understood in {root}. Received: {_held(places, root) or 'no photos'}. {above}{BY_HAND}; "
+            f"photos of a pair need {NAMES}."
         )
     return _assembled(of_one_set(couples, root), places, root)
 
@@ -221,5 +224,8 @@ def _short(folder, root) -> str:
 
 
 def _require_folder(folder):
+    if folder.is_file():
+        how = "Unpack it, and name the folder" if folder.suffix.lower() in ARCHIVES else "Name the folder that it is in"
+        raise PairError(f"Pairs are in a folder, or listed in a CSV file. Received: {folder}, a file. {how}.")
     if not folder.is_dir():
         raise PairError(f"There is no such folder. Received: {folder}. Check its name.")

@@ -222,7 +222,7 @@ def _split_by_scene(pools, looks) -> Split:
 def _refusal(problems, count) -> str:
     reasons = "; ".join(listing(problems, most=3))
     exchanged = sum(problem.reason == BRIGHTER for problem in problems) > count / 2
-    hint = "The sides look exchanged: name them by --low DIR --high DIR. " if exchanged else ""
+    hint = "The sides look exchanged: name the darker by --low, the other by --high. " if exchanged else ""
     broken = counted(len(problems), "broken pair")
     return f"{broken}. Received: {reasons}. {hint}Mend them, or leave them out by --skip-bad-pairs."
 

@@ -30,7 +30,8 @@ def read_table(path: Path) -> tuple[Pool, list[str]]:
     for low, high in cells:
         name = Path(low).stem if named_by_stem else (Path(low).parent / Path(low).stem).as_posix()
         sides = [beside(path, cell) for cell in (low, high)]
-        lost = [cell or "an empty cell" for cell, side in zip((low, high), sides, strict=True) if not side.is_file()]
+        empty = f"an empty cell in the row of {low or high}"
+        lost = [cell or empty for cell, side in zip((low, high), sides, strict=True) if not side.is_file()]
         if name in pool.pairs:
             pool.problems.append(Problem(name, "listed twice in the table", f"{low} + {high}"))
         elif lost:
