@@ -2,23 +2,25 @@
 
 import io
 import struct
+import zlib
 from contextlib import suppress
 
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageOps
 
 from lowlight.imaging.pixels import as_float
-from lowlight.io import bmff, formats, jpeg
+from lowlight.io import bmff, formats, heif, jpeg
 from lowlight.io.exif import EXIF_HEADER
 from lowlight.io.formats import FORMATS, TABLE
 from lowlight.io.icc import grey_profile, srgb_profile
 from lowlight.io.photo import ImageError, Photo, count_frames, encode, image_size, notes_on, read_photo
-from lowlight.io.xmp import GAIN_MAP_LEFT_OUT
+from lowlight.io.xmp import CREDENTIALS_LEFT_OUT, GAIN_MAP_LEFT_OUT
 from tests import material
 from tests.conftest import scene
 
@@ -59,6 +61,45 @@ def test_a_file_cut_short_is_refused_or_read(data):
     for share in (0.02, 0.3, 0.7):
         with suppress(ImageError):
             read_photo(io.BytesIO(data[: int(len(data) * share)]))
+
+
+def box(kind, content):
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+CREDENTIALS = box(b"jumb", box(b"jumd", b"c2pa\0\x11\0\x10\x80\0\0\xaa\08\x9bq\3c2pa\0") + bytes(40))
+"""Of C2PA 2.1, 11.1.4.2, but for what they say."""
+
+
+def with_credentials(form):
+    """Where C2PA 2.1, annex A, puts them."""
+    data = b"" if form in ("TIFF", "JPEG XL") else material.encoded(PICTURE, format=form)
+    if form == "JPEG":
+        segment = b"JP\0\1\0\0\0\1" + CREDENTIALS
+        return data[:2] + struct.pack(">BBH", 0xFF, 0xEB, 2 + len(segment)) + segment + data[2:]
+    if form == "PNG":
+        chunk = b"caBX" + CREDENTIALS
+        return (
+            data[:33] + struct.pack(">I", len(CREDENTIALS)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+        )
+    if form == "WEBP":
+        more = b"C2PA" + struct.pack("<I", len(CREDENTIALS)) + CREDENTIALS + bytes(len(CREDENTIALS) % 2)
+        return data[:4] + struct.pack("<I", len(data) - 8 + len(more)) + data[8:] + more
+    if form == "TIFF":
+        file = io.BytesIO()
+        tags = [(52545, 7, len(CREDENTIALS), CREDENTIALS, True)]
+        tifffile.imwrite(file, PICTURE, photometric="rgb", metadata=None, extratags=tags)
+        return file.getvalue()
+    if form == "JPEG XL":
+        return imagecodecs.jpegxl_encode(PICTURE, usecontainer=True) + CREDENTIALS
+    name = bytes.fromhex("d8fec3d61b0e483c92975828877ec481") + bytes(4) + b"manifest\0" + bytes(8)
+    return data + box(b"uuid", name + CREDENTIALS)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "JPEG XL"])
+def test_content_credentials_which_do_not_hold_for_a_result_are_told(form):
+    heif.register_heic()
+    assert read_photo(io.BytesIO(with_credentials(form))).notes == (CREDENTIALS_LEFT_OUT,)
 
 
 def test_an_animation_in_jpeg_xl_is_told():

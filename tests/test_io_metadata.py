@@ -159,6 +159,7 @@ def packet(body, declared="", attributes=""):
             "",
         ),
         ("http://ns.adobe.com/exif/1.0/", ' p:PixelXDimension="40"', "<p:ColorSpace>65535</p:ColorSpace>", ""),
+        ("http://purl.org/dc/terms/", ' p:provenance="self#jumbf=/c2pa/urn:uuid:1"', "", ""),
         ("http://ns.adobe.com/xmp/note/", ' p:HasExtendedXMP="0123"', "", ""),
         ("http://ns.apple.com/HDRGainMap/1.0/", "", "<p:HDRGainMapVersion>1</p:HDRGainMapVersion>", "gain map"),
     ],

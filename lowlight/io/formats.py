@@ -171,9 +171,10 @@ What else is promised:
   one, as it says itself. Of other files with several pictures the first is read, with a word; `--frame N` takes
   another, `--all-frames` each.
 - **Metadata.** EXIF stays in its place to the byte, but for what has to be true of the result: orientation, size and
-  colour space. Thumbnails are left out. XMP loses what speaks of the file and not of the picture: motion photos, gain
-  maps, other items, sizes. IPTC goes into JPEG, PNG and TIFF. What is longer than 64 KB has no place in a JPEG, and its
-  extended XMP is not read; that, and what else has no place in a format, is told. `--strip-metadata` leaves none of it.
+  colour space. Thumbnails are left out, and with a word content credentials (C2PA), which vouch for the file as it was.
+  XMP loses what speaks of the file and not of the picture: motion photos, gain maps, other items, sizes. IPTC goes into
+  JPEG, PNG and TIFF. What is longer than 64 KB has no place in a JPEG, and its extended XMP is not read; that, and what
+  else has no place in a format, is told. `--strip-metadata` leaves none of it.
 - **Loss.** JPEG and WebP that were packed without loss are written so; other JPEGs at their own quality, or at 90.
 - **Limits.** What says that it is larger than `--max-megapixels`, or than its bytes can hold, is refused before
   anything is decoded. A JPEG that lacks its last bytes is read, with a word, if at most 1 % of the picture is missing.

@@ -12,7 +12,7 @@ from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
 from lowlight.io.limits import PREDICTED, refuse_if_too_small
 from lowlight.io.pillow import decode
-from lowlight.io.xmp import left_out
+from lowlight.io.xmp import credentials_left_out, left_out
 
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"MiHE", b"MiHB")
 
@@ -64,6 +64,7 @@ def open_heif(file: BinaryIO, head: bytes, frame: int | None) -> Contents:
     means = meaning(still.icc or image.info.get("icc_profile"), still.cicp, exif=block, as_video=True)
     xmp = image.info.get("xmp") or b""
     notes = left_out(xmp + bmff.items(file))
+    notes += credentials_left_out(b"".join(data for kind, data in bmff.boxes(file) if kind == b"uuid"))
     frames = getattr(image, "n_frames", 1)
 
     def read() -> Levels:

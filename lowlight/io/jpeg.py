@@ -15,7 +15,7 @@ from lowlight.io.contents import Contents
 from lowlight.io.exif import jpeg_encoding
 from lowlight.io.limits import JPEG, refuse_if_too_small
 from lowlight.io.pillow import decode
-from lowlight.io.xmp import left_out
+from lowlight.io.xmp import credentials_left_out, left_out
 
 JPEG_LS = 0xF7
 """ITU-T T.87, table C.1."""
@@ -214,7 +214,8 @@ def _size(image, number) -> tuple[int, int] | None:
 
 def _read(file, header, image, frame, means: Meaning, notes) -> Levels:
     file.seek(0)
-    notes += left_out(file.read())  # other pictures and videos lie behind the first
+    data = file.read()
+    notes += left_out(data) + credentials_left_out(data)  # other pictures and videos lie behind the first
     if image is not None:
         try:
             if frame:

@@ -8,7 +8,7 @@ from lowlight.io import bmff, exif
 from lowlight.io.colour import D65, PRIMARIES, SRGB, UNKNOWN, levels_of, meaning
 from lowlight.io.contents import Contents
 from lowlight.io.limits import PREDICTED, refuse_if_too_small
-from lowlight.io.xmp import GAIN_MAP_LEFT_OUT
+from lowlight.io.xmp import GAIN_MAP_LEFT_OUT, credentials_left_out
 
 JPEG_XL_HEADS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
@@ -46,6 +46,7 @@ def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
     block = exif.bare(said[4:]) or exif.bare(said)  # some programs forget how far it is to its beginning, the 4 bytes
     means = meaning(cicp=header.cicp, chromaticities=header.chromaticities, gamma=header.gamma)
     notes = ["its colour profile is not read: taken for sRGB"] if header.has_profile else []
+    notes += credentials_left_out(about.get(b"jumb", b""))
     if b"jhgm" in about:
         notes.append(GAIN_MAP_LEFT_OUT)
     if header.animated and frame:  # only decoding all tells how many there are, and for one too many there is no error

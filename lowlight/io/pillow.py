@@ -13,6 +13,7 @@ from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
 from lowlight.io.icc import GREY_MODES, converter
 from lowlight.io.limits import LOSSLESS, PREDICTED, refuse_if_too_small
+from lowlight.io.xmp import credentials_left_out
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds odd in a file is no news
 
@@ -31,7 +32,8 @@ def open_image(file: BinaryIO, frame: int) -> Contents:
     )
     block = exif.bare(image.info.get("exif", b""))
     means = meaning(image.info.get("icc_profile"), exif=block)
-    notes: list[str] = []
+    file.seek(0)
+    notes = credentials_left_out(file.read()) if image.format == "WEBP" else []
     comment = image.info.get("comment", b"") if image.format == "GIF" else b""
 
     def read():

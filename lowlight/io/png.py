@@ -18,6 +18,7 @@ from lowlight.io.icc import not_used
 from lowlight.io.jpeg import iptc_of_photoshop
 from lowlight.io.limits import LOSSLESS, refuse_if_too_small
 from lowlight.io.pillow import decode
+from lowlight.io.xmp import credentials_left_out
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -70,6 +71,7 @@ def open_png(file: BinaryIO, frame: int) -> Contents:
     means = meaning(said, cicp, None if b"sRGB" in chunks else _chromaticities(chunks), _gamma(chunks), block)
     means = means._replace(narrow=cicp is not None and chunks[b"cICP"][3] == 0)
     notes = [not_used("RGB")] if icc is None and b"iCCP" in chunks else []
+    notes += credentials_left_out(chunks.get(b"caBX", b""))
     frames = struct.unpack(">I", chunks[b"acTL"][:4])[0] if len(chunks.get(b"acTL", b"")) >= 4 else 1
     frames = max(1, min(frames, controls) + (beside if controls else 0))
     xmp = text.pop(XMP_KEYWORD, "").encode() or _raw_profile(text, "xmp")

@@ -27,6 +27,7 @@ from lowlight.io.others import open_jpeg_2000
 from lowlight.io.pillow import decode, open_image
 from lowlight.io.png import open_png
 from lowlight.io.tiff_range import white_of
+from lowlight.io.xmp import credentials_left_out
 
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -69,7 +70,7 @@ JPEG_XL_IN_DNG = 52546
 UNREADABLE = (ValueError, KeyError, IndexError, TypeError, RuntimeError, struct.error)
 """What tifffile raises where tables are broken."""
 
-PHOTOSHOP, ICC = 34377, 34675
+PHOTOSHOP, ICC, CREDENTIALS = 34377, 34675, 52545
 
 LAYERS = 37724
 """Adobe Photoshop TIFF Technical Notes, 2002: ImageSourceData."""
@@ -127,6 +128,7 @@ def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
     first = ifd.table(ifd.at_of(file), order, tiff.pages.first.offset, tiff.is_bigtiff)[0] | tags
     block = exif.tiff_exif(file)
     raw = {tag: first[tag].data if tag in first else b"" for tag in (XMP, IPTC, PHOTOSHOP)}
+    notes += credentials_left_out(first[CREDENTIALS].data if CREDENTIALS in first else b"")
     iptc, whole = raw[IPTC].rstrip(b"\0"), iptc_of_photoshop(raw[PHOTOSHOP])
     means = meaning(tags[ICC].data if ICC in tags else None, exif=block)
     turned = ifd.number(tags[ORIENTATION], order, 1) if ORIENTATION in tags else 1

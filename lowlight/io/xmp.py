@@ -29,6 +29,11 @@ DEPTH_MARKS = (
 SAMSUNG_VIDEO = b"MotionPhoto_Data"
 """Before the video of an older motion photo, of which no XMP speaks."""
 
+CREDENTIALS = b"jumdc2pa"
+"""What the box begins with that they are in (C2PA 2.1, 11.1.4.2), in a file of any format."""
+
+CREDENTIALS_LEFT_OUT = "its content credentials (C2PA) are left out: they vouch for the file as it was"
+
 CAMERA = "http://ns.google.com/photos/1.0/camera/"
 CONTAINER = "http://ns.google.com/photos/1.0/container/"
 ITEM = "http://ns.google.com/photos/1.0/container/item/"
@@ -54,6 +59,7 @@ UNTRUE = {
     "http://ns.adobe.com/exif/1.0/": {"PixelXDimension", "PixelYDimension", "ColorSpace"},
     "http://ns.adobe.com/photoshop/1.0/": {"ICCProfile", "ColorMode"},
     "http://ns.adobe.com/xap/1.0/": {"Thumbnails"},
+    "http://purl.org/dc/terms/": {"provenance"},  # where its content credentials are
 }
 
 MOTION = re.compile(r"(MotionPhoto|MicroVideo)")
@@ -102,6 +108,11 @@ def left_out(data: bytes) -> list[str]:
     if any(mark in data for mark in DEPTH_MARKS):
         told.append("its depth map is left out")
     return told
+
+
+def credentials_left_out(data: bytes) -> list[str]:
+    """A line if a file, or the part of it that may hold them, has signed credentials of who or what made it."""
+    return [CREDENTIALS_LEFT_OUT] if CREDENTIALS in data else []
 
 
 def _is_untrue(name) -> bool:
