@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import tempfile
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -155,27 +155,27 @@ def summarise(
     data = card["data"]
     counts = {part: len(getattr(split, part)) for part in ("train", *tables.SPLIT_LABELS)}
     notes = []
-    if "validation" in card:
+    if learnt := _learnt_from_validation(card, split):
         counts |= {"train": counts["train"] + counts["val"], "val": 0}
         notes.append(
             f"{card['name']} went on with the validation pairs, too, once all was chosen: its scores on validation are "
             "those of the weights that it went on from."
         )
     at_home = data["split"] == split.source and all(data[part] == count for part, count in counts.items())
-    if card.get("has_seen_validation"):
+    if not at_home:
+        notes.append(f"{card['name']} was trained on other pairs ({data['name']}): it may have seen some of these.")
+    elif card.get("has_seen_validation"):
         at_home = False
         notes.append(
             f"{card['name']} started from weights that went on with validation pairs: it may have seen some of these."
         )
-    elif not at_home:
-        notes.append(f"{card['name']} was trained on other pairs ({data['name']}): it may have seen some of these.")
     if any(pair.low.parent.parent.name == "eval15" for pair in split.test):
         notes.append(NEAR_TWINS)
     scores = {
         part: {method: tables.rounded(mean(of_photos)) for method, of_photos in methods.items()}
         for part, methods in rows.items()
     }
-    if "validation" in card and "val" in scores:
+    if learnt and "val" in scores:
         scores["val"][card["name"]] = with_current_names(card["validation"])
     return {
         **{key: card[key] for key in ("name", "generation", "parameters", "recipe", "weights")},
@@ -315,10 +315,7 @@ def _measure_sets(settings, models, split, real, degraded):
     def update(name, score):
         """Read again what is kept: another process may have measured while this one did."""
         path = settings.statistics / name
-
-        def current(rows):
-            return current_rows(rows, hashes, others=not settings.all)
-
+        current = partial(current_rows, models=hashes, others=not settings.all)
         scored = score(current(report.read_sets(path)))
         report.update_sets(path, lambda rows: merged_rows(current(rows), scored))
 
@@ -347,7 +344,8 @@ def _candidate(model) -> Candidate:
 def _measured(candidate, split, parts, baselines, cost) -> tuple[dict, dict[str, dict], list[plots.Example]]:
     """The summary of a model; and of the parts that it has not learnt from, the rows of all methods and examples."""
     name, enhancer = candidate.card["name"], candidate.enhancer
-    unseen = {part: pairs for part, pairs in parts.items() if part == "test" or "validation" not in candidate.card}
+    learnt = _learnt_from_validation(candidate.card, split)
+    unseen = {part: pairs for part, pairs in parts.items() if part == "test" or not learnt}
     if not unseen:
         raise UserError(f"{name} learnt from all pairs that could be measured. Received: no test pairs.")
     of_model = _rows({name: enhancer}, unseen)
@@ -359,6 +357,12 @@ def _measured(candidate, split, parts, baselines, cost) -> tuple[dict, dict[str,
     ]
     summary = summarise(candidate.card, split, of_all, cost, versions())
     return summary, {part: of_all[part] for part in unseen}, examples
+
+
+def _learnt_from_validation(card, split) -> bool:
+    """Whether a model went on with all pairs, and they are those of this split."""
+    data, pairs = card["data"], len(split.train) + len(split.val)
+    return "validation" in card and (data["split"], data["train"]) == (split.source, pairs)
 
 
 def _history(candidate) -> Path | None:
