@@ -223,6 +223,13 @@ def test_runs_that_begin_in_the_same_second_write_records_of_their_own(tmp_path,
     assert sorted(told) == ['{"in": "one"}\n', '{"in": "two"}\n']
 
 
+def test_what_machines_give_is_told_in_the_units_of_the_options_where_no_worker_fits(monkeypatch):
+    node = {"Alive": True, "Resources": {"CPU": 2.0, "memory": 8.46e8, "node:192.0.2.2": 1.0}}
+    monkeypatch.setattr(run.ray, "nodes", lambda: [node])
+    with pytest.raises(UserError, match=r"--memory 3, and machines that give .* 2 cores, 0 GPUs and 0\.8 GB\."):
+        run._most_workers(ClusterSettings("in", "out"))
+
+
 def test_ray_leaves_signals_alone_and_its_workers_their_share_of_a_busy_machine(monkeypatch):
     def init(address, **options):
         found.append(os.environ[name])

@@ -162,10 +162,11 @@ def _most_workers(settings) -> int:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     room = sum(min(int(node.get(kind, 0) // share) for kind, share in wanted.items() if share) for node in nodes)
     if not room:
-        largest = ", ".join(f"{max(node.get(kind, 0) for node in nodes):g} {kind}" for kind in wanted)
+        cores, gpus, memory = (max(node.get(kind, 0) for node in nodes) for kind in wanted)
         raise UserError(
             f"No worker fits into the cluster. Received: --cpus {settings.cpus:g} --gpus {settings.gpus:g} --memory "
-            f"{settings.memory:g}, and machines with up to {largest}. Ask for less."
+            f"{settings.memory:g}, and machines that give workers up to {cores:g} cores, {gpus:g} GPUs and "
+            f"{memory / 1e9:.1f} GB. Ask for less."
         )
     return min(room, settings.workers or room)
 
