@@ -11,8 +11,9 @@ import pytest
 
 from lowlight.cli.batch import enhance_all
 from lowlight.inference.video import Clip
-from lowlight.io.clip import MASTERING, _decoded, read_frames, read_head
+from lowlight.io.clip import _decoded, read_frames, read_head
 from lowlight.io.photo import ImageError
+from lowlight.io.side_data import MASTERING
 from lowlight.settings import EnhanceSettings
 from tests.conftest import Here, scene
 from tests.test_zoo import save_model

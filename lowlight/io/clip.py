@@ -2,7 +2,6 @@
 
 import math
 import os
-import struct
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from fractions import Fraction
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lowlight.imaging.transfer import HLG, PQ, pq_to_nits, scene_to_hlg
-from lowlight.io import bmff, transport
+from lowlight.io import bmff, side_data, transport
 from lowlight.io.photo import LARGEST_MEGAPIXELS, ImageError
 
 CODECS = {8: "libx264", 10: "libx265", 12: "libx265"}
@@ -47,17 +46,6 @@ WITHOUT_ORDER = ("avi", "asf")
 JUMP = 10.0
 """Seconds from one frame of a broadcast to the next that are none: a broken time, or another recording (FFmpeg's own
 program has as many, `dts_delta_threshold`)."""
-
-MASTERING, MASTERED = "MASTERING_DISPLAY_METADATA", struct.Struct("22i")
-"""What FFmpeg calls the screen that a clip was made on, and its AVMasteringDisplayMetadata: ratios, of x and y of red,
-green, blue and white, and of the darkest and brightest light; and whether the one and the other are known."""
-
-OF_THE_LIGHT = {
-    "CONTENT_LIGHT_LEVEL": "its light levels (MaxCLL, MaxFALL) are left out: the result has others",
-    "DYNAMIC_HDR_PLUS": "its HDR10+ metadata are left out: the result has other light",
-    "DOVI_METADATA": "its Dolby Vision metadata are left out: the result has other light",
-}
-"""What FFmpeg calls metadata that do not hold for a brighter clip, and what is told of each."""
 
 BROKEN_OFF = "it ends within a frame or its sound: the recording was broken off, or the file is cut short"
 
@@ -126,9 +114,9 @@ def read_head(path: Path) -> Head:
         colours = (BT709 if codec.colorspace == RGB else codec.colorspace, codec.color_primaries, codec.color_trc)
         bits = max(part.bits for part in form.components)
         chroma = _chroma(form, bits)
-        mastering, unkept = _about_light(path) if colours[2] in (PQ, HLG) else ("", ())
+        said, hdr = _said_first(path), colours[2] in (PQ, HLG)
         frames, whole = _count(container, stream, path)
-        depth = 10 if colours[2] in (PQ, HLG) else 8
+        depth = 10 if hdr else 8
         return Head(
             base=stream.time_base,
             rate=stream.average_rate or Fraction(30),
@@ -138,8 +126,8 @@ def read_head(path: Path) -> Head:
             chroma=chroma,
             frames=frames,
             siting="left" if codec.name in SITED and (codec.name, chroma) != ("hevc", "422") else "center",
-            notes=_notes(container, stream, form) + unkept + (() if whole else (BROKEN_OFF,)),
-            mastering=mastering,
+            notes=_notes(container, stream, form) + side_data.left_out(said, hdr) + (() if whole else (BROKEN_OFF,)),
+            mastering=side_data.mastering(said) if hdr else "",
         )
 
 
@@ -319,25 +307,11 @@ def _notes(container, stream, form) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _about_light(path) -> tuple[str, tuple[str, ...]]:
-    """What the first frame of an HDR clip says of the screen that it was made on, and what will not be true later."""
+def _said_first(path) -> dict[str, bytes]:
+    """What the first frame says beside its pixels, by FFmpeg's names."""
     with reading(path) as container, closing(_decoded(container)) as frames:
         frame = next(frames, None)
-        said = (
-            {}
-            if frame is None
-            else {name: bytes(frame.side_data.get(name) or b"") for name in (MASTERING, *OF_THE_LIGHT)}
-        )
-    numbers = MASTERED.unpack(said[MASTERING]) if said.get(MASTERING) else ()
-    notes = tuple(note for name, note in OF_THE_LIGHT.items() if any(said.get(name, b"")))  # all 0 is none
-    if not (numbers and all(numbers[-2:]) and all(numbers[1:20:2])):
-        return "", notes
-    red, green, blue, white, (darkest, brightest) = np.reshape(
-        [above / below for above, below in zip(numbers[:20:2], numbers[1:20:2], strict=True)], (5, 2)
-    )
-    points = {"G": green, "B": blue, "R": red, "WP": white}
-    text = "".join(f"{name}({x * 50000:.0f},{y * 50000:.0f})" for name, (x, y) in points.items())
-    return f"{text}L({brightest * 10000:.0f},{darkest * 10000:.0f})", notes
+        return {} if frame is None else {data.type.name: bytes(data) for data in frame.side_data}
 
 
 def _display_matrix(frame) -> tuple[int, int, int, int]:
