@@ -63,6 +63,14 @@ def test_a_file_cut_short_is_refused_or_read(data):
             read_photo(io.BytesIO(data[: int(len(data) * share)]))
 
 
+@pytest.mark.parametrize("form", ["WEBP", "AVIF", "HEIF", "TIFF", "JPEG2000", "JPEG XL", "JPEG, 12 bits"])
+def test_a_file_that_says_it_is_longer_or_has_no_end_is_told_to_be_cut_short(form):
+    heif.register_heic()
+    data = next((data for name, data, *_ in SAMPLES if name == form), None) or material.encoded(PICTURE, format=form)
+    with pytest.raises(ImageError, match="cut short"):
+        read_photo(io.BytesIO(data[: len(data) * 3 // 4]))
+
+
 def box(kind, content):
     return struct.pack(">I4s", 8 + len(content), kind) + content
 

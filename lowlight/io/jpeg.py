@@ -56,6 +56,8 @@ class Header(NamedTuple):
     width: int
     channels: int
     segments: list[tuple[int, bytes]]
+    scan: int
+    """Where the first scan begins, about."""
 
 
 def open_jpeg(file: BinaryIO, frame: int) -> Contents:
@@ -115,7 +117,7 @@ def read_header(file: BinaryIO) -> Header:
     if frame is None:
         raise ValueError("a JPEG without a picture, or cut short before it")
     kind, precision, height, width, channels = frame
-    return Header(kind, precision, height, width, channels, segments)
+    return Header(kind, precision, height, width, channels, segments, file.tell())
 
 
 def photoshop_with(iptc: bytes) -> bytes:
@@ -216,27 +218,22 @@ def _read(file, header, image, frame, means: Meaning, notes) -> Levels:
     file.seek(0)
     data = file.read()
     notes += left_out(data) + credentials_left_out(data)  # other pictures and videos lie behind the first
-    if image is not None:
-        try:
-            if frame:
-                image.seek(frame)
-            return decode(image, means, notes)
-        except OSError:
-            if frame:
-                raise
-            file.seek(0)
-            return _without_its_end(file.read(), means, notes)
-    return _by_imagecodecs(file, header, means, notes)
+    whole = data.find(END_MARKER, header.scan) >= 0
+    if image is None:
+        return _by_imagecodecs(data, whole, header, means, notes)
+    if not whole:
+        return _without_its_end(data, means, notes)
+    if frame:
+        image.seek(frame)
+    return decode(image, means, notes)
 
 
-def _by_imagecodecs(file, header, means, notes) -> Levels:
+def _by_imagecodecs(data, whole, header, means, notes) -> Levels:
     """JPEG-LS, 12 bits, 16 bits without loss, and whatever else Pillow's library does not read."""
     import imagecodecs
 
-    file.seek(0)
-    data = file.read()
-    if header.kind == JPEG_LS and data.rfind(END_MARKER) < data.rfind(bytes([0xFF, SCAN])):
-        raise ValueError("it is cut short")  # of which its decoder would be sure after seconds
+    if not whole:
+        raise ValueError("it is cut short")  # of which decoders say nothing, or take seconds
     try:
         if header.kind == JPEG_LS:
             values = imagecodecs.jpegls_decode(data)
@@ -250,7 +247,7 @@ def _by_imagecodecs(file, header, means, notes) -> Levels:
 
 def _without_its_end(data, means, notes) -> Levels:
     """What is whole without the last bytes, or nearly: then the rest is the same whatever stands in their place."""
-    cut = data[: data.rfind(b"\xff")] if data[-1:] == b"\xff" else data
+    cut = data.rstrip(b"\0\xff")  # with which some programs and cards fill what did not come
 
     def read(tail):
         with Image.open(io.BytesIO(cut + tail + END_MARKER), formats=["JPEG"]) as image:

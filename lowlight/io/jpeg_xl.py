@@ -64,7 +64,7 @@ def open_jpeg_xl(file: BinaryIO, frame: int) -> Contents:
         try:
             values = imagecodecs.jpegxl_decode(data, index=0 if header.animated else None)
         except imagecodecs.JpegxlError as error:
-            raise ValueError(error) from error
+            raise ValueError("it is cut short" if "NEED_MORE_INPUT" in str(error) else error) from error
         values = values.reshape(*values.shape[:2], -1)
         values = scaled(values, 1 if values.dtype.kind == "f" else 2**bits - 1)
         return levels_of(values, 1 if values.shape[2] < 3 else 3, means, True, notes)

@@ -19,7 +19,7 @@ from lowlight.io.atomic import replacing
 from lowlight.io.contents import Contents, Photo
 from lowlight.io.formats import FORMATS, IMAGE_SUFFIXES, WITHOUT_ALPHA
 from lowlight.io.icc import grey_profile, srgb_profile
-from lowlight.io.probe import identify
+from lowlight.io.probe import cuts_told, identify
 
 LARGEST_MEGAPIXELS = 250
 """A photo with more pixels is taken for a decompression bomb, unless told otherwise."""
@@ -217,7 +217,8 @@ def _opened(source, limit_megapixels=None, frame=None) -> Iterator[Contents]:
     name = source if isinstance(source, Path) else getattr(source, "name", "the photo")
     limit = LARGEST_MEGAPIXELS if limit_megapixels is None else limit_megapixels
     try:
-        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read()) as file:
+        opened = source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read())
+        with opened as file, cuts_told(file):
             contents = identify(file, Path(str(name)).suffix, None if frame is None else max(0, frame - 1))
             height, width = contents.size
             if height * width > limit * 1e6:

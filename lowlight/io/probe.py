@@ -1,14 +1,16 @@
 """What a photo's file is, by its content."""
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from PIL import UnidentifiedImageError
 
+from lowlight.errors import UserError
 from lowlight.imaging.pixels import Levels
-from lowlight.io import exif
+from lowlight.io import bmff, exif
 from lowlight.io.colour import levels_of, meaning
 from lowlight.io.contents import Contents
 from lowlight.io.heif import is_avif, is_heic, open_heif
@@ -21,6 +23,9 @@ from lowlight.io.raw import WHOLE, develop, is_raw, open_raw, raw_exif, raw_size
 from lowlight.io.tiff import TIFF_HEADS, is_dng, open_tiff, unread_dng
 
 HEAD = 64
+
+BOXES = (b"ftyp", b"jP  ", b"JXL ")
+"""How the first box of HEIC and AVIF, JPEG 2000 and JPEG XL is called."""
 
 OTHERS = (
     (b"8BPS", "Photoshop's"),
@@ -101,6 +106,33 @@ def identify(file: BinaryIO, suffix: str, frame: int | None = None) -> Contents:
     if kind := _other_kind(file, head):
         raise ValueError(f"pictures of that kind ({kind}) are not; save it as TIFF, PNG or JPEG")
     raise UnidentifiedImageError
+
+
+@contextmanager
+def cuts_told(file: BinaryIO) -> Iterator[None]:
+    """Where a file goes wrong that says it is longer than it is, say so, whatever its decoder says.
+
+    Raises
+    ------
+    ValueError
+        In place of what decoders raise.
+    """
+    try:
+        yield
+    except (UserError, MemoryError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        if _is_cut(file):
+            raise ValueError("it is cut short") from error
+        raise
+
+
+def _is_cut(file) -> bool:
+    file.seek(0)
+    head = file.read(HEAD)
+    if head.startswith(b"RIFF") and len(head) == HEAD:
+        return struct.unpack("<I", head[4:8])[0] + 8 > file.seek(0, os.SEEK_END)
+    return head[4:8] in BOXES and bmff.is_cut(file)
 
 
 def _other_kind(file, head) -> str | None:

@@ -183,7 +183,7 @@ def _pictures(tops) -> list[Any]:
 def _chosen(pictures, frame) -> tuple[Any, int, Callable[[], np.ndarray]]:
     """The largest picture, or one by number; how many there are, and its pixels as (H, W, C)."""
     if not pictures:
-        raise ValueError("it has no picture")
+        raise ValueError("it has no picture, or is cut short before it")
     areas = [page.imagelength * page.imagewidth for page in pictures]
     page = pictures[areas.index(max(areas)) if frame is None else min(frame, len(pictures) - 1)]
     return page, len(pictures), partial(_values, page)
