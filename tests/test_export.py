@@ -14,7 +14,7 @@ from lowlight.errors import UserError
 from lowlight.export import check, run
 from lowlight.imaging.exposure import overview
 from lowlight.imaging.pixels import as_levels
-from lowlight.inference.engines import OnnxGraph
+from lowlight.inference.engines import KerasGraph, OnnxGraph
 from lowlight.inference.enhancer import Enhancer
 from lowlight.inference.session import load_session
 from lowlight.io.photo import read_rgb
@@ -148,6 +148,22 @@ def test_a_file_that_gives_something_else_is_not_kept(models, tmp_path, monkeypa
     with pytest.raises(UserError, match="not what Keras gives. Received: 0.5 levels of 8 bits at 96x64"):
         run.export(ExportSettings(model="10", output=tmp_path / "out"))
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("different", [{"a": 0.0, "b": float("inf")}, {"a": float("nan")}])
+def test_what_is_no_number_is_far_from_any(different):
+    with pytest.raises(UserError, match="Received: (inf|nan) levels"):
+        run._refuse_far(different, run.CLOSE_HALF, Path("model_08.onnx"))
+
+
+def test_values_beyond_what_a_file_computes_in_are_a_difference_without_end(monkeypatch):
+    monkeypatch.setattr(check, "SIZES", [(16, 16)])
+    photo = keras.Input((16, 16, 3), name="photo")
+    usual, endless = (
+        KerasGraph(keras.Model({"photo": photo}, keras.layers.Rescaling(scale)(photo))) for scale in (1.0, float("inf"))
+    )
+    assert check.largest_difference(usual, usual) == {"16x16": 0.0}
+    assert check.largest_difference(endless, usual) == {"16x16": float("inf")}
 
 
 def test_that_a_file_takes_the_place_of_another_runs_is_said(tmp_path, caplog):

@@ -1,6 +1,7 @@
 """How far what an exported file gives is from what Keras gives, photo for photo."""
 
 import itertools
+import math
 
 import numpy as np
 
@@ -18,7 +19,7 @@ ALL_MOVED = Controls(exposure=0.5, shadows=1.0, highlights=-0.5, denoise=0.5, st
 
 
 def largest_difference(graph: Graph, reference: Graph) -> dict[str, float]:
-    """The largest difference of any value of any photo, in levels of 8 bits, by size of the photo.
+    """The largest difference of any value of any photo, in levels of 8 bits, by size; inf if one is no number.
 
     Each photo is enhanced whole and in tiles, as the model likes it and with every control that it has moved.
     """
@@ -31,7 +32,10 @@ def largest_difference(graph: Graph, reference: Graph) -> dict[str, float]:
         photo, most = dark_photo(height, width), 0.0
         for tiles, controls in itertools.product(tilings, (Controls(), moved)):
             ours.tiles = theirs.tiles = tiles
-            most = max(most, float(np.abs(ours(photo, controls) - theirs(photo, controls)).max()) * 255)
+            try:
+                most = max(most, float(np.abs(ours(photo, controls) - theirs(photo, controls)).max()) * 255)
+            except FloatingPointError:  # beyond what float16 holds
+                most = math.inf
         differences[f"{height}x{width}"] = most
     return differences
 

@@ -223,7 +223,8 @@ def _with_current_names(named: dict) -> dict:
 
 def _write_history(rows, path):
     text = io.StringIO()
-    columns = [column for column in COLUMNS if not rows or column in rows[0]]
+    known = {column for row in rows for column in row}  # one stage may measure more than another
+    columns = [column for column in COLUMNS if not rows or column in known]
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
