@@ -7,7 +7,9 @@ import pytest
 
 from lowlight.backend import keras
 from lowlight.errors import UserError
+from lowlight.io.lock import holding
 from lowlight.settings import AverageSettings
+from lowlight.system import versions
 from lowlight.training.average import average
 from lowlight.zoo import registry
 from lowlight.zoo.recipes import RECIPES
@@ -39,6 +41,7 @@ def test_the_mean_is_of_all_weights_and_its_card_tells_of_which_models(tmp_path)
         data={"name": "pairs", "clean": sets[:2], "also": None},
         metrics={"val": {"psnr": 20.0}},
         training={"val_psnr": 20.0},
+        versions={"keras": "3.0"},
         exports={},
     )
     data = {"name": "pairs", "clean": sets[1:], "also": sets[:1]}
@@ -57,6 +60,7 @@ def test_the_mean_is_of_all_weights_and_its_card_tells_of_which_models(tmp_path)
     assert card["stages"][-1]["part"] == "whole"
     assert not {"metrics", "exports"} & card.keys()
     assert card["training"]["val_psnr"] is None
+    assert card["versions"] == versions()
     assert "has_seen_validation" not in card
 
 
@@ -71,7 +75,7 @@ def test_a_model_that_is_named_twice_counts_twice(tmp_path):
 
 
 def test_the_mean_of_a_part_leaves_the_rest_as_it_is_in_the_first_also_if_that_is_wider(tmp_path, monkeypatch):
-    second = with_facts(tmp_path / "second", has_seen_validation=True)
+    second = with_facts(tmp_path / "second", has_seen_validation=True, name="model_12")
     settings = RECIPES[11].settings | {"widths": [16, 8]}
     monkeypatch.setitem(RECIPES, 11, dataclasses.replace(RECIPES[11], settings=settings))
     first = with_facts(tmp_path / "first")
@@ -87,6 +91,7 @@ def test_the_mean_of_a_part_leaves_the_rest_as_it_is_in_the_first_also_if_that_i
     card = registry.load_network(mean)[1]
     assert card["has_seen_validation"]
     assert card["stages"][-1]["part"] == "exposure"
+    assert sorted(path.name for path in mean.iterdir()) == ["model_11.json", "model_11.weights.h5"]
 
 
 def test_a_mean_has_seen_validation_if_one_model_has_which_was_scored_before(tmp_path):
@@ -133,6 +138,20 @@ def test_a_run_that_could_go_on_is_not_averaged_over(tmp_path):
     with pytest.raises(UserError, match="A run goes on in that folder. Received: --output .*first"):
         average(AverageSettings((first, first), output=tmp_path / "first", overwrite=True))
     assert {path.name: path.read_bytes() for path in (tmp_path / "first").iterdir()} == before
+
+
+def test_models_whose_weights_alone_are_alike_have_no_mean(tmp_path):
+    with pytest.raises(UserError, match="Received: 5 and 6, which differ in it"):  # skip connections have no weights
+        average(AverageSettings(("5", "6"), output=tmp_path / "mean"))
+
+
+def test_a_folder_where_a_process_trains_is_left_alone(tmp_path):
+    first = with_facts(tmp_path / "first")
+    (tmp_path / "mean").mkdir()
+    with holding(tmp_path / "mean" / ".lock") as mine:
+        assert mine
+        with pytest.raises(UserError, match="Another process trains in that folder"):
+            average(AverageSettings((first, first), output=tmp_path / "mean"))
 
 
 def test_a_folder_holds_one_model(tmp_path):

@@ -148,6 +148,20 @@ def test_a_run_that_is_stopped_at_the_end_of_a_stage_keeps_what_the_stage_has_le
         np.testing.assert_array_equal(one, two)
 
 
+def test_a_part_is_trained_as_the_recipe_has_it_in_its_own_stage():
+    plan = dataclasses.replace(
+        RECIPES[12], stages=(Stage("restoration", 0.5), Stage("exposure", 0.5, {"batch_size": 7}))
+    )
+    (stage,) = adapted(plan, TrainingSettings(12, part="exposure", start="12")).stages
+    assert (stage.changes, stage.share) == ({"batch_size": 7}, 1.0)
+
+
+def test_a_stage_may_measure_more_than_the_one_before_or_less(tmp_path):
+    rows = [{"epoch": 1, "val_psnr": 20.0}, {"epoch": 2, "val_psnr_oracle": 21.5}]
+    checkpoint.save(State({}, history=rows), tmp_path)
+    assert (tmp_path / "history.csv").read_text() == "epoch,val_psnr,val_psnr_oracle\n1,20,\n2,,21.5\n"
+
+
 def test_a_part_alone_has_the_whole_budget():
     settings = TrainingSettings(12, part="exposure", start="12", epochs=1)
     assert [(stage.part, stage.share) for stage in adapted(RECIPES[12], settings).stages] == [("exposure", 1.0)]
