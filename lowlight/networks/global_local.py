@@ -24,6 +24,9 @@ GATE = 0.55
 NOISE_FLOOR = 0.004
 """Noise of one level of 255 is the least that counts."""
 
+SIDE = THUMBNAIL // CELLS
+"""Of a cell in the thumbnail. Pools are given it twice: without strides Keras 3.15 pools wrongly by JAX."""
+
 FEATURES = 64
 """Width of the features of the whole photo, per cell and in all."""
 
@@ -77,7 +80,7 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2), black_point=False
 
 def _exposure_map(thumbnail):
     """As `lowlight.imaging.exposure.exposure_map`."""
-    means = ops.mean(ops.average_pool(thumbnail, THUMBNAIL // CELLS), axis=-1, keepdims=True)
+    means = ops.mean(ops.average_pool(thumbnail, SIDE, SIDE), axis=-1, keepdims=True)
     return ops.log(means + BLACK)
 
 
@@ -106,9 +109,8 @@ def _predicted_exposure(overview, width=96):
     shown = layers.Concatenate(name="guess_look_at")([exposed, brightest, _log_noise(noise)])
     seen = _cell_features(shown, (width // 4, width // 2, width), "guess_look")
     seen = layers.SpatialDropout2D(0.5, name="guess_forgets")(seen)
-    side = THUMBNAIL // CELLS
-    brightness = [own, _exposure_map(brightest), ops.log(ops.max_pool(brightest, side) + BLACK)]
-    rest = [_log_noise(ops.average_pool(noise, side)), ops.average_pool(exposed[..., 3:], side)]
+    brightness = [own, _exposure_map(brightest), ops.log(ops.max_pool(brightest, SIDE, SIDE) + BLACK)]
+    rest = [_log_noise(ops.average_pool(noise, SIDE, SIDE)), ops.average_pool(exposed[..., 3:], SIDE, SIDE)]
     cells = layers.Concatenate(name="guess_numbers")([*brightness, *rest])
     cells = layers.Conv2D(width, 1, activation="relu", name="guess_cells")(cells)
     x = conv(layers.Concatenate(name="guess_from")([cells, seen, own]), width, "guess_1")
@@ -154,7 +156,7 @@ def _less_black(photo, thumbnail, level, own, whole):
 
 def _darkest(thumbnail):
     """(B, 1, 1, 3): of each colour the least of 16 x 16 means, which noise hardly reaches; something is always left."""
-    darkest = ops.min(ops.average_pool(thumbnail, 4), axis=(1, 2), keepdims=True)
+    darkest = ops.min(ops.average_pool(thumbnail, 4, 4), axis=(1, 2), keepdims=True)
     return ops.minimum(darkest, 0.75 * ops.mean(thumbnail, axis=(1, 2, 3), keepdims=True))
 
 

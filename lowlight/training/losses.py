@@ -62,7 +62,7 @@ def _gaussian_blur(x, radius=5, sigma=1.5):
 
 def brightness(truth, output, size=16):
     """Mean absolute error of each image once both are averaged over squares of 16x16 pixels."""
-    return mae(*(ops.average_pool(image, size) for image in (truth, output)))
+    return mae(*(ops.average_pool(image, size, size) for image in (truth, output)))
 
 
 def exposure_mae(truth, predicted):
