@@ -214,6 +214,8 @@ def test_the_rate_rises_over_the_steps_of_the_warm_up_and_falls_over_the_stage(b
     assert trainer.rate == pytest.approx(RATE * 0.01**0.5)
     trainer.state.epoch = 4
     assert trainer.rate == pytest.approx(RATE * 0.01)
+    trainer.state.epoch, trainer.state.step, trainer.state.total_steps = 0, 1, 0
+    assert trainer.rate == pytest.approx(RATE * 0.01 ** (1 / 16) * 10 / 16)  # it is over after a tenth of the stage
 
 
 def test_a_stage_lasts_its_share_of_the_epochs_or_minutes(begun):

@@ -228,7 +228,7 @@ class Trainer:
     def rate(self) -> float:
         """The learning rate of now."""
         steps = self.state.total_steps - self.state.stage_began["steps"]
-        warmth = min(1.0, (steps + 1) / (self.plan.warm_up + 1))
+        warmth = min(1.0, max((steps + 1) / (self.plan.warm_up + 1), 10 * self.done))  # a brief run is no warm-up alone
         return warmth * float(self.schedule(self.done))
 
     def save_state(self) -> None:

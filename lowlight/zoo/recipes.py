@@ -49,7 +49,7 @@ class Recipe:
     final_rate: float = 0.02
     """The learning rate at the end, as a share of the first; 1 keeps one rate."""
     warm_up: int = 0
-    """Steps over which the learning rate rises from nothing."""
+    """Steps over which the learning rate rises from nothing; a tenth of the stage, if that is less."""
     weight_decay: float = 0.0
     """Decoupled from the gradient (Loshchilov & Hutter 2019, AdamW)."""
     clip: float | None = None
