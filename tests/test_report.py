@@ -75,9 +75,10 @@ def write(folder, name="model_10", psnr=20.0, baseline=8.0, sha256="ab", history
     return summary, by_part
 
 
-def test_no_number_is_cut_from_the_table_of_a_terminal_of_80_columns(tmp_path):
-    summary, _ = write(tmp_path, "model_12")
-    summary["scores"]["val"]["model_12"] |= {"psnr_oracle": 29.59, "ssim_oracle": 0.889}
+@pytest.mark.parametrize("name", ["model_12", "model_12 of the fifth try (colab), 12"])
+def test_no_number_is_cut_from_the_table_of_a_terminal_of_80_columns(tmp_path, name):
+    summary, _ = write(tmp_path, name)
+    summary["scores"]["val"][name] |= {"psnr_oracle": 29.59, "ssim_oracle": 0.889}
     shown = Console(width=80, file=io.StringIO())
     shown.print(tables.table([summary], "val"))
     line = next(line for line in shown.file.getvalue().splitlines() if "model_12" in line)
@@ -355,7 +356,7 @@ def test_names_as_long_as_people_give_them_leave_room_for_the_charts(tmp_path, h
     assert len(figures) == 8  # three metrics and the loss; three metrics of all models, and the cost
     assert all(sum(axes.get_position().width for axes in figure.axes) > 0.6 for figure in figures)
     assert not any("blocks" in text.get_text() for figure in figures for text in figure.findobj(Text))
-    assert plots.shortened("a name of which both ends tell", 11) == "a nam… tell"
+    assert tables.shortened("a name of which both ends tell", 11) == "a nam… tell"
 
 
 def test_one_photo_stands_at_1_and_no_tick_between_photos(monkeypatch):

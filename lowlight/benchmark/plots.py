@@ -13,6 +13,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 
+from lowlight.benchmark.tables import shortened
+
 STYLE = {
     "figure.facecolor": "white",
     "figure.dpi": 110,
@@ -35,10 +37,6 @@ PALE = {VALIDATION: "#99c6e0", TEST: "#99d8c7"}
 BASELINE_LOOKS = (("#666666", "s"), ("#cc79a7", "^"), ("#e69f00", "D"))
 
 
-LONGEST_NAME = 24
-"""Characters of a model's name that charts have room for: those of files that people name may be longer."""
-
-
 class Example(NamedTuple):
     """One block of `photos`, such as input, output and truth."""
 
@@ -46,12 +44,6 @@ class Example(NamedTuple):
     captions: Sequence[str]
     photos: Sequence[np.ndarray]
     """Each (H, W, 3) uint8."""
-
-
-def shortened(name: str, most: int = LONGEST_NAME) -> str:
-    """A name of so many characters at most, its middle left out if need be: its two ends tell more."""
-    kept = most - 1
-    return name if len(name) <= most else f"{name[: kept - kept // 2]}…{name[-(kept // 2) :]}"
 
 
 def metric(

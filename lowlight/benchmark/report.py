@@ -81,7 +81,7 @@ def write_report(
     part = next(iter(rows))
     for key in CHARTED:
         of_photos = {
-            f"{plots.shortened(method)} (mean {tables.shown(summary['scores'][part][method], key)})": [
+            f"{tables.shortened(method)} (mean {tables.shown(summary['scores'][part][method], key)})": [
                 row[key] for row in of_method
             ]
             for method, of_method in rows[part].items()

@@ -215,10 +215,10 @@ def choose_examples(
         index = order[rank]
         low, truth = read_pair(pairs[index])
         output = quality.to_8_bits(method(low.astype(np.float32) / 255))
-        title = f"{part}, {ranks[rank]}: photo {plots.shortened(pairs[index].name, 60)}"
+        title = f"{part}, {ranks[rank]}: photo {tables.shortened(pairs[index].name, 60)}"
         captions = (
             f"input  {quality.psnr(truth, low):.2f} dB",
-            f"{plots.shortened(name, 18)}  {rows[index]['psnr']:.2f} dB  (GT mean {rows[index]['psnr_gt_mean']:.2f})",
+            f"{tables.shortened(name, 18)}  {rows[index]['psnr']:.2f} dB  (GT mean {rows[index]['psnr_gt_mean']:.2f})",
             "truth",
         )
         examples.append(plots.Example(title, captions, (low, output, truth)))

@@ -43,6 +43,10 @@ BREAKDOWN = {
 """What `lowlight.benchmark.breakdown` measures, and what its table calls it; decibels have 2 digits there, logs 3."""
 
 
+LONGEST_NAME = 22
+"""Characters of a model's name that a terminal and charts have room for: that of somebody's file may be longer."""
+
+
 def table(summaries: Sequence[dict], part: str) -> Table:
     """The means of models, measured together, over one part of the split, as a table for the terminal."""
     count = summaries[0]["split"][part]
@@ -57,8 +61,14 @@ def table(summaries: Sequence[dict], part: str) -> Table:
         result.add_column(label, justify="right", min_width=widest)  # nothing is cut on a narrow terminal
     for name, scores in methods(summaries, part):
         style = None if name in summaries[0]["baselines"] else "bold"
-        result.add_row(name, *(shown(scores, key) for key in labels), style=style)
+        result.add_row(shortened(name), *(shown(scores, key) for key in labels), style=style)
     return result
+
+
+def shortened(name: str, most: int = LONGEST_NAME) -> str:
+    """A name of so many characters at most, its middle left out if need be: its two ends tell more."""
+    kept = most - 1
+    return name if len(name) <= most else f"{name[: kept - kept // 2]}…{name[-(kept // 2) :]}"
 
 
 def rounded(scores: dict[str, float]) -> dict[str, float | None]:
