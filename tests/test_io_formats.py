@@ -269,6 +269,16 @@ def test_colours_of_a_heic_that_were_multiplied_by_transparency_are_divided_by_i
     np.testing.assert_allclose(as_float(photo.alpha), 0.5, atol=0.01)
 
 
+def test_what_a_scanner_calls_a_page_and_all_comments_of_a_jpeg_are_kept():
+    file, names = io.BytesIO(), {ExifTags.Base.DocumentName: "diary", ExifTags.Base.PageName: "page 7"}
+    Image.fromarray(PICTURE).save(file, "TIFF", tiffinfo=names)
+    for suffix in (".tif", ".jpg"):
+        with Image.open(io.BytesIO(encode(read_photo(io.BytesIO(file.getvalue())), suffix))) as image:
+            assert names.items() <= dict(image.getexif()).items()
+    data = material.encoded(PICTURE, format="JPEG", comment=b"second")
+    assert read_photo(io.BytesIO(data[:2] + b"\xff\xfe\0\x08first\0" + data[2:])).comment == b"first\nsecond"
+
+
 @pytest.mark.parametrize("with_alpha", [False, True])
 @pytest.mark.parametrize("grey", [False, True])
 def test_an_avif_of_10_bits_has_what_belongs_to_the_photo(grey, with_alpha):

@@ -22,6 +22,7 @@ ABOUT_THE_PHOTO = {
         *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright"),
         *("XResolution", "YResolution", "ResolutionUnit", "Rating", "RatingPercent"),
         *("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
+        *("DocumentName", "PageName"),
     )
 }
 """The tags of a TIFF, and so of a camera's raw, that do not say how its pixels lie in the file."""

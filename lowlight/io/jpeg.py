@@ -89,7 +89,7 @@ def open_jpeg(file: BinaryIO, frame: int) -> Contents:
         orientation=exif.orientation(block),
         xmp=xmp,
         iptc=iptc_of_photoshop(b"".join(_segments_of(header, 0xED, PHOTOSHOP_HEAD))),  # more than one holds goes on
-        comment=next((data for kind, data in header.segments if kind == COMMENT), b""),
+        comment=b"\n".join(data.rstrip(b"\0") for kind, data in header.segments if kind == COMMENT),
         dpi=_dpi(_segment(header, 0xE0, b"JFIF\0")),
         tagged=means.tagged,
         frames=len(views),
