@@ -1,11 +1,13 @@
 """What of a clip lies beside its pixels and is not written is told."""
 
 import struct
+from fractions import Fraction
 
 import av
 import pytest
 
-from lowlight.io.clip import read_head
+from lowlight.io.clip import read_frames, read_head
+from tests import material
 from tests.conftest import scene
 
 GOOGLE = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
@@ -56,6 +58,18 @@ def with_captions(path):
         packet.pts = packet.dts = 0
         packet.stream = stream
         file.mux(packet)
+
+
+def test_a_frame_that_says_what_pyav_has_no_name_for_is_read(tmp_path):
+    """As that of a camera's MJPEG with EXIF, of which FFmpeg tells since 8.0, or of an iPhone's spatial video."""
+    with av.open(str(tmp_path / "a.mov"), "w") as file:
+        stream = file.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        packet = av.Packet(material.encoded(scene(1, 48, 64), format="JPEG", exif=material.exif()))
+        packet.stream, packet.pts, packet.dts, packet.time_base = stream, 0, 0, Fraction(1, 25)
+        file.mux(packet)
+    assert read_head(tmp_path / "a.mov").notes == ()
+    assert len([*read_frames(tmp_path / "a.mov")]) == 1
 
 
 @pytest.mark.parametrize(

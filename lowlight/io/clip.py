@@ -311,15 +311,15 @@ def _said_first(path) -> dict[str, bytes]:
     """What the first frame says beside its pixels, by FFmpeg's names."""
     with reading(path) as container, closing(_decoded(container)) as frames:
         frame = next(frames, None)
-        return {} if frame is None else {data.type.name: bytes(data) for data in frame.side_data}
+        return {} if frame is None else side_data.said(frame)
 
 
 def _display_matrix(frame) -> tuple[int, int, int, int]:
     """The part of it that turns: (a, b, c, d), for a point to be shown at (a x + c y, b x + d y)."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data = side_data.said(frame).get("DISPLAYMATRIX")
     if data is None:
         return 1, 0, 0, 1
-    values = np.frombuffer(bytes(data), "<i4").tolist()
+    values = np.frombuffer(data, "<i4").tolist()
     return values[0], values[1], values[3], values[4]
 
 

@@ -1,6 +1,8 @@
 """What a frame of a clip says beside its pixels, by the names that FFmpeg has for it (AVFrameSideDataType)."""
 
 import struct
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,26 @@ OF_THE_VIEW = {
 
 MAY_BE_0 = ("CONTENT_LIGHT_LEVEL", "STEREO3D")
 """Of which 0 says that nothing is known, or that there is one view."""
+
+
+def said(frame: Any) -> dict[str, bytes]:
+    """All that a frame (`av.VideoFrame`) says, by FFmpeg's names."""
+    _take_unknown_kinds()
+    return {data.type.name: bytes(data) for data in frame.side_data}
+
+
+@cache
+def _take_unknown_kinds():
+    """PyAV refuses a frame that says anything of a kind that FFmpeg has had for less long than its own list is old."""
+    from av.sidedata.sidedata import Type
+
+    def unnamed(kind, number):
+        made = object.__new__(kind)
+        made._name_, made._value_ = f"KIND_{number}", number
+        return made
+
+    kinds: Any = Type
+    kinds._missing_ = classmethod(unnamed)
 
 
 def left_out(said: dict[str, bytes], hdr: bool) -> tuple[str, ...]:
