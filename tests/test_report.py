@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import math
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -207,24 +205,6 @@ def test_what_another_process_measures_as_the_overview_is_written_is_in_it(tmp_p
     monkeypatch.setattr(plots, "bars", bars)
     report.write_overview(tmp_path / "s")
     assert {"model_01", "model_02"} <= readme_rows(tmp_path / "s").keys()
-
-
-def test_rows_that_are_written_at_the_same_time_are_all_kept(tmp_path, monkeypatch):
-    def slowly(path):
-        found = read(path)
-        time.sleep(0.02)
-        return found
-
-    def add(name):
-        row = {"set": "one", "photos": 1, "method": name, "weights": "ab", "psnr": 8.0}
-        report.update_sets(tmp_path / "statistics" / report.HELD_OUT, lambda rows: [*rows, row])
-
-    read = report.read_sets
-    monkeypatch.setattr(report, "read_sets", slowly)
-    with ThreadPoolExecutor(4) as processes:
-        list(processes.map(add, "abcdefgh"))
-    assert sorted(row["method"] for row in read(tmp_path / "statistics" / report.HELD_OUT)) == list("abcdefgh")
-    assert [path.name for path in (tmp_path / "statistics").iterdir()] == [report.HELD_OUT]
 
 
 def test_the_sheet_of_all_models_is_shown_where_there_is_one(tmp_path, blank_plots):

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lowlight.benchmark import plots, tables
@@ -106,9 +107,10 @@ def make_folder(folder: Path) -> None:
     Raises
     ------
     UserError
-        If it cannot be made or written.
+        If it cannot be made or written, or what is beside it cannot be read, which `write_overview` will need.
     """
     atomic.make_folder(folder, *CLOSED)
+    _overview(folder.parent)
 
 
 def tell_if_replaced(folder: Path, card: dict) -> None:
@@ -185,22 +187,41 @@ def update_sets(path: Path, change: Callable[[list[dict]], list[dict]]) -> None:
     UserError
         If it cannot be written.
     """
-    make_folder(path.parent)
+    atomic.make_folder(path.parent, *CLOSED)
     with waiting(atomic.lock_of(path, path.parent)):
         write_sets(path, change(read_sets(path)))
 
 
 def read_sets(path: Path) -> list[dict]:
-    """The rows that `write_sets` wrote; none if it did not."""
+    """The rows that `write_sets` wrote; none if it did not.
+
+    Raises
+    ------
+    UserError
+        If the file is not as it was written, such as by a spreadsheet that has commas for decimals.
+    """
     if not path.is_file():
         return []
     texts = ("set", "method", "weights")
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file, _as_written(path):
         rows = [
-            {key: text if key in texts else json.loads(text) for key, text in row.items() if text or key in texts}
+            {key: row[key] for key in texts}
+            | {key: json.loads(text) for key, text in row.items() if text and key not in texts}
             for row in csv.DictReader(file)
         ]
     return [with_current_names(row) for row in rows]
+
+
+@contextmanager
+def _as_written(path):
+    """What is found of a file that somebody else has changed, as a line."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"Statistics are not as they were written. Received: {path} ({type(error).__name__}: {error}). Put it "
+            "back, or delete it and measure anew."
+        ) from None
 
 
 def summaries(statistics: Path) -> dict[str, dict]:
@@ -295,11 +316,12 @@ def _keep_history(folder, summary, source):
 
 
 def _read_summary(path) -> dict:
-    summary = json.loads(path.read_text(encoding="utf-8"))
-    summary["scores"] = {
-        part: {name: with_current_names(scores) for name, scores in of_part.items()}
-        for part, of_part in summary["scores"].items()
-    }
+    with _as_written(path):
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary["scores"] = {
+            part: {name: with_current_names(scores) for name, scores in of_part.items()}
+            for part, of_part in summary["scores"].items()
+        }
     return summary
 
 

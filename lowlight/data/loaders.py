@@ -191,7 +191,7 @@ def fitting_crop(pairs: Sequence[Pair], crop: int, multiple: int) -> int:
     if side < multiple:
         raise UserError(
             f"Photos must be at least {multiple} pixels wide and high. Received: {name} with a side of {side}. "
-            "Take it out of both folders."
+            "Take the photos of that name out of both folders."
         )
     fitting = min(crop, side // multiple * multiple)
     if fitting < crop:
