@@ -3,6 +3,7 @@
 import re
 import struct
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import av
@@ -25,7 +26,7 @@ SIZES = {"420": (2, 2), "422": (1, 2), "444": (1, 1)}
 
 def write_planes(path, planes, form, codec="ffv1", count=2, rate=24, colours=(1, 1, 1), full=False, **options):
     """A clip whose frames hold these planes, each an array of levels."""
-    with av.open(str(path), "w") as file:
+    with av.open(str(path.absolute()), "w") as file:
         stream = file.add_stream(
             codec, rate=rate, options={name.replace("_", "-"): text for name, text in options.items()}
         )
@@ -86,7 +87,7 @@ def passed(source, target, run=lambda pixels, small: pixels):
     for _ in clip.enhance(run):
         pass
     clip.write()
-    with av.open(str(target)) as file:
+    with av.open(str(target.absolute())) as file:
         stream = file.streams.video[0]
         return stream.codec_context.name, stream.codec_context.format.name, stream.average_rate, read_head(target)
 
@@ -385,3 +386,10 @@ def test_threads_that_decode_are_done_before_the_decoder_goes_also_where_no_more
     assert not done
     frames.close()
     assert done == [True]
+
+
+def test_a_name_with_a_colon_is_none_of_a_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("in:1").mkdir()
+    source = write_planes(Path("pipe:0.mkv"), planes_of(smooth(), 8, "420"), "yuv420p")
+    assert passed(source, Path("in:1") / "12:30.mkv")[0] == "h264"

@@ -77,7 +77,7 @@ class Clip:
         heard = sound.refuse(source, target, WRITTEN[target.suffix.lower()])
         self.head = self.head._replace(notes=self.head.notes + heard)
         self.frames, self.notes = self.head.frames, self.head.notes
-        self.folder = target.with_name(f"{hidden_name(target)}.part")
+        self.folder = target.absolute().with_name(f"{hidden_name(target)}.part")  # as of `reading`
         status = source.stat()
         self.recipe = f"{source.absolute()} {status.st_size} {status.st_mtime_ns} {recipe} {self.head}"
         self.smoothing = Smoothing()

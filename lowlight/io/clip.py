@@ -197,7 +197,7 @@ def reading(path: Path) -> Iterator[Any]:
     except ModuleNotFoundError as error:
         raise ImageError(f"{path} needs av to be read. Install it: pip install av") from error
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path.absolute())) as container:  # FFmpeg takes what is before a colon for a protocol
             if all(_is_cover(stream) for stream in container.streams.video):
                 why = _why_broken(path)
                 but = " but a cover" if container.streams.video else ""
