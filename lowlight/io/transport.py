@@ -1,5 +1,6 @@
 """Transport streams of MPEG (ISO/IEC 13818-1), as of broadcasts and camcorders: whether one is whole."""
 
+import os
 from pathlib import Path
 
 PACKET = 188
@@ -19,11 +20,13 @@ LOOKED_AT = 2**16
 
 
 def is_cut(path: Path) -> bool:
-    """Whether a transport stream ends within a packet."""
+    """Whether a transport stream ends within a packet; what some recorders fill it up with is none."""
     with path.open("rb") as file:
         start = file.read(LOOKED_AT)
-    for first in range(len(start)):
-        for step in STEPS:
-            if start[first : first + IN_A_ROW * step : step] == SYNC * IN_A_ROW:
-                return 0 < (path.stat().st_size - first) % step < PACKET
+        for first in range(len(start)):
+            for step in STEPS:
+                if start[first : first + IN_A_ROW * step : step] == SYNC * IN_A_ROW:
+                    rest = (file.seek(0, os.SEEK_END) - first) % step
+                    file.seek(-rest, os.SEEK_END)
+                    return rest < PACKET and file.read(1) == SYNC
     return False
