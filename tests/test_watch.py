@@ -156,6 +156,8 @@ def test_only_folders_can_be_watched_and_results_go_elsewhere(tmp_path):
     assert check(EnhanceSettings((tmp_path,), tmp_path, watch=True, suffix="_b")) == []
     assert check(EnhanceSettings((tmp_path,), tmp_path / "out", watch=True)) == []
     assert check(EnhanceSettings((tmp_path,), watch=True, in_place=True)) == []
+    (tmp_path / "ring").symlink_to("ring")  # of which making the folder tells
+    assert check(EnhanceSettings((tmp_path,), tmp_path / "ring", watch=True)) == []
 
 
 def test_for_a_watch_the_engine_is_chosen_that_is_done_first_with_much(monkeypatch):

@@ -152,6 +152,14 @@ def key(path: Path) -> str:
     return name.casefold() if sys.platform in ("win32", "darwin") else name
 
 
+def real(path: Path) -> Path:
+    """Where links lead; for one that leads round in a ring the path itself."""
+    try:
+        return path.resolve()
+    except RuntimeError:  # until Python 3.12
+        return path
+
+
 def _into_one_file(settings) -> bool:
     """Whether --output is a file's name and not a folder's."""
     output = settings.output
@@ -257,7 +265,7 @@ def _is_searched(entry, settings) -> bool:
     if entry.name.startswith(".") or entry.name in SIDE_FOLDERS:
         return False
     # A folder has many names, such as ../photos/out and out.
-    return not entry.is_symlink() and entry.is_dir() and key(_real(entry)) != key(_real(settings.output))
+    return not entry.is_symlink() and entry.is_dir() and key(real(entry)) != key(real(settings.output))
 
 
 def _frames(found) -> list[Found]:
@@ -306,7 +314,7 @@ def result_name(path: PurePath, ending: str | None, suffix: str) -> str:
 
 
 def _in_place(photo) -> Job:
-    path = _real(photo.path)  # a link stays one
+    path = real(photo.path)  # a link stays one
     if photo.problem is None and path.suffix != _own_suffix(path):
         return Job(
             path, path, f"{path} cannot be written in its own format, so not in its place: give --output a folder."
@@ -344,21 +352,13 @@ def _apart(jobs: Sequence[Job], settings) -> list[Job]:
 
 
 def _refuse_overwriting(jobs: Sequence[Job]):
-    sources = {_real(job.source) for job in jobs}
+    sources = {real(job.source) for job in jobs}
     for job in jobs:
-        if _real(job.target) in sources:
+        if real(job.target) in sources:
             raise UserError(
                 f"A result would be written over a photo. Received: {job.target}. Give --output another folder, or "
                 "--suffix."
             )
-
-
-def _real(path) -> Path:
-    """Where links lead; for one that leads round in a ring the path itself."""
-    try:
-        return path.resolve()
-    except RuntimeError:  # until Python 3.12
-        return path
 
 
 def _names(suffixes) -> str:

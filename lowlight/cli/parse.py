@@ -97,7 +97,8 @@ def _from_file(path, command) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as Windows saves it
     except (OSError, ValueError) as error:
-        raise UserError(f"The file of settings cannot be read. Received: {path} ({error}). Correct it.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"The file of settings cannot be read. Received: {path} ({reason}). Correct it.") from error
     wrong = [name for name, value in content.items() if isinstance(value, dict) != (name in TABLES)]
     if wrong:
         raise UserError(

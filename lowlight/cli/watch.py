@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from lowlight.cli.jobs import Job, find, is_done, key, refuse_unknown_format
+from lowlight.cli.jobs import Job, find, is_done, key, real, refuse_unknown_format
 from lowlight.errors import UserError
 from lowlight.settings import EnhanceSettings
 from lowlight.system import tell
@@ -39,7 +39,7 @@ def check(settings: EnhanceSettings) -> list[Job]:
     for path in settings.inputs:
         if not path.is_dir():
             raise UserError(f"Only folders can be watched. Received: {path}. Name the folder that photos come into.")
-        if not settings.in_place and not settings.name_suffix and path.resolve() == settings.output.resolve():
+        if not settings.in_place and not settings.name_suffix and real(path) == real(settings.output):
             raise UserError(
                 f"Results would be written over photos. Received: {path} for both. Give --output another folder, or "
                 "--suffix."
