@@ -176,6 +176,18 @@ def test_links_in_a_folder_that_lead_nowhere_are_counted(tmp_path):
     assert left_out(settings) == {"link to nowhere (is a disk missing?)": 1}
 
 
+def test_links_to_folders_are_counted_also_with_those_below(tmp_path):
+    touch(tmp_path, "in/a.jpg", "in/sub/b.jpg", "disk/c.jpg", "out/d.jpg")
+    for name, folder in (("in/linked", "disk"), ("in/results", "out"), ("in/.hidden", "disk")):
+        (tmp_path / name).symlink_to(tmp_path / folder, target_is_directory=True)
+    for recursive in (False, True):
+        settings = EnhanceSettings((tmp_path / "in",), tmp_path / "out", recursive=recursive)
+        assert left_out(settings) == {
+            **({} if recursive else {"subfolder (taken by --recursive)": 1}),
+            "linked folder (taken if named)": 1,
+        }
+
+
 def test_photos_that_are_called_as_results_are_left_out_and_counted(tmp_path):
     touch(tmp_path / "in", "night.jpg", "party_1.jpg", "party_2.jpg", "notes_1.txt")
     assert list(places(tmp_path, tmp_path / "in", suffix="_1")) == ["in/night.jpg", "in/party_2.jpg"]

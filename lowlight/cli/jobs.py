@@ -120,6 +120,8 @@ def left_out(settings: EnhanceSettings) -> dict[str, int]:
         with suppress(OSError):
             if not settings.recursive:
                 found["subfolder", "(taken by --recursive)"] += sum(_is_searched(one, settings) for one in seen)
+            linked = (one for one in seen if one.is_symlink())  # which may lead back
+            found["linked folder", "(taken if named)"] += sum(_may_hold_photos(one, settings) for one in linked)
             found["clip", "(taken if named)"] += sum(is_clip(path) and path.is_file() for path in seen)
             lost = sum(path.suffix.lower() in KNOWN and not path.exists() for path in seen)
             found["link", "to nowhere (is a disk missing?)"] += lost
@@ -262,10 +264,14 @@ def _folders(folder, settings) -> Iterator[Path]:
 
 
 def _is_searched(entry, settings) -> bool:
+    return not entry.is_symlink() and _may_hold_photos(entry, settings)
+
+
+def _may_hold_photos(entry, settings) -> bool:
     if entry.name.startswith(".") or entry.name in SIDE_FOLDERS:
         return False
     # A folder has many names, such as ../photos/out and out.
-    return not entry.is_symlink() and entry.is_dir() and key(real(entry)) != key(real(settings.output))
+    return entry.is_dir() and key(real(entry)) != key(real(settings.output))
 
 
 def _frames(found) -> list[Found]:
