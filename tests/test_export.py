@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lowlight.controls import Controls
 from lowlight.errors import UserError
-from lowlight.export import check, run
+from lowlight.export import check, formats, run
 from lowlight.imaging.exposure import overview
 from lowlight.imaging.pixels import as_levels
 from lowlight.inference.engines import KerasGraph, OnnxGraph
@@ -77,10 +78,18 @@ def test_the_default_model_is_exported_and_its_example_gives_what_the_program_gi
     assert expected.mean() > 2 * photo.mean()
 
 
-def test_a_model_of_the_ladder_is_exported_with_its_gain_and_no_other_inputs(models, tmp_path):
+def test_a_model_of_the_ladder_is_exported_with_its_gain_and_no_other_inputs(models, tmp_path, caplog, monkeypatch):
     needed("onnx")
     import onnx
 
+    def difference(ours, reference):
+        assert {layer.compute_dtype for layer in reference.model.layers} == {"float32"}
+        return compared(ours, reference)
+
+    compared = check.largest_difference
+    monkeypatch.setattr(check, "largest_difference", difference)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model_10.float16.onnx.md").write_text("- Weights: sha256 of others.")
     place = models / "model_10.json"
     registry.write_card(place, cards.read(place) | {"data": {"name": "own pairs", "licence": "not known"}})
     path = run.export(ExportSettings(model="10", output=tmp_path / "out", float16=True))
@@ -88,7 +97,10 @@ def test_a_model_of_the_ladder_is_exported_with_its_gain_and_no_other_inputs(mod
     graph = onnx.load(path)
     assert [put.name for put in graph.graph.input] == ["gain", "photo"]
     assert [put.name for put in graph.graph.output] == ["output"]
-    assert {entry.key: entry.value for entry in graph.metadata_props}["precision"] == "float16"
+    facts = {entry.key: entry.value for entry in graph.metadata_props}
+    assert (facts["precision"], facts["stride"], facts["name"]) == ("float16", "16", "model_10")
+    assert not any(side.dim_value for side in graph.graph.input[1].type.tensor_type.shape.dim[:3])
+    assert "was of other weights, and is replaced" in caplog.text
     assert sorted(file.name for file in path.parent.iterdir()) == ["model_10.float16.onnx", "model_10.float16.onnx.md"]
     lines = path.with_name(f"{path.name}.md").read_text(encoding="utf-8").splitlines()
     assert "- Trained on own pairs. Its terms: not known." in lines
@@ -142,12 +154,76 @@ def test_a_file_beside_a_model_from_elsewhere_is_run_until_either_changes(tmp_pa
     assert registry.onnx_of(*registry.files_of(own)) is None
 
 
-def test_a_file_that_gives_something_else_is_not_kept(models, tmp_path, monkeypatch):
-    needed("onnx")
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file_that_gives_something_else_is_not_kept(form, models, tmp_path, monkeypatch):
+    needed(form)
     monkeypatch.setattr(check, "largest_difference", lambda *graphs: {"96x64": 0.5})
     with pytest.raises(UserError, match="not what Keras gives. Received: 0.5 levels of 8 bits at 96x64"):
-        run.export(ExportSettings(model="10", output=tmp_path / "out"))
+        run.export(ExportSettings(model="10", format=form, output=tmp_path / "out"))
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["saved_model", "openvino"])
+def test_what_consists_of_several_files_takes_the_place_of_all_that_were_there(form, models, tmp_path, monkeypatch):
+    needed(form)
+    monkeypatch.setattr(check, "largest_difference", lambda *graphs: {"96x64": 0.0})
+    settings = ExportSettings(model="10", format=form, output=tmp_path / "out")
+    path = run.export(settings)
+    before = sorted(file.relative_to(tmp_path) for file in (tmp_path / "out").rglob("*"))
+    if form == "saved_model":
+        (path / "older").touch()
+    else:
+        path.with_suffix(".bin").write_bytes(b"older")
+    assert run.export(settings) == path
+    assert sorted(file.relative_to(tmp_path) for file in (tmp_path / "out").rglob("*")) == before
+    assert form == "saved_model" or len(path.with_suffix(".bin").read_bytes()) > 1000
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_a_line(models, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(UserError, match="^The output folder cannot be written. Received: .*out .* --output another"):
+        run.export(ExportSettings(model="10", format="saved_model", output=tmp_path / "out"))
+
+
+def test_only_what_float16_holds_without_loss_is_stored_in_it():
+    needed("onnx")
+    from onnx import helper, numpy_helper
+
+    exact = np.linspace(0, 1, 257, dtype="f4").astype("f2").astype("f4")
+    arrays = {"exact": exact, "inexact": exact + np.float32(1e-5), "few": exact[:255]}
+    graph = helper.make_graph([], "graph", [], [], [numpy_helper.from_array(a, name) for name, a in arrays.items()])
+    formats._halve(graph)
+    stored = {tensor.name: str(numpy_helper.to_array(tensor).dtype) for tensor in graph.initializer}
+    assert stored == {"exact/half": "float16", "inexact": "float32", "few": "float32"}
+    assert [(node.op_type, *node.input, *node.output) for node in graph.node] == [("Cast", "exact/half", "exact")]
+
+
+@pytest.mark.parametrize(
+    ("controls", "fixed", "moved", "tilings"),
+    [
+        (6, (None, None), check.ALL_MOVED, [[1024, 1024], [256, 256]]),
+        (1, (None, None), Controls(strength=0.9), [[1024, 1024], [256, 256]]),
+        (1, (64, 64), Controls(strength=0.9), [[1024, 1024]]),
+    ],
+)
+def test_files_are_compared_whole_and_in_tiles_with_and_without_controls(controls, fixed, moved, tilings, monkeypatch):
+    asked = []
+
+    class Recorder:
+        def __init__(self, graph):
+            self.graph, self.tiles, self.fixed, self.controls = graph, [1024, 1024], fixed, range(controls)
+
+        def __call__(self, photo, controls):
+            asked.append((self.graph, photo.shape[:2], self.tiles, controls))
+            return np.full_like(photo, 0.5 if (self.graph, self.tiles, controls) == ("ours", tilings[-1], moved) else 0)
+
+    monkeypatch.setattr(check, "Enhancer", Recorder)
+    found = check.largest_difference("ours", "theirs")
+    assert found == {"96x64": 127.5, "211x333": 127.5, "480x400": 127.5}
+    for graph in ("ours", "theirs"):
+        for size in check.SIZES:
+            of = [facts[2:] for facts in asked if facts[:2] == (graph, size)]
+            assert of == [(tiles, controls) for tiles in tilings for controls in (Controls(), moved)]
 
 
 @pytest.mark.parametrize("different", [{"a": 0.0, "b": float("inf")}, {"a": float("nan")}])

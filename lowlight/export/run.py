@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lowlight.errors import UserError
+from lowlight.io import atomic
 from lowlight.settings import ExportSettings
 from lowlight.system import how_to_install, spinner
 from lowlight.zoo import cards, registry
@@ -42,6 +43,8 @@ def export(settings: ExportSettings) -> Path:
     card, weights = registry.files_of(settings.model, settings.models_url)
     if settings.beside:
         _refuse_another_card(weights.with_name(f"{card['name']}.json"), weights)
+    folder = weights.parent if settings.beside else settings.output
+    atomic.make_folder(folder)
     with spinner("loading TensorFlow"):  # now that all is known to be right
         from lowlight.export import check, formats, graphs
         from lowlight.inference.engines import KerasGraph
@@ -54,11 +57,9 @@ def export(settings: ExportSettings) -> Path:
         "weights_sha256": card["weights"]["sha256"],
         "precision": "float16" if settings.float16 else "float32",
     }
-    folder = weights.parent if settings.beside else settings.output
     path = folder / f"{card['name']}{'.float16' if settings.float16 else ''}{formats.SUFFIXES[settings.format]}"
     part = folder / f"part-{path.name}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with spinner("writing the file, and comparing it with Keras"):
             formats.WRITERS[settings.format](network, part, facts)
             differences = check.largest_difference(graphs.opened(settings.format, part, reference), reference)
