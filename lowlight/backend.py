@@ -103,9 +103,24 @@ def refuse_without_training() -> None:
     UserError
         If Keras is set to one that does not.
     """
-    if keras.backend.backend() not in LEARNING:
+    _refuse_unless(LEARNING, "train")
+
+
+def refuse_without_graphs() -> None:
+    """What models are exported from is a graph of TensorFlow's.
+
+    Raises
+    ------
+    UserError
+        If Keras is set to another backend.
+    """
+    _refuse_unless(("tensorflow",), "export")
+
+
+def _refuse_unless(able, what):
+    if keras.backend.backend() not in able:
         raise UserError(
-            f"Keras is set to a backend that does not train, by KERAS_BACKEND or ~/.keras/keras.json. Received: "
+            f"Keras is set to a backend that does not {what}, by KERAS_BACKEND or ~/.keras/keras.json. Received: "
             f"{keras.backend.backend()}. Set KERAS_BACKEND=tensorflow in the environment."
         )
 

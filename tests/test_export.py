@@ -185,6 +185,12 @@ def test_a_folder_that_cannot_be_made_is_told_in_a_line(models, tmp_path):
         run.export(ExportSettings(model="10", format="saved_model", output=tmp_path / "out"))
 
 
+def test_another_backend_of_keras_is_told_of(models, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(UserError, match="backend that does not export.* Received: jax. Set KERAS_BACKEND=tensorflow"):
+        run.export(ExportSettings(model="10", format="saved_model", output=tmp_path / "out"))
+
+
 def test_only_what_float16_holds_without_loss_is_stored_in_it():
     needed("onnx")
     from onnx import helper, numpy_helper

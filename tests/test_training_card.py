@@ -87,6 +87,7 @@ def test_what_a_part_leaves_as_it_was_is_told_as_it_was_if_it_is_of_the_same_mod
     assert found["recipe"] == EARLIER["recipe"]
     assert found["training"] == EARLIER["training"] | {"val_psnr": 19.8765}
     assert [stage["part"] for stage in found["stages"]] == ["whole", "restoration", "exposure"]
+    assert found["stages"][-1]["started_from"] == {"name": "model_12", "sha256": "0123"}
     of_a_part.earlier = EARLIER | {"name": "model_11"}
     found = written(of_a_part)
     assert found["recipe"]["epochs"] == RECIPES[12].epochs

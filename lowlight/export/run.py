@@ -46,9 +46,11 @@ def export(settings: ExportSettings) -> Path:
     folder = weights.parent if settings.beside else settings.output
     atomic.make_folder(folder)
     with spinner("loading TensorFlow"):  # now that all is known to be right
+        from lowlight import backend
         from lowlight.export import check, formats, graphs
         from lowlight.inference.engines import KerasGraph
 
+    backend.refuse_without_graphs()
     network, _ = registry.build(card, weights, "mixed_float16" if settings.float16 else "float32")
     reference = KerasGraph(registry.build(card, weights, "float32")[0] if settings.float16 else network)
     facts = {
