@@ -189,6 +189,7 @@ def test_the_summary_tells_counts_size_brightness_and_all_problems(pairs_folder,
         (pairs_folder / "low" / f"photo{index}.png").unlink()
     load_split(pairs_folder, skip_bad=True)
     text = news.text
+    assert text.startswith(f"Checking 3 pairs of {pairs_folder} ...\n")  # one of several, where --unseen names more
     means = [np.mean([f(scene(seed)).mean() for seed in (5, 6, 7)]) for f in (lambda x: x // 10, lambda x: x)]
     assert f"3 whole pairs, 64x48 pixels; mean brightness (0-255) low {means[0]:.0f}, high {means[1]:.0f}" in text
     assert "photo0.png, photo1.png, photo2.png, photo3.png, photo4.png\n" in text

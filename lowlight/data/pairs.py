@@ -85,7 +85,7 @@ def _whole_pairs(data, low, high, skip_bad) -> tuple[dict[Pair, Look], dict[str,
         listed = _read_split(path, pools)
         notes += _keep_listed(listed, pools)
     pairs = [pair for pool in pools.values() for pair in pool.pairs.values()]
-    LOG.info("Checking %s ...", counted(len(pairs), "pair"))
+    LOG.info("Checking %s of %s ...", counted(len(pairs), "pair"), data or f"{low} and {high}")
     looks, problems = check(pairs)
     problems = [problem for pool in pools.values() for problem in pool.problems] + problems
     if reading.brighter_left_out:
