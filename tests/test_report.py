@@ -242,6 +242,16 @@ def test_models_measured_on_other_photos_are_not_compared(tmp_path, blank_plots)
     assert not (tmp_path / "s" / "psnr_2.png").exists()
 
 
+def test_charts_of_several_groups_that_become_one_at_once_do_not_stay(tmp_path, blank_plots):
+    for number in (1, 2, 3):
+        write(tmp_path / "s", f"model_0{number}", baseline=8.0 + number)
+    assert len(list((tmp_path / "s").glob("*_3.png"))) == 4
+    for number in (1, 2):
+        (tmp_path / "s" / f"model_0{number}" / "summary.json").unlink()
+    report.write_overview(tmp_path / "s")
+    assert {path.name for path in (tmp_path / "s").glob("*.png")} == {"cost.png", "mae.png", "mse.png", "psnr.png"}
+
+
 def test_a_part_that_was_not_measured_is_absent(tmp_path, blank_plots):
     write(tmp_path / "s", parts=("val",))
     assert readme_rows(tmp_path / "s")["model_10"]["PSNR (dB)"] == "20.50"

@@ -157,8 +157,11 @@ def _write_charts(statistics):
             plot = plots.bars(key, tables.LABELS[key], _bars(group, key), len(group[0]["baselines"]))
             write(statistics / f"{key}{suffix}.png", plot)
         write(statistics / f"cost{suffix}.png", plots.cost(_points(group), tables.SPLIT_LABELS[tables.parts(group)[0]]))
-    for key in (*CHARTED, "cost"):  # of a group that is no more
-        (statistics / f"{key}_{len(groups) + 1}.png").unlink(missing_ok=True)
+    number = len(groups) + 1
+    while (statistics / f"cost_{number}.png").exists():  # of groups that are no more
+        for key in (*CHARTED, "cost"):
+            (statistics / f"{key}_{number}.png").unlink(missing_ok=True)
+        number += 1
 
 
 def write_sets(path: Path, rows: Sequence[dict]) -> None:
