@@ -43,6 +43,9 @@ OFTEN_LIMITED = ("h264", "hevc", "vp9", "av1")
 WITHOUT_ORDER = ("avi", "asf")
 """Containers that say when a frame is decoded, and not when it is shown, for which B-frames have another order."""
 
+BARE = ("h264", "hevc")
+"""Frames without a container: nothing says when they are shown."""
+
 JUMP = 10.0
 """Seconds from one frame of a broadcast to the next that are none: a broken time, or another recording (FFmpeg's own
 program has as many, `dts_delta_threshold`)."""
@@ -302,6 +305,8 @@ def _notes(container, stream, form) -> tuple[str, ...]:
         notes.append("it has several tracks of pictures, of which one is read")
     if any("timecode" not in data.metadata for data in container.streams.data) and not container.chapters():
         notes.append("its data, such as a camera's of place and motion, are left out")
+    if container.format.name in BARE:
+        notes.append(f"nothing says when its frames are shown: {float(stream.average_rate or 30):g} a second are taken")
     if stream.codec_context.field_order > PROGRESSIVE:
         notes.append("it is interlaced, and its result does not say so")
     return tuple(notes)
@@ -359,9 +364,10 @@ def _count(container, stream, path) -> tuple[int, bool]:
     """
     frames, end, whole = 0, 0.0, True
     for packet in container.demux():
-        if packet.pts is not None:
+        if packet.size:
             frames += packet.stream is stream and not packet.is_discard
-            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            time = 0 if packet.pts is None else packet.pts + (packet.duration or 0)
+            end = max(end, float(time * packet.time_base))
             # A parser gives the rest of what was corrupt without a place, and as if it were whole.
             whole = not (packet.is_corrupt or (packet.pos is None and not whole))
     # Matroska tells when the last frame ends; others how long all of them take.
