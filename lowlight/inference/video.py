@@ -29,40 +29,9 @@ OF_THE_PICTURES = ("language", "title", "timecode")
 """Metadata that a track of pictures has for its own; the rest is of how they were packed."""
 
 VIDEO_SUFFIXES = frozenset(
-    {
-        *WRITTEN,
-        ".264",
-        ".265",
-        ".3g2",
-        ".3gp",
-        ".asf",
-        ".avi",
-        ".divx",
-        ".dv",
-        ".f4v",
-        ".flv",
-        ".h264",
-        ".h265",
-        ".hevc",
-    }
-    | {
-        ".m2t",
-        ".m2ts",
-        ".m2v",
-        ".mod",
-        ".mpe",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".ogv",
-        ".qt",
-        ".tod",
-        ".ts",
-        ".vob",
-        ".webm",
-        ".wmv",
-    }
+    {*WRITTEN, ".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".h265"}
+    | {".hevc", ".m2t", ".m2ts", ".m2v", ".mod", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".qt", ".tod", ".ts"}
+    | {".vob", ".webm", ".wmv"}
 )
 """What is taken for a clip, by the end of the name."""
 
