@@ -54,6 +54,8 @@ def test_every_kind_of_file_is_read(name, data, shown, depth):
 def test_a_picture_of_a_kind_that_is_not_read_is_called_so(kind, data):
     with pytest.raises(ImageError, match=rf"pictures of that kind \({kind}\) are not; save it as TIFF"):
         read_photo(io.BytesIO(data))
+    with pytest.raises(ImageError, match=r"^What was given is not a photo\.$"):
+        read_photo(io.BytesIO(b"Dear diary"))
 
 
 @pytest.mark.parametrize("data", [row[1] for row in SAMPLES], ids=[row[0] for row in SAMPLES])

@@ -28,6 +28,10 @@ HOW_TO_CHOOSE = "; --frame and --all-frames choose"
 """Which picture of several, in what is told of such a file."""
 
 
+NAMELESS = "the photo"
+"""What an error calls a photo that came without a name, as from standard input."""
+
+
 class ImageError(UserError):
     """A photo cannot be read or written."""
 
@@ -214,7 +218,7 @@ def encode(photo: Photo, form: str, quality: int | None = None, strip_metadata: 
 @contextmanager
 def _opened(source, limit_megapixels=None, frame=None) -> Iterator[Contents]:
     """A photo whose header is read; what goes wrong with it, then or later, is told in one line."""
-    name = source if isinstance(source, Path) else getattr(source, "name", "the photo")
+    name = source if isinstance(source, Path) else getattr(source, "name", NAMELESS)
     limit = LARGEST_MEGAPIXELS if limit_megapixels is None else limit_megapixels
     try:
         opened = source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read())
@@ -237,7 +241,8 @@ def _opened(source, limit_megapixels=None, frame=None) -> Iterator[Contents]:
         package = (error.name or "").replace("_", "-")
         raise ImageError(f"{name} needs {package} to be read. Install it: pip install {package}") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is not a photo, whatever its name says.") from error
+        what = "What was given is not a photo" if name == NAMELESS else f"{name} is not a photo, whatever its name says"
+        raise ImageError(f"{what}.") from error
     except FileNotFoundError as error:
         raise ImageError(f"{name} is not there.") from error
     except Exception as error:  # decoders raise all kinds of errors at what is broken

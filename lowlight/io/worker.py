@@ -24,7 +24,7 @@ import psutil
 
 from lowlight.errors import UserError
 from lowlight.io.messages import receive, send
-from lowlight.io.photo import ImageError, Photo, image_size, read_photo
+from lowlight.io.photo import NAMELESS, ImageError, Photo, image_size, read_photo
 
 BOOT = "import sys; sys.path[:] = sys.argv[1:]; from lowlight.io.serve import serve; serve()"
 
@@ -209,7 +209,7 @@ class Worker:
     @contextmanager
     def _guarded(self, subject, limits):
         """What goes wrong with the worker is told of the file."""
-        name = subject if isinstance(subject, Path) else "the photo"
+        name = subject if isinstance(subject, Path) else NAMELESS
         try:
             yield
             self._clear()
