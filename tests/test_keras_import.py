@@ -207,7 +207,8 @@ def test_a_layer_of_the_authors_is_named(suffix, tmp_path):
 
 def test_settings_of_a_newer_keras_that_are_not_in_use_do_no_harm(tmp_path):
     small_model().save(tmp_path / "model.keras")
-    rewrite(tmp_path / "model.keras", lambda config: config["config"]["layers"][1]["config"].update(newest=None))
+    unused = {"newest": None, "latest": False}
+    rewrite(tmp_path / "model.keras", lambda config: config["config"]["layers"][1]["config"].update(unused))
     keras_import.import_model(tmp_path / "model.keras")
 
 
