@@ -54,8 +54,9 @@ def test_a_model_for_photos_from_0_to_255_is_refused_and_one_from_minus_1_to_1_i
     for scale in (1 / 255, 1 / 127.5):
         small_model(layers.Rescaling(scale, -1.0)).save(tmp_path / f"levels{suffix}")
         refused(tmp_path / f"levels{suffix}", "photos from 0 to 255", f"Rescaling layer of {scale:.3g}")
-    small_model(layers.Rescaling(2.0, -1.0)).save(tmp_path / f"photos{suffix}")
-    keras_import.import_model(tmp_path / f"photos{suffix}")
+    for scale in (2.0, 0.5):
+        small_model(layers.Rescaling(scale, -1.0)).save(tmp_path / f"photos{suffix}")
+        keras_import.import_model(tmp_path / f"photos{suffix}")
 
 
 def rewrite(path, change):
@@ -212,6 +213,11 @@ def test_settings_of_a_newer_keras_that_are_not_in_use_do_no_harm(tmp_path):
     keras_import.import_model(tmp_path / "model.keras")
 
 
+def test_the_slope_of_a_leaky_layer_of_keras_2_is_taken_over():
+    config = {"module": "keras.layers", "class_name": "LeakyReLU", "config": {"name": "leaky", "alpha": 0.1}}
+    assert keras_import._translated(config, "2.15.0")["config"] == {"name": "leaky", "negative_slope": 0.1}
+
+
 def test_a_newer_keras_is_named_where_its_file_does_not_load(tmp_path, monkeypatch):
     small_model().save(tmp_path / "model.keras")
     rewrite(tmp_path / "model.keras", lambda config: config["config"]["layers"][1]["config"].update(newest=7))
@@ -264,6 +270,11 @@ def two_outputs():
     return keras.Model(photo, [conv(photo), conv(photo)])
 
 
+def gain_of_another_shape():
+    photo, gain = keras.Input((None, None, 3), name="photo"), keras.Input((3,), name="gain")
+    return keras.Model([photo, gain], layers.Multiply()([photo, layers.Reshape((1, 1, 3))(gain)]))
+
+
 def of(photo, output):
     return keras.Model(photo, output(photo))
 
@@ -279,6 +290,8 @@ def of(photo, output):
         lambda: of(image(64, 64), layers.MaxPooling2D()),
         lambda: of(keras.Input((None, None, 1)), layers.Conv2D(3, 1)),
         lambda: of(keras.Input((3,)), layers.Dense(3)),
+        lambda: of(keras.Input((None, None, 3), dtype="uint8"), lambda photo: conv(layers.Rescaling(1.0)(photo))),
+        gain_of_another_shape,
     ],
 )
 def test_a_model_that_does_not_make_a_photo_of_a_photo_is_refused_with_its_shapes(build, suffix, tmp_path):
