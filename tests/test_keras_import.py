@@ -139,13 +139,20 @@ def test_a_model_may_be_called_as_keras_1_and_2_mostly_were(tmp_path):
     assert registry.load_network(tmp_path / "model.hdf5")[1]["name"] == "model"
 
 
-def test_initializers_regularizers_and_losses_of_the_authors_are_not_needed(tmp_path):
+def test_initializers_regularizers_constraints_and_losses_of_the_authors_are_not_needed(tmp_path):
     def initializer(shape, dtype=None):
         return keras.ops.ones(shape, dtype)
 
+    def penalty(weights):
+        return keras.ops.sum(weights)
+
+    def limit(weights):
+        return keras.ops.clip(weights, -1, 1)
+
     inner = small_model()
     inner.compile("adam", loss=make_legacy.psnr, metrics=[make_legacy.psnr])
-    small_model(lambda x: conv(inner(x), kernel_initializer=initializer)).save(tmp_path / "model.keras")
+    own = {"kernel_initializer": initializer, "kernel_regularizer": penalty, "kernel_constraint": limit}
+    small_model(lambda x: conv(inner(x), **own)).save(tmp_path / "model.keras")
     keras_import.import_model(tmp_path / "model.keras")
 
 
