@@ -24,7 +24,6 @@ OF_THE_VIEW = {
 }
 """What is not written, and what is told of each."""
 
-
 MAY_BE_0 = ("CONTENT_LIGHT_LEVEL", "STEREO3D")
 """Of which 0 says that nothing is known, or that there is one view."""
 

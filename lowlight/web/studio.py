@@ -31,7 +31,6 @@ KEPT = 2
 LONGEST_STEM = 80
 """Characters of a photo's name that its result's name keeps: files' names have an end."""
 
-
 STOPS = "The server stops. Start it again, then ask again."
 
 AS_GUESSED = Controls()
