@@ -4,6 +4,7 @@ import errno
 import gc
 import http.server
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,6 +175,7 @@ def test_a_disk_that_becomes_full_within_the_last_bytes_is_no_other_file(server,
 
 KILLED = """
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -300,6 +302,22 @@ def test_ones_own_model_is_never_overwritten_by_a_download(zoo_on_server):
     with pytest.raises(UserError, match="card cannot be read"):
         registry.files_of(3, zoo_on_server.url)
     assert zoo_on_server.asked == []
+
+
+def test_the_weights_of_a_run_are_not_looked_for_among_those_to_download(zoo_on_server, tmp_path):
+    (tmp_path / "run").mkdir()
+    shutil.copy(zoo_on_server.folder / "model_03.json", tmp_path / "run")
+    with pytest.raises(UserError, match=f"The weights are missing. Received: {tmp_path}/run/model_03.weights.h5"):
+        registry.files_of(tmp_path / "run", zoo_on_server.url)
+    assert zoo_on_server.asked == []
+
+
+def test_the_address_that_is_given_comes_first_then_the_environments_then_the_manifests(zoo_on_server, monkeypatch):
+    registry.write_card(registry.MANIFEST, {"url": "https://c.example", "default": None, "models": []})
+    assert registry.address_of_models() == "https://c.example"
+    monkeypatch.setenv("LOWLIGHT_MODELS_URL", "https://b.example")
+    assert registry.address_of_models() == "https://b.example"
+    assert registry.address_of_models("https://a.example") == "https://a.example"
 
 
 def test_without_an_address_a_missing_model_says_how_to_get_it(zoo_on_server):

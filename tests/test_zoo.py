@@ -105,6 +105,8 @@ def test_the_default_is_what_the_manifest_says_or_what_validation_likes_best(mod
     registry.write_card(registry.MANIFEST, manifest | {"default": "model_07"})
     registry.write_manifest()
     assert registry.default() == "model_07"
+    registry.write_manifest("model_10")
+    assert registry.default() == "model_10"
 
 
 def test_a_model_in_the_folder_is_what_its_card_says_and_not_what_the_manifest_says_of_its_name(models):
