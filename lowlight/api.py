@@ -131,17 +131,18 @@ class Model:
         if isinstance(photo, np.ndarray):
             array = np.asarray(photo)  # one that is masked would reckon by rules of its own
             return _to_array(run(_of_array(array)), array)
+        if isinstance(photo, str | Path):
+            job = _job(Path(photo), output, overwrite, quality, max_megapixels)
+            result = run(read_photo(job.source, max_megapixels, levels=True))
+            job.target.parent.mkdir(parents=True, exist_ok=True)
+            write_photo(job.target, result, quality, strip_metadata)
+            for note in notes_on(result, job.target.suffix, strip_metadata):
+                LOG.warning("%s: %s", job.source, note)
+            kind: Any = type(photo)  # a type checker takes what is a path and an image, too, for possible
+            return kind(job.target)
         if isinstance(photo, Image.Image):
             return _to_image(run(_of_image(photo)))
-        if not isinstance(photo, str | Path):
-            raise UserError(f"A photo is a path, a PIL image or an array. Received: {type(photo).__name__}.")
-        job = _job(Path(photo), output, overwrite, quality, max_megapixels)
-        result = run(read_photo(job.source, max_megapixels, levels=True))
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        write_photo(job.target, result, quality, strip_metadata)
-        for note in notes_on(result, job.target.suffix, strip_metadata):
-            LOG.warning("%s: %s", job.source, note)
-        return type(photo)(job.target)
+        raise UserError(f"A photo is a path, a PIL image or an array. Received: {type(photo).__name__}.")
 
 
 def load_model(

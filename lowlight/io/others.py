@@ -189,8 +189,8 @@ def open_pnm(file: BinaryIO) -> Contents:
             return levels_of(values, channels, meaning(), False, [])
         if len(data) < match.end() + width * height * channels * 2:
             raise ValueError("it is cut short")
-        values = np.frombuffer(data, ">u2", width * height * channels, match.end())
-        values = scaled(values.reshape(height, width, channels).astype(np.uint16), white)
+        stored = np.frombuffer(data, ">u2", width * height * channels, match.end())
+        values = scaled(stored.reshape(height, width, channels).astype(np.uint16), white)
         return levels_of(values, channels, meaning(), False, [])
 
     return Contents(size=(height, width), read=read, suffix=".png")

@@ -27,17 +27,23 @@ OF_THE_VIEW = {
 MAY_BE_0 = ("CONTENT_LIGHT_LEVEL", "STEREO3D")
 """Of which 0 says that nothing is known, or that there is one view."""
 
+KNOWN = (MASTERING, "DISPLAYMATRIX", *OF_THE_LIGHT, *OF_THE_VIEW)
+
 
 def said(frame: Any) -> dict[str, bytes]:
-    """All that a frame (`av.VideoFrame`) says, by FFmpeg's names."""
+    """What a frame (`av.VideoFrame`) says of what is `KNOWN`, by FFmpeg's names."""
     _take_unknown_kinds()
-    return {data.type.name: bytes(data) for data in frame.side_data}
+    data = frame.side_data  # all of PyAV 17 to 19 look up names alike, and go through it in two ways
+    return {name: bytes(found) for name in KNOWN if (found := data.get(name)) is not None}
 
 
 @cache
-def _take_unknown_kinds():
-    """PyAV refuses a frame that says anything of a kind that FFmpeg has had for less long than its own list is old."""
+def _take_unknown_kinds() -> None:
+    """PyAV before 19 refuses a frame that says anything of a kind that is newer than its own list of them."""
     from av.sidedata.sidedata import Type
+
+    if "_missing_" in vars(Type):
+        return
 
     def unnamed(kind, number):
         made = object.__new__(kind)

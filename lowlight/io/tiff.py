@@ -376,8 +376,8 @@ def _unclumped(page, across, down) -> np.ndarray:
         page.parent.filehandle.seek(offset)
         rows = min(page.rowsperstrip, height - number * page.rowsperstrip)
         lines = -(-rows // down)
-        clumps = np.frombuffer(unpack(page.parent.filehandle.read(length)), np.uint8)
-        clumps = clumps[: lines * columns * (across * down + 2)].reshape(lines, columns, across * down + 2)
+        strip = np.frombuffer(unpack(page.parent.filehandle.read(length)), np.uint8)
+        clumps = strip[: lines * columns * (across * down + 2)].reshape(lines, columns, across * down + 2)
         y = (
             clumps[..., :-2]
             .reshape(lines, columns, down, across)
