@@ -25,6 +25,10 @@ def pytest_configure(config):
     if hasattr(config, "workerinput"):
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ.setdefault(name, "1")
+    if os.name == "posix":  # else what tests start in the background would not heed those that are ignored there
+        for signum, action in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+            if signal.getsignal(signum) == signal.SIG_IGN:
+                signal.signal(signum, action)
 
 
 def pytest_collection_modifyitems(items):

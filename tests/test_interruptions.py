@@ -39,16 +39,9 @@ FULL = Path("/dev/full")
 needs_full_device = pytest.mark.skipif(not FULL.exists(), reason="by Linux' device that is always full")
 
 
-def _heed_signals():
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
 def start(*words, **pipes):
     command = [sys.executable, "-c", WITHOUT_MODEL, *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | pipes
-    if os.name == "posix":  # signals as at a terminal, also where these tests run in the background, which ignores some
-        pipes["preexec_fn"] = _heed_signals
     return subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
 
 

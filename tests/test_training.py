@@ -32,10 +32,7 @@ TINY = ("--batch-size", "2", "--crop", "16")
 
 def start(script, *arguments):
     command = [sys.executable, ROOT / script, *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    if os.name == "posix":  # Ctrl-C as at a terminal, also where these tests run in the background, which ignores it
-        pipes["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
-    return subprocess.Popen(command, text=True, **pipes)
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def finish(process):
