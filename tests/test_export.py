@@ -50,6 +50,14 @@ def run_example(form, path, folder, monkeypatch):
     runpy.run_path(str(script), run_name="__main__")
 
 
+def test_nobody_is_told_of_an_export(models, tmp_path, monkeypatch):
+    needed("openvino")
+    telemetry, told = pytest.importorskip("openvino_telemetry"), []
+    monkeypatch.setattr(telemetry.Telemetry, "send_event", lambda *event, **more: told.append(event))
+    run.export(ExportSettings(model="10", format="openvino", output=tmp_path / "out"))
+    assert not told
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_default_model_is_exported_and_its_example_gives_what_the_program_gives(
