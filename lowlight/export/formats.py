@@ -91,7 +91,7 @@ def write_openvino(network: keras.Model, path: Path, facts: dict[str, str]) -> N
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "network.onnx"
         write_onnx(network, source, facts)
-        model = openvino().Core().read_model(source)  # convert_model tells Google Analytics of it, by processes it forks
+        model = openvino().Core().read_model(source)  # convert_model forks, to tell Google Analytics of it
         for key, value in facts.items():
             model.set_rt_info(value, ["framework", key])
         openvino().save_model(model, path, compress_to_fp16=False)
