@@ -321,7 +321,7 @@ def _said_first(path) -> dict[str, bytes]:
 
 def _display_matrix(frame) -> tuple[int, int, int, int]:
     """The part of it that turns: (a, b, c, d), for a point to be shown at (a x + c y, b x + d y)."""
-    data = side_data.said(frame).get("DISPLAYMATRIX")
+    data = side_data.said(frame, ["DISPLAYMATRIX"]).get("DISPLAYMATRIX")
     if data is None:
         return 1, 0, 0, 1
     values = np.frombuffer(data, "<i4").tolist()

@@ -1,6 +1,7 @@
 """What a frame of a clip says beside its pixels, by the names that FFmpeg has for it (AVFrameSideDataType)."""
 
 import struct
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -27,14 +28,27 @@ OF_THE_VIEW = {
 MAY_BE_0 = ("CONTENT_LIGHT_LEVEL", "STEREO3D")
 """Of which 0 says that nothing is known, or that there is one view."""
 
-KNOWN = (MASTERING, "DISPLAYMATRIX", *OF_THE_LIGHT, *OF_THE_VIEW)
+ABOUT = (MASTERING, *OF_THE_LIGHT, *OF_THE_VIEW)
+"""All that a clip is asked for once."""
 
 
-def said(frame: Any) -> dict[str, bytes]:
-    """What a frame (`av.VideoFrame`) says of what is `KNOWN`, by FFmpeg's names."""
+def said(frame: Any, names: Sequence[str] = ABOUT) -> dict[str, bytes]:
+    """What a frame says beside its pixels.
+
+    Parameters
+    ----------
+    frame : av.VideoFrame
+    names : sequence of str
+        What it is asked for, by FFmpeg's names.
+
+    Returns
+    -------
+    dict
+        By name, the bytes of what it says.
+    """
     _take_unknown_kinds()
-    data = frame.side_data  # all of PyAV 17 to 19 look up names alike, and go through it in two ways
-    return {name: bytes(found) for name in KNOWN if (found := data.get(name)) is not None}
+    data = frame.side_data  # PyAV 17 to 19 look up names alike, and go through it in two ways
+    return {name: bytes(found) for name in names if (found := data.get(name)) is not None}
 
 
 @cache
