@@ -42,6 +42,8 @@ class Contents:
     """Whether the file holds its pixels without loss, in a format that can do either."""
     notes: list[str] = field(default_factory=list)
     """What a user should be told of how it was read; `read` may add to it."""
+    look: Callable[[], list[str]] = list
+    """What else is to be told, by a look that costs about as much as to decode the pixels."""
 
 
 @dataclass(frozen=True)

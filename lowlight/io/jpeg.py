@@ -13,6 +13,7 @@ from lowlight.io import exif
 from lowlight.io.colour import Meaning, levels_of, meaning
 from lowlight.io.contents import Contents
 from lowlight.io.exif import jpeg_encoding
+from lowlight.io.jpeg_damage import damage
 from lowlight.io.limits import JPEG, refuse_if_too_small
 from lowlight.io.pillow import decode
 from lowlight.io.xmp import credentials_left_out, left_out
@@ -96,6 +97,7 @@ def open_jpeg(file: BinaryIO, frame: int) -> Contents:
         jpeg=jpeg_encoding(image) if image is not None else (95, 0),
         lossless=header.kind in LOSSLESS,
         notes=notes,
+        look=list if frame else lambda: _damage(file, header, image),
     )
 
 
@@ -226,6 +228,14 @@ def _read(file, header, image, frame, means: Meaning, notes) -> Levels:
     if frame:
         image.seek(frame)
     return decode(image, means, notes)
+
+
+def _damage(file, header, image) -> list[str]:
+    file.seek(0)
+    data = file.read()
+    if image is None or data.find(END_MARKER, header.scan) < 0:  # of which decoders tell
+        return []
+    return damage(data, header.height, header.width, header.channels, header.scan)
 
 
 def _by_imagecodecs(data, whole, header, means, notes) -> Levels:

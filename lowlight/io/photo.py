@@ -117,7 +117,7 @@ def read_photo(
             "quality": quality,
             "subsampling": subsampling,
             "lossless": contents.lossless,
-            "notes": tuple(dict.fromkeys([*contents.notes, *lost, *_of_several(contents, frame)])),
+            "notes": tuple(dict.fromkeys([*contents.notes, *contents.look(), *lost, *_of_several(contents, frame)])),
         }
     del contents  # and with it the decoded image, of which `colour` is a copy
     pixels = exif.upright(colour, orientation)
