@@ -293,6 +293,8 @@ def test_the_exposure_that_is_the_label_itself_is_left_out_and_told(tmp_path):
     for part in ("Dataset_Part1", "Dataset_Part2"):
         shutil.copy(tmp_path / part / "Label" / "1.JPG", tmp_path / part / "1" / "4.JPG")
     assert "\n2 lows that are the same picture as their high are left out.\n" in load(tmp_path)[1]
+    shutil.rmtree(tmp_path / "Dataset_Part2")
+    assert "\n1 low that is the same picture as its high is left out.\n" in load(tmp_path)[1]
 
 
 def both_datasets_of_lol_v2(root):

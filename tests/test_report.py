@@ -83,6 +83,16 @@ def test_no_number_is_cut_from_the_table_of_a_terminal_of_80_columns(tmp_path, n
     assert line.split()[-2:] == ["29.59", "0.889"]
 
 
+@pytest.mark.usefixtures("blank_plots")
+def test_one_photo_is_no_photos(tmp_path):
+    summary, _ = write(tmp_path)
+    assert "\n## 2 validation photos, 2 test photos\n" in (tmp_path / "README.md").read_text()
+    one = summary | {"split": summary["split"] | {"val": 1}}
+    (tmp_path / "model_10" / "summary.json").write_text(json.dumps(one))
+    report.write_overview(tmp_path)
+    assert "\n## 1 validation photo, 2 test photos\n" in (tmp_path / "README.md").read_text()
+
+
 def contents(folder):
     """Path and bytes of all files in a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

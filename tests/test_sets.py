@@ -172,7 +172,7 @@ def test_photos_that_no_crop_fits_into_or_that_cannot_be_read_are_left_out_with_
     assert "03-03" not in {pair.name for pair in more.photos.items}
     assert not {path.name for path in photos.groups[-1].items} & {"clean7.png", "clean8.png"}
     assert [len(group) for group in photos.groups] == [len(split.train), 9, 8]
-    assert "also: 1 of 10 are left out: 1 smaller than crops of 16 pixels: 03.png (9x40)" in news.text
+    assert "also: 1 of 10 is left out: 1 smaller than crops of 16 pixels: 03.png (9x40)" in news.text
     assert (
         "high: 2 of 10 are left out: 1 smaller than crops of 16 pixels: clean7.png (40x15); 1 unreadable" in news.text
     )

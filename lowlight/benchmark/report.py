@@ -13,6 +13,7 @@ from lowlight.errors import UserError
 from lowlight.io import atomic
 from lowlight.io.lock import waiting
 from lowlight.metrics.evaluate import with_current_names
+from lowlight.system import counted
 
 LOG = logging.getLogger(__name__)
 
@@ -255,7 +256,7 @@ def _by_suffix(statistics) -> list[tuple[str, list[dict]]]:
 
 def _section(group, suffix):
     split = group[0]["split"]
-    counts = ", ".join(f"{split[part]} {tables.SPLIT_LABELS[part]} photos" for part in tables.parts(group))
+    counts = ", ".join(counted(split[part], f"{tables.SPLIT_LABELS[part]} photo") for part in tables.parts(group))
     lines = [f"## {counts}\n", f"Split: {split['source']}.\n", *tables.markdown(group), "", tables.legend(group), ""]
     notes = dict.fromkeys(note for summary in group for note in (*summary["notes"], summary["protocol"]))
     lines += [*(f"- {note}" for note in ["Models are chosen by the validation split only.", *notes]), ""]

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from lowlight.system import counted
 from lowlight.zoo.recipes import RECIPES
 
 SPLIT_LABELS = {"val": "validation", "test": "test"}
@@ -49,8 +50,7 @@ LONGEST_NAME = 22
 
 def table(summaries: Sequence[dict], part: str) -> Table:
     """The means of models, measured together, over one part of the split, as a table for the terminal."""
-    count = summaries[0]["split"][part]
-    title = f"{SPLIT_LABELS[part]}: {count} photo{'s' if count > 1 else ''}"
+    title = f"{SPLIT_LABELS[part]}: {counted(summaries[0]['split'][part], 'photo')}"
     result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     result.add_column("method", no_wrap=True)
     labels = _labels(summaries)

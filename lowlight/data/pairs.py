@@ -178,8 +178,11 @@ def _keep_listed(listed, pools) -> list[str]:
 def _without_exposures_that_are_fine(problems) -> tuple[list[Problem], list[str]]:
     kept = [problem for problem in problems if problem.reason not in (BRIGHTER, SAME)]
     counts = Counter(problem.reason for problem in problems)
-    notes = {BRIGHTER: "lows that are brighter than their high", SAME: "lows that are the same picture as their high"}
-    return kept, [f"{counts[reason]} {what} are left out." for reason, what in notes.items() if counts[reason]]
+    notes = {
+        BRIGHTER: ("low that is brighter than its high is", "lows that are brighter than their high are"),
+        SAME: ("low that is the same picture as its high is", "lows that are the same picture as their high are"),
+    }
+    return kept, [f"{counted(counts[why], *words)} left out." for why, words in notes.items() if counts[why]]
 
 
 def _split_as_listed(listed, pools, looks) -> Split:

@@ -186,7 +186,8 @@ def _said(folder, items, kept, problems):
             f"No photo can be learnt from. Received: {folder} with {what}. Give others, or a smaller --crop."
         )
     if problems:
-        LOG.warning("%s: %s of %s are left out: %s", folder.name, len(problems), len(items), what)
+        left_out = counted(len(problems), f"of {len(items)} is left out", f"of {len(items)} are left out")
+        LOG.warning("%s: %s: %s", folder.name, left_out, what)
     return kept
 
 
