@@ -19,7 +19,7 @@ from lowlight.errors import UserError
 from lowlight.imaging.exposure import BLACK
 from lowlight.networks import architectures
 from lowlight.settings import TrainingSettings
-from lowlight.training import checkpoint, progress, stages, validation
+from lowlight.training import checkpoint, progress, validation
 from lowlight.training import trainer as training
 from lowlight.training.checkpoint import State
 from lowlight.training.devices import Processes
@@ -37,57 +37,6 @@ def tiny() -> keras.Model:
     """Three filters: one 1x1 convolution."""
     photo = keras.Input((None, None, 3), name="photo")
     return keras.Model({"photo": photo}, layers.Conv2D(3, 1, name="output")(photo))
-
-
-def test_larger_batches_go_with_a_rate_larger_by_the_square_root_and_what_is_set_by_hand_stays():
-    plan = RECIPES[12]
-    scaled = stages.adapted(plan, TrainingSettings(12, batch_scale=4))
-    assert (scaled.batch_size, scaled.learning_rate) == (4 * plan.batch_size, 2 * plan.learning_rate)
-    before, after = plan.stages[1].changes, scaled.stages[1].changes
-    assert (after["batch_size"], after["learning_rate"]) == (4 * before["batch_size"], 2 * before["learning_rate"])
-    by_hand = TrainingSettings(12, batch_scale=4, batch_size=5, start="x", part="exposure")
-    alone = stages.adapted(plan, by_hand)
-    assert stages.planned(alone, alone.stages[0], by_hand).batch_size == 5
-    assert stages.planned(alone, alone.stages[0], by_hand).learning_rate == 2 * before["learning_rate"]
-
-
-def test_a_crop_asked_for_is_in_every_stage_as_small_as_the_smallest_photo_needs():
-    settings = TrainingSettings(12, crop=512)
-    plan = dataclasses.replace(stages.adapted(RECIPES[12], settings), crop=400)
-    assert {stages.planned(plan, stage, settings).crop for stage in plan.stages} == {400}
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ({"epochs": 3, "minutes": 5.0}, "--epochs 3 and --minutes 5. Give one"),
-        ({"crop": 64, "part": "exposure", "start": "x"}, "--crop 64 with --part exposure"),
-        ({"remember": True, "part": "restoration", "start": "x"}, "--remember without --part exposure"),
-        ({"part": "exposure"}, "--part exposure for model 12 without --start. Give both"),
-        ({"resume": True, "overwrite": True}, "--resume and --overwrite. Give one"),
-    ],
-)
-def test_what_would_change_nothing_is_refused(words, said):
-    with pytest.raises(UserError, match=said):
-        stages.adapted(RECIPES[12], TrainingSettings(12, **words))
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ({"minutes": float("nan")}, "--minutes must be a number above 0. Received: nan"),
-        ({"minutes": 0.0}, "--minutes must be a number above 0. Received: 0"),
-        ({"learning_rate": float("inf")}, "--learning-rate must be a number above 0. Received: inf"),
-        ({"batch_scale": 0.0}, "--batch-scale must be a number above 0. Received: 0"),
-        ({"workers": 0}, "--workers must be a number above 0. Received: 0"),
-        ({"epochs": 0}, "--epochs must be a number above 0. Received: 0"),
-        ({"seed": -1}, "--seed must be from 0 to 4294967295. Received: -1"),
-        ({"seed": 2**32}, "--seed must be from 0"),
-    ],
-)
-def test_numbers_out_of_range_are_refused(words, said):
-    with pytest.raises(UserError, match=said):
-        stages.adapted(RECIPES[12], TrainingSettings(12, **words))
 
 
 def test_small_gradients_survive_in_float16():
@@ -254,6 +203,26 @@ def test_what_diverges_between_two_looks_is_said_and_not_kept(pairs, tmp_path, m
     assert not list((tmp_path / "run").glob("model_99*"))
 
 
+def test_weights_that_the_last_step_spoils_are_not_kept_where_nothing_is_validated(pairs, tmp_path, monkeypatch):
+    """The loss of a step, which was finite, is that of the weights before it."""
+
+    def spoilt(trainer, callbacks):
+        history = fit(trainer, callbacks)
+        trainer.model.set_weights([weight * np.nan for weight in trainer.model.get_weights()])
+        return history
+
+    monkeypatch.setitem(RECIPES, 99, recipe())
+    settings, about = TrainingSettings(99, epochs=1, output=tmp_path / "first"), {"name": "tiny", "licence": "none"}
+    card = registry.files_of(train(settings, "latest", (pairs, about)))[0]
+    registry.write_card(tmp_path / "first" / "model_99.json", card | {"metrics": {"val": {"psnr": 12.34}}})
+    further = TrainingSettings(99, epochs=1, output=tmp_path / "run", start=str(tmp_path / "first"), all_pairs=True)
+    fit = Trainer._fit
+    monkeypatch.setattr(Trainer, "_fit", spoilt)
+    with pytest.raises(UserError, match="Training diverged: the weights are no numbers any more. Received: nan at"):
+        train(further, "latest", (pairs, about))
+    assert not list((tmp_path / "run").glob("model_99*"))
+
+
 def test_pairs_that_are_called_alike_but_are_others_are_not_gone_on_with(pairs, tmp_path, monkeypatch):
     monkeypatch.setitem(RECIPES, 99, recipe())
     settings, about = TrainingSettings(99, epochs=1, output=tmp_path / "run"), {"name": "tiny", "licence": "none"}
@@ -280,13 +249,6 @@ def test_a_run_that_was_begun_under_former_names_goes_on_under_the_new_ones(tmp_
     checkpoint.save(checkpoint.open_run(tmp_path, now, False, False), tmp_path)
     assert (tmp_path / "history.csv").read_text() == "epoch,val_psnr_oracle\n1,21.5\n"
     assert checkpoint.load(tmp_path).made_by == now
-
-
-def test_the_former_name_of_a_part_works_and_the_present_one_is_said(news):
-    plan = recipe(architecture="global_local")
-    (stage,) = stages.adapted(plan, TrainingSettings(99, start="earlier", part="guess")).stages
-    assert stage.part == "exposure"
-    assert "--part exposure" in news.text
 
 
 def flat(value):

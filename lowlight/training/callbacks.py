@@ -64,18 +64,18 @@ class Finite(keras.callbacks.Callback):
         refuse_if_diverged(logs["loss"], self.state)
 
 
-def refuse_if_diverged(loss: float, state: State) -> None:
+def refuse_if_diverged(value: float, state: State, what: str = "the loss is no number") -> None:
     """What is no number any more is neither gone on with nor kept.
 
     Raises
     ------
     UserError
-        If the loss is not finite.
+        If the value is not finite; it says `what` that means.
     """
-    if not np.isfinite(loss):
+    if not np.isfinite(value):
         raise UserError(
-            f"Training diverged: the loss is no number any more. Received: {loss} at step {state.total_steps}. Give a "
-            "lower --learning-rate, and --overwrite to start anew."
+            f"Training diverged: {what} any more. Received: {value} at step {state.total_steps}. Give a lower "
+            "--learning-rate, and --overwrite to start anew."
         )
 
 

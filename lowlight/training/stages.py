@@ -4,6 +4,8 @@ import dataclasses
 import logging
 import math
 
+import numpy as np
+
 from lowlight.errors import UserError
 from lowlight.settings import TrainingSettings, option
 from lowlight.zoo.recipes import EXPOSURE_STAGE, Recipe, Stage
@@ -14,6 +16,14 @@ FORMER_PARTS = {"guess": "exposure"}
 """What parts were called before."""
 
 SET_BY_HAND = ("epochs", "batch_size", "learning_rate", "crop")
+
+FLOAT32 = np.finfo(np.float32)
+
+RANGES = {"learning_rate": (float(FLOAT32.tiny), float(FLOAT32.max)), "workers": (1, 1024)}
+"""What a device holds, and how many threads a system does."""
+
+RANGE = (0, 1e9)
+"""Of all else: more would end with Python's floats."""
 
 
 def adapted(plan: Recipe, settings: TrainingSettings) -> Recipe:
@@ -71,6 +81,9 @@ def _refuse_out_of_range(changes, settings):
     for name, value in (changes | counts).items():
         if value is not None and not 0 < value < math.inf:
             raise UserError(f"{option(name)} must be a number above 0. Received: {value}.")
+        least, most = RANGES.get(name, RANGE)
+        if value is not None and not least <= value <= most:
+            raise UserError(f"{option(name)} must be from {least:.4g} to {most:.4g}. Received: {value}.")
     if not 0 <= settings.seed < 2**32:
         raise UserError(f"--seed must be from 0 to {2**32 - 1}. Received: {settings.seed}.")
 

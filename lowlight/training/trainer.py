@@ -174,7 +174,7 @@ class Trainer:
         Raises
         ------
         UserError
-            If the loss is no number any more, or a photo cannot be read.
+            If the loss or a weight is no number any more, or a photo cannot be read.
         KeyboardInterrupt
             After a signal to end, once what was learnt is saved; with the number of the signal.
         """
@@ -347,6 +347,8 @@ class Trainer:
             with contextlib.suppress(FloatingPointError):  # the last step has spoilt the weights
                 scores = validate(self.enhancer, self.split.val, LOSSES[self.plan.loss], oracle=self.part != EXPOSURE)
             refuse_if_diverged(scores["val_loss"], state)
+        total = sum(np.sum(weight, dtype=float) for weight in self.learnt.get_weights())
+        refuse_if_diverged(total, state, "the weights are no numbers")  # of which no loss may tell: it is from before
         state.seconds += time.monotonic() - start
         if state.best_loss is None or scores["val_loss"] < state.best_loss or self.plan.keep_last:
             state.best_loss, state.best_psnr = scores["val_loss"], scores["val_psnr"]
