@@ -127,6 +127,24 @@ def test_a_default_that_was_not_measured_on_all_other_cameras_has_no_number_for_
     assert "| – |" in row
 
 
+@pytest.mark.parametrize("other", [{"trained_on": "own pairs"}, {"trained_on_this_split": False}])
+def test_scores_on_other_pairs_are_not_told_as_those_on_lol(other, tmp_path, monkeypatch):
+    summary = json.loads((ROOT / "statistics" / registry.default() / "summary.json").read_text()) | other
+    (tmp_path / registry.default()).mkdir()
+    (tmp_path / registry.default() / "summary.json").write_text(json.dumps(summary))
+    page = tmp_path / "README.md"
+    page.write_text("<!-- numbers -->\n<!-- /numbers -->\n<!-- models -->\n<!-- /models -->\n")
+    before = page.read_text()
+    monkeypatch.setattr(publish, "PAGES", (page,))
+    monkeypatch.setattr(sys, "argv", ["publish", "--tables", "--statistics", str(tmp_path)])
+    with pytest.raises(UserError, match="tell of scores on LOL. Received: .*, of other pairs"):
+        publish.main()
+    assert page.read_text() == before
+    for name in ("numbers", "models"):
+        with pytest.raises(UserError, match="tell of scores on LOL"):
+            publish.with_tables(f"<!-- {name} -->\n<!-- /{name} -->\n", tmp_path)
+
+
 def test_a_default_that_was_not_measured_is_told_in_a_line(tmp_path):
     with pytest.raises(UserError, match=f"Received: {registry.default()}, which is not among those in"):
         publish.with_tables("<!-- numbers -->\n<!-- /numbers -->", tmp_path)

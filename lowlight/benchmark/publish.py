@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lowlight.benchmark import held_out, plots, report, tables
+from lowlight.data import splits
 from lowlight.data.pairs import read_pair
 from lowlight.data.synthetic import SAMPLES, shipped
 from lowlight.errors import UserError
@@ -177,7 +178,8 @@ def write_pages(statistics: Path) -> None:
     Raises
     ------
     UserError
-        If a page cannot be written, or shows the default model, which was not measured.
+        If a page cannot be written, shows the default model, which was not measured, or tells of LOL where other pairs
+        were measured.
     """
     for page in PAGES:
         report.write(page, with_tables(page.read_text(encoding="utf-8"), statistics))
@@ -195,7 +197,7 @@ def with_tables(page: str, statistics: Path) -> str:
 
 def _numbers(statistics) -> str:
     """How good and how fast the default model is, in three lines; in two, if it was not measured on other cameras."""
-    summary = report.summaries(statistics).get(registry.default())
+    summary = _on_lol(statistics).get(registry.default())
     if summary is None:
         raise UserError(
             f"The default model was not measured, or on other pairs than most. Received: {registry.default()}, which "
@@ -225,7 +227,7 @@ def _models(statistics) -> str:
         "| model | parameters | PSNR on LOL (dB) | PSNR on other cameras (dB) | s/MP | controls |",
         "| --- | ---: | ---: | ---: | ---: | --- |",
     ]
-    for name, summary in report.summaries(statistics).items():
+    for name, summary in _on_lol(statistics).items():
         plan = RECIPES.get(summary["recipe"].get("number"))
         controls = "all" if plan and plan.architecture == "global_local" else "`--strength`"
         other = f"{others[name][0]:.1f}" if name in others else "–"
@@ -233,6 +235,18 @@ def _models(statistics) -> str:
         shown = f"**{name}**, the default" if name == default else name
         lines.append(f"| {shown} | {summary['parameters']:,} | {psnr:.1f} | {other} | {seconds:.2f} | {controls} |")
     return "\n".join(lines)
+
+
+def _on_lol(statistics) -> dict[str, dict]:
+    """What was measured of each model on the pairs that the pages speak of."""
+    found = report.summaries(statistics)
+    at_home = [summary for summary in found.values() if summary["trained_on_this_split"]]
+    if found and not any(summary["trained_on"] == splits.LOL_V1 for summary in at_home):
+        raise UserError(
+            f"The pages tell of scores on LOL. Received: {statistics}, of other pairs. Leave --statistics out, or "
+            "measure there with --data LOL."
+        )
+    return found
 
 
 def _scores(statistics) -> str:
@@ -302,6 +316,7 @@ def main() -> int:
                 f"first: performance_latest.py --evaluate-only --weights {settings.scores}"
             )
         return 0
+    _on_lol(settings.statistics)  # before anything is written
     if not settings.tables:
         for run in settings.runs:
             LOG.info("%s is in models/", put_into_models(run))

@@ -28,6 +28,9 @@ LICENCES = {
 }
 """Of sets beside the pairs, by what is in the names of their folders; the first that fits counts."""
 
+LOL_V1 = "LOL v1"
+"""What a card calls its pairs."""
+
 LOL = "LOL v1 (Wei et al., BMVC 2018): its authors state no licence; research data, none of it is shipped"
 SYNTHETIC = "made by lowlight.data.synthetic from photos that scikit-image ships (public domain or CC0)"
 OWN = "not known: a folder of the user's own"
@@ -78,7 +81,7 @@ def load_pairs(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
         )
     split = load_split(settings.data, settings.low, settings.high, settings.skip_bad_pairs)
     if any(pair.low.parent.parent.name == "our485" for pair in split.train):
-        return split, {"name": "LOL v1", "licence": LOL}
+        return split, {"name": LOL_V1, "licence": LOL}
     return split, {"name": "own pairs", "licence": OWN}
 
 
