@@ -3,7 +3,7 @@
 import io
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import BinaryIO, NamedTuple
 
 LARGEST = 2**24
@@ -43,10 +43,11 @@ def boxes(file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
             yield kind, b""
 
 
-def is_cut(file: BinaryIO) -> bool:
-    """Whether the last box of a file says that it goes on beyond its end."""
+def is_cut(file: BinaryIO, kinds: Collection[bytes] | None = None) -> bool:
+    """Whether the last box of a file, if it is of one of these kinds, says that it goes on beyond its end."""
     length = file.seek(0, os.SEEK_END)
-    return any(size is not None and place + size > length for _, place, size in _places(file, 0))
+    sized = ((kind, place + size) for kind, place, size in _places(file, 0) if size is not None)
+    return any(end > length for kind, end in sized if kinds is None or kind in kinds)
 
 
 def _places(file, place) -> Iterator[tuple[bytes, int, int | None]]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lowlight.imaging.transfer import HLG, PQ, pq_to_nits, scene_to_hlg
-from lowlight.io import bmff, side_data, transport
+from lowlight.io import bmff, clip_end, side_data
 from lowlight.io.photo import LARGEST_MEGAPIXELS, ImageError
 
 CODECS = {8: "libx264", 10: "libx265", 12: "libx265"}
@@ -50,7 +50,7 @@ JUMP = 10.0
 """Seconds from one frame of a broadcast to the next that are none: a broken time, or another recording (FFmpeg's own
 program has as many, `dts_delta_threshold`)."""
 
-BROKEN_OFF = "it ends within a frame or its sound: the recording was broken off, or the file is cut short"
+BROKEN_OFF = "its end is missing: the recording was broken off, or the file is cut short"
 
 MISSING = 0.5
 """Seconds that a whole clip may be shorter than its header says."""
@@ -375,4 +375,4 @@ def _count(container, stream, path) -> tuple[int, bool]:
     told = (start + (container.duration or 0)) / 1e6
     if not frames or end < told - MISSING:
         raise ImageError(f"{path} is cut short: its header tells of {told:.1f} s, and {end:.1f} s are there.")
-    return frames, whole and not (container.format.name == "mpegts" and transport.is_cut(path))
+    return frames, whole and not clip_end.is_cut(path, container.format.name)
