@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lowlight.cli.jobs import find, is_done, left_out, passed_over, plan
+from lowlight.cli.jobs import find, is_done, left_out, passed_over, plan, without_effect
 from lowlight.errors import UserError
 from lowlight.settings import EnhanceSettings
 
@@ -41,6 +41,16 @@ def test_what_changes_nothing_of_clips_is_refused_for_clips_alone(option, tmp_pa
     with pytest.raises(UserError, match=f"Received: --{next(iter(option)).replace('_', '-')} for .*a.mp4"):
         plan(EnhanceSettings((tmp_path / "a.mp4",), tmp_path / "out", **option))
     assert plan(EnhanceSettings((tmp_path / "a.mp4", tmp_path / "b.webp"), tmp_path / "out", **option))
+
+
+@pytest.mark.parametrize("option", [{"quality": 80}, {"format": "png"}, {"max_megapixels": 9.0}])
+def test_what_may_stand_in_a_file_of_settings_and_changes_nothing_of_clips_is_told(option, tmp_path):
+    touch(tmp_path, "a.mp4", "b.webp")
+    clip, photo = tmp_path / "a.mp4", tmp_path / "b.webp"
+    told = [f"--{name.replace('_', '-')}" for name in option]
+    for inputs, expected in (((clip,), told), ((photo,), []), ((clip, photo), [])):
+        settings = EnhanceSettings(inputs, tmp_path / "out", **option)
+        assert without_effect(plan(settings), settings) == expected
 
 
 @pytest.mark.parametrize(("name", "output"), [("a.mp4", "x.png"), ("b.jpg", "x.mov")])

@@ -8,7 +8,7 @@ from math import inf
 import psutil
 
 from lowlight.cli.backup import backed_up
-from lowlight.cli.jobs import Job, is_done, left_out, output_folder, passed_over, plan
+from lowlight.cli.jobs import Job, is_done, left_out, output_folder, passed_over, plan, without_effect
 from lowlight.cli.pipeline import MemoryBudget, Skip, Taken, Task, overlap
 from lowlight.cli.progress import FAILED, PLANNED, SKIPPED, Reporter
 from lowlight.cli.stdio import enhance_stream
@@ -60,6 +60,7 @@ def enhance_all(settings: EnhanceSettings) -> int:
         if folder := output_folder(settings):
             atomic.make_folder(folder)
     with Reporter(settings) as reporter:
+        reporter.without_effect(without_effect(jobs, settings))
         reporter.left_out(left_out(settings))
         reporter.passed_over(passed_over(settings))
         due = _due(jobs, settings, reporter)

@@ -20,6 +20,9 @@ KNOWN = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 NOT_WRITTEN = (KNOWN | {".gif"}) - {*FORMATS, *WRITTEN}
 """Endings of photos and clips that no result has."""
 
+OF_PHOTOS = ("format", "quality", "max_megapixels")
+"""Settings that change nothing of clips: told, and not refused, for they may stand in lowlight.toml."""
+
 SIDE_FOLDERS = {"@eaDir", ".@__thumb", "__MACOSX"}
 """Where Synology, QNAP and macOS keep thumbnails and the like, named as the photos."""
 
@@ -129,6 +132,13 @@ def left_out(settings: EnhanceSettings) -> dict[str, int]:
             results = sum(path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() for path in called)
             found["photo", f"called like a result (*{settings.name_suffix}; taken with another --suffix)"] += results
     return {f"{noun}{'s' * (count > 1)} {about}": count for (noun, about), count in (+found).items()}
+
+
+def without_effect(jobs: Sequence[Job], settings: EnhanceSettings) -> list[str]:
+    """Options that are given and change nothing of clips, where there are clips alone."""
+    if not jobs or not all(is_clip(job.source) for job in jobs):
+        return []
+    return [option(name) for name in OF_PHOTOS if getattr(settings, name) is not None]
 
 
 def output_folder(settings: EnhanceSettings) -> Path | None:

@@ -96,6 +96,11 @@ class Reporter:
         self.bar.update(self.task, total=number)
         self.bar.start()
 
+    def without_effect(self, options: Sequence[str]) -> None:
+        """Report in a line which options change nothing, for there are clips alone."""
+        if options:
+            self._say(f"of photos alone, and without effect on a clip: {', '.join(options)}")
+
     def left_out(self, found: dict[str, int]) -> None:
         """Report in a line what could be taken, and is not."""
         if found:
