@@ -111,7 +111,7 @@ TABLE = (
         (".bmp",),
         bits_read=(1, 4, 8),
         bits_written=(8,),
-        colour="sRGB",
+        colour="ICC",
         metadata_read=(DPI,),
         metadata_written=(DPI,),
     ),

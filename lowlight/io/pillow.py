@@ -2,6 +2,7 @@
 
 import logging
 import os
+import struct
 from typing import BinaryIO
 
 import numpy as np
@@ -21,6 +22,14 @@ Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit only warns; `limits` and the
 
 SUFFIXES = {"GIF": ".png", "BMP": ".bmp", "WEBP": ".webp", "DIB": ".bmp"}
 
+FILE_HEAD, V5 = 14, 124
+"""Bytes of a BMP's header, and of version 5 of that of its picture, from whose beginning places are counted."""
+
+EMBEDDED = b"DEBM"
+"""That the profile is in the file."""
+
+LARGEST_PROFILE = 2**24
+
 
 def open_image(file: BinaryIO, frame: int) -> Contents:
     """The header of a GIF, BMP or WebP."""
@@ -31,7 +40,7 @@ def open_image(file: BinaryIO, frame: int) -> Contents:
         width, height, width * height * 3, packed * (PREDICTED if image.format == "WEBP" else LOSSLESS), packed
     )
     block = exif.bare(image.info.get("exif", b""))
-    means = meaning(image.info.get("icc_profile"), exif=block)
+    means = meaning(image.info.get("icc_profile") or _profile_of_bmp(file), exif=block)
     file.seek(0)
     notes = credentials_left_out(file.read()) if image.format == "WEBP" else []
     comment = image.info.get("comment", b"") if image.format == "GIF" else b""
@@ -91,6 +100,17 @@ def decode(image: Image.Image, means: Meaning, notes: list[str]) -> Levels:
         if alpha is not None:
             alpha[rows] = np.asarray(part.convert("RGBA"))[..., 3]
     return Levels(colour, alpha, grey)
+
+
+def _profile_of_bmp(file) -> bytes | None:
+    """That of a BMP whose header says that it has one in it (BITMAPV5HEADER), which Pillow does not read."""
+    file.seek(0)
+    head = file.read(FILE_HEAD + V5)
+    if len(head) < FILE_HEAD + V5 or struct.unpack_from("<2s12xI", head) != (b"BM", V5) or head[70:74] != EMBEDDED:
+        return None
+    place, length = struct.unpack_from("<II", head, 126)
+    file.seek(FILE_HEAD + place)
+    return file.read(min(length, LARGEST_PROFILE)) or None
 
 
 def _frames(image, file) -> int:
