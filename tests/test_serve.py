@@ -108,6 +108,30 @@ print(serve(ServeSettings(model={model!r}, port=0)))
     assert (result.stdout.splitlines()[-1], result.stderr) == ("0", "")
 
 
+def test_what_is_written_late_does_not_stay(model, tmp_path):
+    code = f"""
+import tempfile, time
+from pathlib import Path
+import anyio, uvicorn
+from lowlight.web.server import serve
+from lowlight.web.settings import ServeSettings
+from lowlight.web.studio import Studio
+Studio.controls_of = lambda self, model: None
+def write(folder):
+    time.sleep(1)
+    folder.mkdir(parents=True, exist_ok=True)  # as Gradio does
+    (folder / "night.jpg").touch()
+async def answer():
+    with anyio.move_on_after(0.1):
+        await anyio.to_thread.run_sync(write, Path(tempfile.gettempdir(), "page"), abandon_on_cancel=True)
+uvicorn.Server.run = lambda self, sockets: anyio.run(answer)
+serve(ServeSettings(model={model!r}, port=0))
+"""
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, timeout=120)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_a_signal_to_end_is_the_exit_status(model):
     code = f"""

@@ -26,6 +26,9 @@ QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
 IDLE = 0.05
 """Seconds after which Gradio's queue looks for work again; its 0.001, but on Windows, keeps a laptop from resting."""
 
+ANSWERING = "AnyIO worker thread"
+"""Name of the threads that answer requests; each ends with its answer once the server has ended."""
+
 
 def serve(settings: ServeSettings) -> int:
     """Serve until Ctrl-C, and give the exit status.
@@ -136,6 +139,9 @@ def _run(app, studio, listener):
         Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listener])
     finally:
         _end(loading)
+        for thread in threading.enumerate():
+            if thread.name == ANSWERING:  # what it writes yet would keep the folder from being removed
+                thread.join()
 
 
 def _end(loading):
