@@ -56,6 +56,44 @@ CSS = """
 """
 
 
+HEAD = """
+<script>
+// Gradio's page counts on its stream of answers while that is being closed, and never hears of what it asks at that
+// moment. So it learns that a question was taken once the stream tells of it, or has ended and a new one is opened.
+{
+  const ask = window.fetch;
+  const soon = () => new Promise((resume) => setTimeout(resume, 20));
+  let stream = {open: false, heard: ""};
+
+  async function listen(body) {
+    const mine = (stream = {open: true, heard: ""});
+    const parts = body.pipeThrough(new TextDecoderStream()).getReader();
+    try {
+      for (let part = await parts.read(); !part.done; part = await parts.read()) mine.heard += part.value;
+    } catch {}  // whoever reads it has closed it, or it was cut off
+    await soon();
+    mine.open = false;
+  }
+
+  window.fetch = async (what, how) => {
+    const answer = await ask(what, how);
+    const address = String(what.url ?? what);
+    if (address.includes("/queue/data") && answer.ok) {
+      const [theirs, ours] = answer.body.tee();
+      listen(ours);
+      return new Response(theirs, answer);
+    }
+    if (address.includes("/queue/join") && answer.ok) {
+      const {event_id} = await answer.clone().json();
+      while (stream.open && !stream.heard.includes(event_id)) await soon();
+    }
+    return answer;
+  };
+}
+</script>
+"""
+
+
 def theme() -> gr.themes.Base:
     """Plain, in the fonts that the system has: none is fetched."""
     return gr.themes.Default(

@@ -72,7 +72,7 @@ def application(studio: Studio, address: str) -> "FastAPI":
     import gradio as gr
     from fastapi import FastAPI
 
-    from lowlight.web.page import CSS, page, theme
+    from lowlight.web.page import CSS, HEAD, page, theme
     from lowlight.web.rest import interface
 
     app = FastAPI(openapi_url=None)
@@ -92,6 +92,7 @@ def application(studio: Studio, address: str) -> "FastAPI":
         max_file_size=f"{studio.settings.max_megabytes}mb",
         theme=theme(),
         css=CSS,
+        head=HEAD,
     )
 
 
