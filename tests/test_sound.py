@@ -148,6 +148,25 @@ def test_pictures_lie_beside_their_sound_in_the_file_also_of_a_long_clip(tmp_pat
     assert min(latest.values()) > 58
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+def test_what_android_says_of_the_phone_and_of_slow_motion_stays(tmp_path, ending):
+    said = {"com.android.version": "13", "com.android.model": "Pixel 8", "com.android.capture.fps": "240.0"}
+    plain, source, target = tmp_path / "plain.mp4", tmp_path / "phone.mp4", tmp_path / f"out{ending}"
+    with (
+        av.open(str(write_clip(plain, [scene(0)] * 3, sound=False))) as clip,
+        av.open(str(source), "w", options={"movflags": "use_metadata_tags"}) as file,
+    ):
+        file.metadata.update(said | {"location": "+48.2000+011.5000/"})
+        stream = file.add_stream_from_template(clip.streams.video[0], opaque=True)
+        for packet in clip.demux(video=0):
+            mux_into(file, packet, [stream])
+    enhance(source, target)
+    with av.open(str(target)) as file:
+        found = {key.lower(): value for key, value in file.metadata.items()}
+    assert said.items() <= found.items()
+    assert found["location"] == "+48.2000+011.5000/"
+
+
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
 def test_languages_chapters_and_timecode_stay_and_what_is_left_out_is_told(tmp_path, ending):
     source, target = tmp_path / "film.mp4", tmp_path / f"out{ending}"

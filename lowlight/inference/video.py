@@ -25,6 +25,9 @@ WRITTEN = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands"}
 """Metadata of FFmpeg that is of a container, and not of the clip."""
 
+OF_PHONES = ("com.apple.", "com.android.")
+"""What metadata begin with that have keys of their own."""
+
 OF_THE_PICTURES = ("language", "title", "timecode")
 """Metadata that a track of pictures has for its own; the rest is of how they were packed."""
 
@@ -212,8 +215,8 @@ class Clip:
 
 
 def _options(source, form) -> dict[str, str]:
-    """Apple's clips say by keys when and where they were taken, which FFmpeg writes only if it is told to."""
-    keys = form != "matroska" and any(key.startswith("com.apple.") for key in source.metadata)
+    """Phones say by keys of their own how a clip was taken, which FFmpeg writes only if it is told to."""
+    keys = form != "matroska" and any(key.startswith(OF_PHONES) for key in source.metadata)
     return {"movflags": "use_metadata_tags"} if keys else {}
 
 
