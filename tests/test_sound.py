@@ -1,5 +1,6 @@
 """What a clip has beside its pictures: sound of any kind, times, languages, chapters; and what of it is left out."""
 
+import struct
 from fractions import Fraction
 
 import av
@@ -146,6 +147,31 @@ def test_pictures_lie_beside_their_sound_in_the_file_also_of_a_long_clip(tmp_pat
                 latest[packet.stream.type] = float(packet.pts * packet.time_base)
                 assert abs(latest["video"] - latest["audio"]) < 1
     assert min(latest.values()) > 58
+
+
+def trimmed(path, seconds):
+    """As phones trim a clip: all stays in the file, and an edit list says where it begins (ISO/IEC 14496-12, 8.6.6)."""
+    data = bytearray(path.read_bytes())
+    for track in (data.index(b"trak"), data.rindex(b"trak")):
+        (scale,) = struct.unpack_from(">I", data, data.index(b"mdhd", track) + 16)  # of version 0 of the box
+        at = data.index(b"elst", track) + 12
+        length, start = struct.unpack_from(">2i", data, at)
+        struct.pack_into(">2i", data, at, length - 1000 * seconds, start + seconds * scale)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_sound_that_was_trimmed_off_does_not_come_back(tmp_path, ending):
+    source, target = write_clip(tmp_path / "a.mp4", [scene(0)] * 60), tmp_path / f"out{ending}"
+    trimmed(source, 1)
+    enhance(source, target)
+    before, after = sound_of(source), sound_of(target)
+    heard = [packet for time, packet in before if time > -2048 / SOUND]  # with that which the decoder begins with
+    assert len(heard) < len(before) - 40
+    assert [packet for _, packet in after] == heard
+    shift = frames_of(target)[1][0] - frames_of(source)[1][0]  # Matroska has no times below zero
+    assert 0 <= shift < 2048 / SOUND
+    assert after[-1][0] - shift == pytest.approx(before[-1][0], abs=2e-3)
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])

@@ -86,7 +86,7 @@ def packets(source, streams: dict[int, Any]) -> Iterator[Any]:
         if stream.codec_context.is_encoder
     }
     ends: dict[int, tuple[Any, Any]] = {}
-    for packet in source.demux(*(source.streams[index] for index in streams)):
+    for packet in _heard(source.demux(*(source.streams[index] for index in streams)), resamplers):
         index, stream = packet.stream.index, streams[packet.stream.index]
         for part in _as_pcm(packet, resamplers[index], stream) if index in resamplers else [packet]:
             if not part.size:
@@ -98,6 +98,25 @@ def packets(source, streams: dict[int, Any]) -> Iterator[Any]:
             part.dts, part.stream = time, stream
             ends[index] = time, time + max(1, part.duration or 0)
             yield part
+
+
+def _heard(packets, decoded) -> Iterator[Any]:
+    """Without what an edit list cuts off, as phones trim clips, but for the packet that decoders begin with.
+
+    Of tracks that are decoded all packets stay: the decoder knows what is cut off.
+    """
+    before: dict[int, Any] = {}
+    begun = set(decoded)
+    for packet in packets:
+        index = packet.stream.index
+        if packet.is_discard and index not in decoded:
+            before[index] = packet
+            continue
+        if packet.size and index not in begun:
+            begun.add(index)
+            if index in before:
+                yield before[index]
+        yield packet
 
 
 def _as_pcm(packet, resampler, stream) -> Iterator[Any]:
