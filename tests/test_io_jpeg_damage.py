@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from lowlight.io.photo import ImageError, read_photo
@@ -25,9 +26,9 @@ def jpeg(mode="RGB", **options) -> bytes:
     return file.getvalue()
 
 
-def told(data) -> str:
+def told(data, frame=None) -> str:
     try:
-        return " ".join(read_photo(io.BytesIO(data)).notes)
+        return " ".join(read_photo(io.BytesIO(data), frame=frame).notes)
     except ImageError as error:  # of tables between the scans of what is progressive
         return str(error)
 
@@ -52,6 +53,23 @@ def test_intervals_that_are_lost_or_out_of_order_are_told():
     lost = data[: places[2]] + data[places[4] :]
     assert "found marker 0xd4 instead of RST2" in told(lost)
     assert "instead of RST3" in told(changed(data, places[3], RESTARTS[6]))
+
+
+@pytest.mark.parametrize("parts", [{"rowsperstrip": 32}, {"tile": (64, 64)}], ids=["strips", "tiles"])
+def test_damage_in_a_tiff_that_is_packed_as_jpeg_is_told_of_the_page_that_is_read(parts):
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as tiff:
+        for number in (1, 2):
+            tiff.write(scene(number, 384, 576), photometric="rgb", compression="jpeg", metadata=None, **parts)
+    data = file.getvalue()
+    page = tifffile.TiffFile(io.BytesIO(data)).pages[1]
+    assert ["damaged" in told(data, frame) for frame in (1, 2)] == [False, False]
+    rng = np.random.default_rng(1)
+    for place, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+        data = changed(data, place + length - 100, rng.integers(1, 255, 64, np.uint8).tobytes())
+    notes = [told(data, frame) for frame in (1, 2)]
+    assert notes[0] == ""
+    assert notes[1].count("it is damaged") == 1
 
 
 def test_what_cameras_fill_up_with_before_the_end_is_no_damage_and_pixels_too_many_are():

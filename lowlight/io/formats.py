@@ -178,7 +178,7 @@ What else is promised:
 - **Loss.** JPEG and WebP that were packed without loss are written so; other JPEGs at their own quality, or at 90.
 - **Limits.** What says that it is larger than `--max-megapixels`, or than its bytes can hold, is refused before
   anything is decoded. A JPEG that lacks its last bytes is read, with a word, if at most 1 % of the picture is missing;
-  one that is damaged amid its pixels is read, with a word where its decoder notices.
+  one that is damaged amid its pixels is read, with a word where its decoder notices, as is a TIFF packed as JPEG.
 """
 
 

@@ -6,6 +6,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 from lowlight.io import ifd
 from lowlight.io.ifd import LONG, SHORT
@@ -15,12 +16,13 @@ DAMAGED = "it is damaged, and part of the picture may be wrong (libjpeg: {})"
 CORRUPT = "Corrupt JPEG data: "
 """What libjpeg's warnings of damage begin with; others are of what it can do without."""
 
-TOO_MUCH = re.compile(r"(\d+) extraneous bytes before marker 0x(\w\w)")
+TOO_MUCH = re.compile(r"\d+ extraneous bytes before marker 0x(\w\w)")
 
 FILLING = b"\0\xff"
 """What some cameras put before a marker."""
 
-END = 0xD9
+END, SCAN = 0xD9, 0xDA
+"""Markers; those above are of what is beside the picture (ITU-T T.81, table B.1)."""
 
 PHOTOMETRIC = {1: 1, 3: 6, 4: 5}
 """Of a TIFF, by the channels: grey, YCbCr, CMYK."""
@@ -40,17 +42,29 @@ def damage(data: bytes, height: int, width: int, channels: int, scan: int) -> li
     scan : int
         Where its first scan begins, about.
     """
-    import imagecodecs
-
     if channels not in PHOTOMETRIC:
         return []
+    told = _said(_as_tiff(data, height, width, channels), 0)
+    return [DAMAGED.format(message) for message in told if not _is_filling(message, data, scan)]
+
+
+def damage_in_tiff(file: BinaryIO, page: int) -> list[str]:
+    """The same of a page of a TIFF, counted from 0, that is packed as JPEG; a line for all of its parts."""
+    file.seek(0)
+    told = [message for message in _said(file.read(), page) if _marker(message) <= SCAN]
+    return [DAMAGED.format(told[0])] if told else []
+
+
+def _said(tiff, page) -> list[str]:
+    """What libjpeg says is corrupt."""
+    import imagecodecs
+
     with _warnings() as found:
         try:
-            imagecodecs.tiff_decode(_as_tiff(data, height, width, channels), verbose=1)
+            imagecodecs.tiff_decode(tiff, index=page, verbose=1)
         except Exception:  # what libtiff does not take says nothing of the JPEG
             return []
-    told = [message.partition(CORRUPT)[2] for message in found if CORRUPT in message]
-    return [DAMAGED.format(message) for message in told if not _is_filling(message, data, scan)]
+    return [message.partition(CORRUPT)[2] for message in found if CORRUPT in message]
 
 
 def _as_tiff(data, height, width, channels) -> bytes:
@@ -89,9 +103,14 @@ def _warnings() -> Iterator[list[str]]:
 
 def _is_filling(message, data, scan) -> bool:
     """Whether what libjpeg could do without is none of the picture."""
-    match = TOO_MUCH.match(message)
-    if not match:
-        return False
-    count, marker = int(match[1]), int(match[2], 16)
+    if _marker(message) != END:
+        return _marker(message) > SCAN
+    count = int(message.split()[0])
     end = data.find(bytes([0xFF, END]), scan)
-    return marker > END + 1 or (marker == END and not data[max(0, end - count) : end].strip(FILLING))
+    return not data[max(0, end - count) : end].strip(FILLING)
+
+
+def _marker(message) -> int:
+    """Before which there is too much, if that is what is told; else 0."""
+    match = TOO_MUCH.match(message)
+    return int(match[1], 16) if match else 0

@@ -20,6 +20,7 @@ from lowlight.io.contents import Contents
 from lowlight.io.exif import ORIENTATION
 from lowlight.io.ifd import IPTC, XMP
 from lowlight.io.jpeg import iptc_of_photoshop
+from lowlight.io.jpeg_damage import JPEG_IN_TIFF, damage_in_tiff
 from lowlight.io.jpeg_xl import open_jpeg_xl
 from lowlight.io.lab import LAB, lab_to_srgb
 from lowlight.io.limits import HARMLESS, LOSSLESS, PREDICTED, refuse_if_too_small
@@ -148,6 +149,7 @@ def open_tiff(file: BinaryIO, frame: int | None) -> Contents:
         tagged=means.tagged,
         frames=frames,
         notes=notes,
+        look=list if index is None or page.compression != JPEG_IN_TIFF else partial(damage_in_tiff, file, index),
     )
 
 
