@@ -6,6 +6,7 @@ import pytest
 from lowlight.inference.video import Clip, is_clip
 from lowlight.io.transport import is_cut
 from tests.conftest import Here, scene
+from tests.test_video import enhance
 
 
 @pytest.mark.parametrize(("before", "behind"), [(0, 0), (4, 0), (0, 16)], ids=["plain", "Blu-ray", "DVB"])
@@ -41,3 +42,17 @@ def test_frames_without_a_container_are_a_clip_whose_rate_is_told(ending, codec,
     assert is_clip(source)
     assert (clip.frames, steps) == (5, pytest.approx([0, 0.04, 0.08, 0.12, 0.16]))
     assert clip.notes == ("nothing says when its frames are shown: 25 a second are taken",)
+
+
+def test_the_rate_of_a_tape_is_that_of_its_frames(tmp_path):
+    """Of a .dv FFmpeg gives 60000 a second, by which the last frame of the result would take no time."""
+    source, target = tmp_path / "tape.dv", tmp_path / "out.mkv"
+    with av.open(str(source), "w") as file:
+        stream = file.add_stream("dvvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
+        for number in range(4):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(scene(number, 576, 720), format="rgb24")))
+        file.mux(stream.encode(None))
+    assert enhance(source, target, run=lambda pixels, small: pixels).head.rate == 25
+    with av.open(str(target)) as file:
+        assert file.duration == pytest.approx(160000, abs=1000)

@@ -122,7 +122,7 @@ def read_head(path: Path) -> Head:
         depth = 10 if hdr else 8
         return Head(
             base=stream.time_base,
-            rate=stream.average_rate or Fraction(30),
+            rate=_rate(stream),
             aspect=stream.sample_aspect_ratio or Fraction(1),
             colours=colours,
             depth=next((kept for kept in CODECS if kept >= max(bits, depth)), max(CODECS)),
@@ -146,7 +146,7 @@ def read_frames(path: Path) -> Iterator[Frame]:
 
     with reading(path) as container, _complaints() as complaints, closing(_decoded(container)) as frames:
         stream = container.streams.best("video")
-        step = max(1, round(1 / (stream.average_rate or Fraction(30)) / stream.time_base))
+        step = max(1, round(1 / _rate(stream) / stream.time_base))
         far = step + gap(container) / stream.time_base
         scaler, last = VideoReformatter(), None
         for frame in frames:
@@ -159,6 +159,12 @@ def read_frames(path: Path) -> Iterator[Frame]:
             complaints.clear()
             yield Frame(pixels, pts, _is_turned(matrix), damaged)
             last = pts
+
+
+def _rate(stream) -> Fraction:
+    """Frames a second, on average; of a .dv FFmpeg gives units of time a second as that, and guesses right."""
+    average, guessed = stream.average_rate, stream.guessed_rate
+    return guessed if average and guessed and average > 2 * guessed else average or guessed or Fraction(30)
 
 
 def _shown(frame, form, delay) -> int | None:
@@ -306,7 +312,7 @@ def _notes(container, stream, form) -> tuple[str, ...]:
     if any("timecode" not in data.metadata for data in container.streams.data) and not container.chapters():
         notes.append("its data, such as a camera's of place and motion, are left out")
     if container.format.name in BARE:
-        notes.append(f"nothing says when its frames are shown: {float(stream.average_rate or 30):g} a second are taken")
+        notes.append(f"nothing says when its frames are shown: {float(_rate(stream)):g} a second are taken")
     if stream.codec_context.field_order > PROGRESSIVE:
         notes.append("it is interlaced, and its result does not say so")
     return tuple(notes)
