@@ -226,6 +226,23 @@ def test_languages_chapters_and_timecode_stay_and_what_is_left_out_is_told(tmp_p
         assert not {"title", "timecode"} & {key.lower() for key in (*file.metadata, *file.streams.video[0].metadata)}
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_chapters_of_a_clip_that_begins_late_begin_with_their_pictures(tmp_path, ending):
+    plain, source, target = tmp_path / "plain.mp4", tmp_path / "late.mkv", tmp_path / f"out{ending}"
+    write_clip(plain, [scene(0)] * 60, 90000 * 5 + 3000 * np.arange(60), sound=False)
+    times = [(4900, 6000), (6000, 7000)]
+    with av.open(str(plain)) as clip, av.open(str(source), "w") as file:
+        stream = file.add_stream_from_template(clip.streams.video[0], opaque=True)
+        milliseconds = {"time_base": Fraction(1, 1000), "metadata": {}}
+        file.set_chapters([{"id": i, "start": a, "end": b} | milliseconds for i, (a, b) in enumerate(times, 1)])
+        for packet in clip.demux(video=0):
+            mux_into(file, packet, [stream])
+    enhance(source, target)
+    with av.open(str(target)) as file:
+        found = [float(one[name] * one["time_base"]) for one in file.chapters() for name in ("start", "end")]
+    assert found == pytest.approx([0, 1, 1, 2], abs=1e-3)
+
+
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
 def test_without_metadata_a_clip_tells_of_its_sound_what_language_it_is_and_no_more(tmp_path, ending):
     source, target = tmp_path / f"phone{ending}", tmp_path / f"out{ending}"

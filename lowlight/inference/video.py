@@ -163,6 +163,7 @@ class Clip:
             if joined.format.name != "matroska" and self.head.depth > 8:
                 video.codec_context.codec_tag = "hvc1"  # HEVC by another name is not played on Apple's devices
             sounds = sound.add(source, joined, strip_metadata)
+            start = Fraction(max(0, source.start_time or 0), 10**6)  # players would wait for hours of a broadcast
             if not strip_metadata:
                 told = {key: value for key, value in source.metadata.items() if key not in OF_THE_FILE}
                 joined.metadata.update(told)
@@ -171,9 +172,8 @@ class Clip:
                 video.metadata.update({key: pictures[key] for key in kept if key in pictures})
                 if "language" in pictures:
                     video.metadata["language"] = language(pictures["language"], form)
-                joined.set_chapters(source.chapters())
+                joined.set_chapters([_earlier(chapter, start) for chapter in source.chapters()])
             both = self._video(video), sound.packets(source, sounds)
-            start = Fraction(max(0, source.start_time or 0), 10**6)  # players would wait for hours of a broadcast
             for packet in heapq.merge(*both, key=lambda packet: packet.dts * packet.time_base):
                 units = round(start / packet.time_base)
                 packet.pts, packet.dts = packet.pts - units, packet.dts - units
@@ -212,6 +212,12 @@ class Clip:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             atomic.write(note, self.recipe.encode(errors="surrogateescape"))
+
+
+def _earlier(chapter, seconds):
+    """A chapter of a clip that begins so much later than its result."""
+    units = round(seconds / chapter["time_base"])
+    return chapter | {name: max(0, chapter[name] - units) for name in ("start", "end")}
 
 
 def _options(source, form) -> dict[str, str]:
