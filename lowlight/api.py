@@ -31,16 +31,15 @@ NOT_IN_TIFF = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "HSV": "
 ROUNDING = 1e-5
 """By how much floats may lie outside [0, 1], as what was computed does; they are clipped."""
 
-FLAG, WHOLE, TEXT = (bool | np.bool_, "True or False"), (numbers.Integral, "a whole number"), (str, "text")
-
-KINDS: dict[str, tuple[Any, str]] = {
-    **dict.fromkeys(("best", "overwrite", "strip_metadata", "compare"), FLAG),
-    **dict.fromkeys(("tile", "quality"), WHOLE),
-    **dict.fromkeys(("device", "models_url", "engine"), TEXT),
-    "output": (str | Path, "a path"),
-    "max_megapixels": (numbers.Real, "a number"),
+KINDS: dict[Any, tuple[Any, str]] = {
+    bool: (bool | np.bool_, "True or False"),
+    int | None: (numbers.Integral, "a whole number"),
+    float | None: (numbers.Real, "a number"),
+    str: (str, "text"),
+    str | None: (str, "text"),
+    str | Path | None: (str | Path, "a path"),
 }
-"""Of what is given by keyword, the type, and what people call it."""
+"""By annotation, what is taken for it, and what people call that."""
 
 LUMA = np.array(GREY_WEIGHTS, np.float32)
 
@@ -113,6 +112,7 @@ class Model:
             does not have a control, or what is of a path alone is given with an image or an array.
         """
         _refuse_other_kinds(
+            Model.enhance,
             output=output,
             overwrite=overwrite,
             quality=quality,
@@ -177,7 +177,7 @@ def load_model(
     UserError
         If there is no such model, tile, device or engine, or a value is of another type.
     """
-    _refuse_other_kinds(tile=tile, device=device, best=best, models_url=models_url, engine=engine)
+    _refuse_other_kinds(load_model, tile=tile, device=device, best=best, models_url=models_url, engine=engine)
     return Model(load_session(model, tile, device, models_url, best, engine))
 
 
@@ -212,7 +212,7 @@ def enhance(
     UserError
         As `load_model` and `Model.enhance`.
     """
-    _refuse_other_kinds(tile=tile, device=device, best=best, engine=engine)  # some of which could not be kept by
+    _refuse_other_kinds(enhance, tile=tile, device=device, best=best, engine=engine)  # some could not be kept by
     return _kept(None if model is None else str(model), tile, device, best, engine).enhance(photo, **options)
 
 
@@ -221,9 +221,9 @@ def _kept(model, tile, device, best, engine) -> Model:
     return load_model(model, tile=tile, device=device, best=best, engine=engine)
 
 
-def _refuse_other_kinds(**given):
+def _refuse_other_kinds(function, **given):
     for name, value in given.items():
-        kind, words = KINDS[name]
+        kind, words = KINDS[function.__annotations__[name]]
         if value is not None and not isinstance(value, kind):
             raise UserError(f"{name} must be {words}. Received: {value!r}.")
 
