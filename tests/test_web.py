@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import importlib.util
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -232,6 +233,31 @@ print(*page(Studio(ServeSettings(model={model!r}))).delete_cache)
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
     between_looks, oldest = map(int, result.stdout.split())
     assert between_looks + oldest <= 3600
+
+
+def test_of_files_that_are_dropped_together_one_that_is_too_large_is_told_and_the_others_are_taken(model, tmp_path):
+    (tmp_path / "large.jpg").write_bytes(bytes(3_100_000))
+    (tmp_path / "night.jpg").write_bytes(jpeg())
+    code = f"""
+from pathlib import Path
+from fastapi.testclient import TestClient
+from lowlight.web.answers import Answers
+from lowlight.web.server import application
+from lowlight.web.settings import ServeSettings
+from lowlight.web.studio import Studio
+studio = Studio(ServeSettings(model={model!r}, max_megabytes=3))
+files = [("files", (name, Path(name).read_bytes())) for name in ("large.jpg", "night.jpg")]
+taken = TestClient(application(studio, "")).post("/gradio_api/upload", files=files).json()
+photos, *_, told = Answers(studio, Path()).take(taken, studio.default, 0.0, 0.0, 0.0, 1.0, 1.0, True)
+print(*(photo.name for photo in photos), told)
+studio.close()
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120
+    )
+    assert result.stdout.startswith("night.jpg <"), result.stderr
+    assert "large.jpg is too large: 4 MB, above 3 MB." in result.stdout
 
 
 def test_who_comes_when_the_queue_is_full_is_told_so(studio, client):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -173,7 +174,7 @@ class Limited:
             if not length.isdecimal():
                 problem = _problem(411, "The length of the request is missing. Send Content-Length.")
             elif int(length) > self.most:
-                limit = f"{int(length) / 1e6:.0f} MB, above {(self.most - AROUND) / 1e6:.0f} MB"
+                limit = f"{math.ceil((int(length) - AROUND) / 1e6)} MB, above {(self.most - AROUND) / 1e6:.0f} MB"
                 problem = _problem(413, f"The file is too large: {limit}. Send a smaller one.")
             if problem:
                 await problem(scope, receive, send)

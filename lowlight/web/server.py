@@ -89,7 +89,8 @@ def application(studio: Studio, address: str) -> "FastAPI":
         enable_monitoring=False,
         pwa=False,
         mcp_server=False,
-        max_file_size=f"{studio.settings.max_megabytes}mb",
+        # Of all that a drop may hold: for one file above it Gradio refuses them all, and the studio tells of that one.
+        max_file_size=f"{studio.settings.max_photos * studio.settings.max_megabytes}mb",
         theme=theme(),
         css=CSS,
         head=HEAD,

@@ -213,7 +213,7 @@ class Studio:
             raise ImageError(f"{name} is no longer here, because uploads are deleted after a while. Upload it again.")
         most = self.settings.max_megabytes
         if path.stat().st_size > most * 1e6:
-            raise ImageError(f"{name} is too large: {path.stat().st_size / 1e6:.0f} MB, above {most} MB.")
+            raise ImageError(f"{name} is too large: {math.ceil(path.stat().st_size / 1e6)} MB, above {most} MB.")
         try:
             return read_apart(self._worker, path, self.settings.max_megapixels)
         except ImageError as error:  # the person knows neither where the server put it nor the server's options
