@@ -32,6 +32,14 @@ const found = [...document.querySelectorAll("#before-after img")];
 return found.length == 2 && found.every(one => one.complete) ? found.map(one => one.src) : null;
 """
 
+COVERED = """
+const label = arguments[0];
+window.scrollBy(0, label.getBoundingClientRect().top - 60);
+const {x, y} = label.getBoundingClientRect();
+return document.elementFromPoint(x + 5, y + 5).closest("[id]").id;
+"""
+"""What is seen where a label has been scrolled to under the photo."""
+
 CLOSED_LATE = """
 const ask = window.fetch;
 const late = async (part, stream) => {
@@ -217,6 +225,8 @@ def test_of_several_files_a_wrong_one_is_named_and_the_others_come_as_one_zip_on
     browser.execute_script("window.scrollTo(0, 500)")
     top = "return document.getElementById('before-after').getBoundingClientRect().top"
     assert until(lambda: browser.execute_script(top) == 0), "the photo went out of sight"
+    covered = browser.execute_script(COVERED, find(browser, "#model [data-testid=block-info]"))
+    assert covered == "before-after", "a label lies over the photo"
     browser.execute_script("document.getElementById('enhance').click()")
     until(lambda: find(browser, "#download").is_displayed())
     browser.execute_script("document.getElementById('download').click()")
@@ -225,12 +235,12 @@ def test_of_several_files_a_wrong_one_is_named_and_the_others_come_as_one_zip_on
     assert {path.name for path in names} == {"night_enhanced.jpg", "small_enhanced.png"}
 
 
-def test_a_number_can_be_typed_without_errors_on_the_way(browser, address, night):
+def test_a_number_can_be_typed_without_errors_stays_and_is_put_back_alone(browser, address, night):
     from selenium.webdriver import Keys
 
     open_at(browser, address, 1400, 900)
     drop(browser, night)
-    old = shown(browser)[1]
+    old = first = shown(browser)[1]
     field = find(browser, "#exposure input[type=number]")
     for keys, left in ((Keys.DELETE, "0"), ("9", "3"), ("-1.5", "-1.5")):
         field.send_keys(Keys.CONTROL, "a")
@@ -240,6 +250,12 @@ def test_a_number_can_be_typed_without_errors_on_the_way(browser, address, night
             old = new[0]
         field.send_keys(Keys.TAB)
         assert until(lambda: field.get_attribute("value")) == left
+    find(browser, "#preset input").click()
+    find(browser, "#title").click()  # nothing was chosen
+    time.sleep(2)
+    assert field.get_attribute("value") == "-1.5"
+    find(browser, "#exposure .reset-button").click()
+    until(lambda: shown(browser)[1] == first)
     assert not browser.find_elements("css selector", ".toast-body")
 
 

@@ -50,7 +50,7 @@ CSS = """
 @media (max-width: 700px) {
   .gradio-container > .main > .wrap {padding: 0}
   .column:has(> #before-after) {display: contents}
-  #before-after {position: sticky !important; top: 0; z-index: 20}
+  #before-after {position: sticky !important; top: 0; z-index: 50}
   #before-after img {max-height: 45vh !important}
 }
 """
@@ -201,14 +201,16 @@ def _wire(parts, answers, blocks):
     parts.drop.upload(answers.take, [parts.drop, *wanted], opened, show_progress_on=[parts.drop], **ONE_AT_A_TIME)
     parts.other.click(answers.restart, None, opened, api_visibility="private")
     parts.strip.select(answers.choose, None, chosen, api_visibility="private").then(**look)
-    gr.on([control.input for control in parts.controls], **look)
-    parts.preset.input(answers.preset, parts.preset, parts.controls, api_visibility="private").then(**look)
-    parts.reset.click(answers.reset, None, [parts.preset, *parts.controls], api_visibility="private").then(**look)
-    changes = [one.input for one in (parts.model, parts.preset, *parts.controls)] + [parts.reset.click]
-    gr.on(changes, answers.outdate, None, [parts.download, parts.report], api_visibility="private")
+    # Changes: Gradio's lists tell of input if they are left as they were, its sliders do not if they are put back.
+    adjusted = [control.change for control in parts.controls]
+    gr.on(adjusted, **look)
+    parts.preset.change(answers.preset, parts.preset, parts.controls, api_visibility="private")
+    parts.reset.click(answers.reset, None, [parts.preset, *parts.controls], api_visibility="private")
+    outdated = [parts.model.change, *adjusted]
+    gr.on(outdated, answers.outdate, None, [parts.download, parts.report], api_visibility="private")
     allowed = [parts.preset, *parts.controls, parts.problems]
     blocks.load(answers.allow, parts.model, allowed, show_progress="hidden", **ONE_AT_A_TIME)
-    parts.model.input(answers.allow, parts.model, allowed, show_progress="minimal", **ONE_AT_A_TIME).then(**look)
+    parts.model.change(answers.allow, parts.model, allowed, show_progress="minimal", **ONE_AT_A_TIME).then(**look)
     done = [parts.download, parts.report, parts.problems]
     parts.enhance.click(answers.enhance, [photos, *wanted], done, show_progress_on=[parts.report], **ONE_AT_A_TIME)
 
