@@ -17,8 +17,12 @@ if not TYPE_CHECKING:  # to which any name would seem to be here
 
     def __getattr__(name: str) -> object:
         """Import what photos need only once it is asked for."""
-        if name in ("Model", "enhance", "load_model"):
+        if name in __all__:
             from lowlight import api
 
             return getattr(api, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """What is imported later is offered by Tab at a prompt, and by help(), too."""
+        return sorted({*globals(), *__all__})

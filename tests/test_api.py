@@ -1,5 +1,6 @@
 """lowlight.enhance and lowlight.load_model: what goes in comes out, brighter."""
 
+import ast
 import io
 import subprocess
 import sys
@@ -35,6 +36,12 @@ def test_importing_lowlight_is_cheap():
     assert callable(lowlight.enhance)
     with pytest.raises(AttributeError, match="enhanced"):
         lowlight.enhanced  # noqa: B018
+
+
+def test_a_prompt_offers_what_is_imported_later():
+    code = "import lowlight, rlcompleter; print(rlcompleter.Completer(globals()).attr_matches('lowlight.'))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert {f"lowlight.{name}(" for name in ("Model", "enhance", "load_model")} <= set(ast.literal_eval(result.stdout))
 
 
 @pytest.mark.slow
