@@ -207,7 +207,8 @@ def _wire(parts, answers, blocks):
     parts.preset.change(answers.preset, parts.preset, parts.controls, api_visibility="private")
     parts.reset.click(answers.reset, None, [parts.preset, *parts.controls], api_visibility="private")
     outdated = [parts.model.change, *adjusted]
-    gr.on(outdated, answers.outdate, None, [parts.download, parts.report], api_visibility="private")
+    gone = [parts.download, parts.report]
+    gr.on(outdated, answers.outdate, None, gone, show_progress="hidden", api_visibility="private")
     allowed = [parts.preset, *parts.controls, parts.problems]
     blocks.load(answers.allow, parts.model, allowed, show_progress="hidden", **ONE_AT_A_TIME)
     parts.model.change(answers.allow, parts.model, allowed, show_progress="minimal", **ONE_AT_A_TIME).then(**look)
