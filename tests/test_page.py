@@ -1,14 +1,17 @@
 """The page in a browser, as a photographer uses it: drop, compare, adjust, save; and a file that is no photo."""
 
 import contextlib
+import http.client
 import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -55,11 +58,10 @@ window.fetch = async (what, how) => {
 """Holds the end of each stream of answers back, as a busy machine does."""
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """Of a server with the shipped models, that this module alone uses; in the end it leaves nothing behind."""
-    place = tmp_path_factory.mktemp("server")
-    command = [sys.executable, "-m", "lowlight", "serve", "--port", "0", "--max-photos", "3"]
+@contextlib.contextmanager
+def served(place, *options):
+    """The address of a server with the shipped models; in the end it leaves nothing behind in the place."""
+    command = [sys.executable, "-m", "lowlight", "serve", "--port", "0", *options]
     environment = os.environ | {"TMPDIR": str(place)}
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     try:
@@ -69,6 +71,12 @@ def address(tmp_path_factory):
         server.wait(timeout=30)
         server.stdout.close()
     assert not list(place.glob("lowlight-*"))
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    with served(tmp_path_factory.mktemp("server"), "--max-photos", "3") as address:
+        yield address
 
 
 @pytest.fixture
@@ -272,3 +280,42 @@ def test_a_model_that_does_not_know_a_control_has_it_switched_off(browser, addre
     assert find(browser, "#strength input[type=number]").is_enabled()
     assert not find(browser, "#preset input").is_enabled()
     until(lambda: shown(browser)[1] != old)
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """Shows a server at /photos, and nothing beside it."""
+
+    behind = ""
+
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        behind = http.client.HTTPConnection(self.behind, timeout=PATIENCE)
+        with contextlib.closing(behind), contextlib.suppress(ConnectionError):
+            behind.request(self.command, self.path.removeprefix("/photos"), body, dict(self.headers))
+            answer = behind.getresponse()
+            self.send_response(answer.status if self.path.startswith("/photos/") else 404)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("connection", "content-length", "transfer-encoding"):
+                    self.send_header(name, value)
+            self.end_headers()
+            while part := answer.read1():
+                self.wfile.write(part)
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *facts):
+        """Say nothing."""
+
+
+def test_behind_a_proxy_the_page_is_at_a_path_of_its_own(browser, night, tmp_path, monkeypatch):
+    with served(tmp_path, "--root-path", "/photos") as address, ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        monkeypatch.setattr(Proxy, "behind", address.removeprefix("http://"))
+        threading.Thread(target=proxy.serve_forever).start()
+        try:
+            open_at(browser, f"http://127.0.0.1:{proxy.server_port}/photos/", 1400, 900)
+            drop(browser, night)
+            assert picture(shown(browser)[1]).shape == (549, 1280, 3)
+            browser.get(f"http://127.0.0.1:{proxy.server_port}/photos/api/docs")
+            assert until(lambda: find(browser, "a[href='/photos/']").text) == "/photos/"
+        finally:
+            proxy.shutdown()

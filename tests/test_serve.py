@@ -45,6 +45,7 @@ serve(ServeSettings(model={model!r}, port=0))
         (("--port", "99999"), "Received: 99999"),
         (("--max-photos", "0"), "--max-photos 0"),
         (("--model", "99"), "Received: 99"),
+        (("--root-path", "photos"), "Received: photos"),
         (("--port", "TAKEN"), "cannot be listened at"),
     ],
 )

@@ -47,7 +47,7 @@ PROBLEMS: dict[int | str, str] = {
 STATUS: dict[type[UserError], int] = {BusyError: 503, ImageError: 415}
 
 DESCRIPTION = """
-Turns dark, noisy photos into bright, clean ones, as the page at [/](/) does.
+Turns dark, noisy photos into bright, clean ones, as the page at [{root}/]({root}/) does.
 
     curl -F photo=@night.jpg -F exposure=0.5 {address}/api/enhance -o bright.jpg
 
@@ -83,7 +83,7 @@ def interface(studio: Studio, address: str) -> FastAPI:
     app = FastAPIOffline(
         title="lowlight",
         version=__version__,
-        description=DESCRIPTION.format(address=address),
+        description=DESCRIPTION.format(address=address, root=studio.settings.root_path),
         redoc_url=None,
         exception_handlers={UserError: _tell, RequestValidationError: _tell_of_values, HTTPException: _tell_of_http},
     )

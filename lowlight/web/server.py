@@ -83,6 +83,7 @@ def application(studio: Studio, address: str) -> "FastAPI":
         app,
         blocks,
         path="/",
+        root_path=studio.settings.root_path or None,
         footer_links=[],
         run_history=False,
         ssr_mode=False,
@@ -138,7 +139,9 @@ def _run(app, studio, listener):
     loading = threading.Thread(target=load)  # which takes seconds
     loading.start()
     try:
-        Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listener])
+        root = studio.settings.root_path
+        config = uvicorn.Config(app, root_path=root, log_level="warning", timeout_graceful_shutdown=1)
+        Server(config).run(sockets=[listener])
     finally:
         _end(loading)
         for thread in threading.enumerate():

@@ -27,6 +27,8 @@ class ServeSettings:
     """Address to listen at. The default is for this machine alone; 0.0.0.0 serves the network, without a password."""
     port: int = 7860
     """Port to listen at; 0 takes any that is free."""
+    root_path: str = ""
+    """Path at which a proxy shows the server and which it takes off of what it passes on, such as /photos."""
     share: bool = False
     """Also ask Gradio's servers for a public link, which anybody who knows it can use for three days."""
     max_photos: int = 20
@@ -49,5 +51,7 @@ class ServeSettings:
         for name in ("max_photos", "max_megapixels", "max_megabytes", "queue"):
             if not getattr(self, name) > 0:
                 raise UserError(f"A limit must be more than 0. Received: {option(name)} {getattr(self, name)}.")
+        if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
+            raise UserError(f"That path begins with / and ends without, as /photos. Received: {self.root_path}.")
         if not 0 <= self.port < 2**16:
             raise UserError(f"A port is a number from 0 to 65535. Received: {self.port}.")
