@@ -3,6 +3,7 @@
 import csv
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -73,6 +74,31 @@ def test_all_pairs_of_an_unseen_folder_are_a_set(also):
     found = held_out.real_sets(unseen=[also])
     assert {name: len(pairs) for name, pairs in found.items()} == {"pairs, unseen": 6, "pairs, left alone": 6}
     assert all(pair.low == pair.high for pair in found["pairs, left alone"])
+
+
+@pytest.mark.parametrize(
+    ("place", "data"),
+    [
+        ("pairs", {"name": "LOL v1", "also": [{"name": "pairs"}]}),
+        ("pairs", {"name": "synthetic", "clean": [{"name": "pairs"}]}),
+        ("pairs", {"name": "own pairs, pairs"}),
+        ("our485", {"name": "LOL v1"}),
+    ],
+)
+def test_pairs_that_a_model_learnt_from_are_not_measured_as_unseen(place, data, tmp_path, monkeypatch):
+    write_pair(tmp_path / place, "night", scene(1))
+    monkeypatch.chdir(tmp_path / place)
+    others = {"name": "model_01", "data": {"name": "LOL v2"}, "training": {"minutes": 1.0}}
+    card = others | {"name": "model_12", "stages": [{"part": "whole", "data": data}]}
+    assert list(held_out.real_sets(unseen=[Path()], cards=[others])) == [f"{place}, unseen", f"{place}, left alone"]
+    with pytest.raises(UserError, match=r"Received: --unseen \., which model_12 learnt from, by its card"):
+        held_out.real_sets(unseen=[Path()], cards=[others, card])
+
+
+@pytest.mark.parametrize("name", ["own pairs", "not known"])
+def test_a_card_that_does_not_name_its_pairs_is_told(name, also, news):
+    held_out.real_sets(unseen=[also], cards=[{"name": "mine", "data": {"name": name}}])
+    assert f"mine may have learnt from {also}: its card does not name its pairs" in news.text
 
 
 def test_an_unseen_set_may_be_one_scene_and_its_broken_pairs_can_be_left_out(tmp_path):

@@ -364,11 +364,14 @@ def test_only_late_models_are_broken_down(tmp_path, zoo, held_out_of, number, br
     assert (tmp_path / "statistics" / report.BREAKDOWN).is_file() == broken_down
 
 
-def test_sets_that_are_not_there_are_told_before_the_work(tmp_path, zoo, pairs_folder, monkeypatch):
+def test_sets_that_are_not_there_or_were_learnt_from_are_told_before_the_work(tmp_path, zoo, pairs_folder, monkeypatch):
     monkeypatch.setattr("lowlight.benchmark.run.evaluate", lambda *a, **k: pytest.fail("measured first"))
     for missing in ({"also": (tmp_path / "none",)}, {"clean": (tmp_path / "none",)}, {"unseen": (tmp_path / "none",)}):
         with pytest.raises(UserError, match="none"):
             measure_on_sets(tmp_path, pairs_folder, "mine", **missing)
+    zoo.card |= {"data": zoo.card["data"] | {"name": "own pairs, pairs"}}
+    with pytest.raises(UserError, match="which mine learnt from, by its card"):
+        measure_on_sets(tmp_path, pairs_folder, "mine", unseen=(pairs_folder,))
 
 
 def test_unseen_sets_are_for_all_models_or_weights_that_are_named(zoo):

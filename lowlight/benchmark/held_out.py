@@ -21,13 +21,17 @@ from lowlight.data import camera
 from lowlight.data.camera import Camera
 from lowlight.data.noise import Residue
 from lowlight.data.pairs import Pair, load_all
-from lowlight.data.splits import clean_photos, listed_pairs
+from lowlight.data.splits import LOL_V1, OWN_PAIRS, clean_photos, is_lol, listed_pairs, name_of, own_pairs
 from lowlight.errors import UserError
 from lowlight.io.photo import read_rgb
 from lowlight.metrics.evaluate import BASELINES, UNTOUCHED, Method, evaluate, mean
 from lowlight.system import counted
+from lowlight.zoo.cards import UNKNOWN, sets_of
 
 LOG = logging.getLogger(__name__)
+
+WITHOUT_NAME = {OWN_PAIRS, UNKNOWN["data"]["name"]}
+"""What cards call pairs of which they may know no more."""
 
 SIGMAS = (15, 25, 50)
 STOPS = (1, 3, 5)
@@ -90,7 +94,9 @@ def block_matching(sigma: float) -> Method:
     return clean
 
 
-def real_sets(also: Sequence[Path] = (), unseen: Sequence[Path] = (), skip_bad: bool = False) -> dict[str, list[Pair]]:
+def real_sets(
+    also: Sequence[Path] = (), unseen: Sequence[Path] = (), skip_bad: bool = False, cards: Sequence[dict] = ()
+) -> dict[str, list[Pair]]:
     """Real pairs that no model learnt from, by set; and their good photos, each as a pair with itself.
 
     Parameters
@@ -101,16 +107,22 @@ def real_sets(also: Sequence[Path] = (), unseen: Sequence[Path] = (), skip_bad: 
         Folders of pairs, as --data takes them, of which nothing is ever trained on: all of them.
     skip_bad : bool
         Leave broken pairs of `unseen` out instead of raising.
+    cards : sequence of dict
+        Of the models that are to be measured.
 
     Raises
     ------
     UserError
-        If a folder is not as it must be, or two of one kind have the same name.
+        If a folder is not as it must be, two of one kind have the same name, or a model learnt from one of `unseen`, by
+        its card.
     """
     _refuse_names_alike("--also", also)
     _refuse_names_alike("--unseen", unseen)
-    found = {f"{folder.name}, held out": listed_pairs(folder)[1] for folder in also}
-    found |= {f"{folder.name}, unseen": load_all(folder, skip_bad) for folder in unseen}
+    found = {f"{name_of(folder)}, held out": listed_pairs(folder)[1] for folder in also}
+    for folder in unseen:
+        pairs = found[f"{name_of(folder)}, unseen"] = load_all(folder, skip_bad)
+        for card in cards:
+            _refuse_learnt(folder, pairs, card)
     targets: dict[str, set[Path]] = {}
     for name, pairs in found.items():
         targets.setdefault(name.rsplit(", ", 1)[0], set()).update(pair.high for pair in pairs)
@@ -202,12 +214,26 @@ def _refuse_names_alike(option, folders):
     """Sets are called as their folders are."""
     by_name: dict[str, Path] = {}
     for folder in folders:
-        if folder.name in by_name:
+        name = name_of(folder)
+        if name in by_name:
             raise UserError(
-                f"Sets are told apart by the names of their folders. Received: {option} {by_name[folder.name]} and "
-                f"{folder}. Rename one, or leave it out."
+                f"Sets are told apart by the names of their folders. Received: {option} {by_name[name]} and {folder}. "
+                "Rename one, or leave it out."
             )
-        by_name[folder.name] = folder
+        by_name[name] = folder
+
+
+def _refuse_learnt(folder, pairs, card):
+    """A card names its sets as their folders are called; one of before it did, or of elsewhere, may have seen all."""
+    names = {name_of(folder), LOL_V1 if is_lol(pairs) else own_pairs(folder)}
+    for one in sets_of(card):
+        if one["name"] in names:
+            raise UserError(
+                f"Unseen are pairs that no model learnt from. Received: --unseen {folder}, which {card['name']} learnt "
+                "from, by its card. Leave it out, or rename the folder if it is another set."
+            )
+        if one["name"] in WITHOUT_NAME:
+            LOG.warning("%s may have learnt from %s: its card does not name its pairs", card["name"], folder)
 
 
 def _names(photos) -> list[str]:

@@ -3,6 +3,7 @@
 import logging
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from lowlight.data import synthetic, validate
@@ -30,6 +31,9 @@ LICENCES = {
 
 LOL_V1 = "LOL v1"
 """What a card calls its pairs."""
+
+OWN_PAIRS = "own pairs"
+"""What it calls those of a folder of the user's own, before a comma and the folder's name; once all were called so."""
 
 LOL = "LOL v1 (Wei et al., BMVC 2018): its authors state no licence; research data, none of it is shipped"
 SYNTHETIC = "made by lowlight.data.synthetic from photos that scikit-image ships (public domain or CC0)"
@@ -80,9 +84,25 @@ def load_pairs(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
             "--data, too. Give another one."
         )
     split = load_split(settings.data, settings.low, settings.high, settings.skip_bad_pairs)
-    if any(pair.low.parent.parent.name == "our485" for pair in split.train):
+    if is_lol(split.train):
         return split, {"name": LOL_V1, "licence": LOL}
-    return split, {"name": "own pairs", "licence": OWN}
+    return split, {"name": own_pairs(settings.data or Path(settings.low or "").parent), "licence": OWN}
+
+
+def own_pairs(folder: str | Path) -> str:
+    """What a card calls the pairs of a folder of the user's own."""
+    return f"{OWN_PAIRS}, {name_of(folder)}"
+
+
+def is_lol(pairs: Sequence[Pair]) -> bool:
+    """Whether there are training pairs of LOL among these."""
+    return any(name_of(pair.low.parent.parent) == "our485" for pair in pairs)
+
+
+def name_of(folder: str | Path) -> str:
+    """What a folder is called, also where it is named as . or .. by the command."""
+    folder = Path(folder)
+    return (folder.resolve() if folder.name in ("", "..") else folder).name
 
 
 def sources(settings: TrainingSettings, plan: Recipe, split: Split) -> tuple[list[Share], list[Share], dict]:
@@ -190,7 +210,7 @@ def _said(folder, items, kept, problems):
         )
     if problems:
         left_out = counted(len(problems), f"of {len(items)} is left out", f"of {len(items)} are left out")
-        LOG.warning("%s: %s: %s", folder.name, left_out, what)
+        LOG.warning("%s: %s: %s", name_of(folder), left_out, what)
     return kept
 
 
@@ -224,5 +244,6 @@ def _refuse_what_would_be_ignored(settings):
 
 
 def _described(folder, used, held) -> dict:
-    licence = next((text for word, text in LICENCES.items() if word in folder.name.lower()), OWN)
-    return {"name": folder.name, "licence": licence, "train": used, "held_out": held}
+    name = name_of(folder)
+    licence = next((text for word, text in LICENCES.items() if word in name.lower()), OWN)
+    return {"name": name, "licence": licence, "train": used, "held_out": held}
