@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -125,6 +126,21 @@ def test_a_default_that_was_not_measured_on_all_other_cameras_has_no_number_for_
     assert "real photos of other cameras" not in written
     (row,) = [line for line in written.splitlines() if f"**{registry.default()}**" in line]
     assert "| – |" in row
+
+
+def test_what_earlier_weights_scored_on_other_cameras_is_not_told_of_later_ones(tmp_path):
+    shutil.copytree(ROOT / "statistics", tmp_path, dirs_exist_ok=True)
+    name = registry.default()
+    of_default = tmp_path / name / "summary.json"
+    summary = json.loads(of_default.read_text())
+    of_default.write_text(json.dumps(summary | {"weights": summary["weights"] | {"sha256": "of later weights"}}))
+    written = publish.with_tables("<!-- numbers -->\n<!-- /numbers -->", tmp_path)
+    assert "validation photos of LOL" in written
+    assert "real photos of other cameras" not in written
+    report.write_overview(tmp_path)
+    held_out = (tmp_path / "README.md").read_text().partition("## On other cameras")[2]
+    assert "model_13 |" in held_out
+    assert f"{name} |" not in held_out
 
 
 @pytest.mark.parametrize("other", [{"trained_on": "own pairs"}, {"trained_on_this_split": False}])

@@ -205,7 +205,7 @@ def _numbers(statistics) -> str:
         )
     scores, cost = summary["scores"]["val"], summary["cost"]
     before, after = scores[UNTOUCHED], scores[summary["name"]]
-    others = held_out.on_real_pairs(report.read_sets(statistics / report.HELD_OUT))
+    others = held_out.on_real_pairs(report.current_sets(statistics, report.HELD_OUT))
     lines = [
         f"- **{after['psnr']:.1f} dB** PSNR on {summary['split']['val']} validation photos of LOL (dark photos as "
         f"they are: {before['psnr']:.1f} dB)",
@@ -222,7 +222,7 @@ def _numbers(statistics) -> str:
 
 def _models(statistics) -> str:
     """One line a model, to choose by."""
-    default, others = registry.default(), held_out.on_real_pairs(report.read_sets(statistics / report.HELD_OUT))
+    default, others = registry.default(), held_out.on_real_pairs(report.current_sets(statistics, report.HELD_OUT))
     lines = [
         "| model | parameters | PSNR on LOL (dB) | PSNR on other cameras (dB) | s/MP | controls |",
         "| --- | ---: | ---: | ---: | ---: | --- |",

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lowlight.benchmark import plots, tables
+from lowlight.benchmark.rows import current_rows
 from lowlight.errors import UserError
 from lowlight.io import atomic
 from lowlight.io.lock import waiting
@@ -142,9 +143,9 @@ def _overview(statistics) -> str:
     sections += [_section(group, suffix) for suffix, group in _by_suffix(statistics)]
     if (statistics / SHEET).is_file():
         sections.append(f"## The same photos through every model\n\n![{SHEET_CAPTION}]({SHEET})\n")
-    if rows := read_sets(statistics / HELD_OUT):
+    if rows := current_sets(statistics, HELD_OUT):
         sections.append(tables.held_out_section(rows))
-    if rows := read_sets(statistics / BREAKDOWN):
+    if rows := current_sets(statistics, BREAKDOWN):
         sections.append(tables.breakdown_section(rows))
     if (statistics / LIGHT_SHEET).is_file():
         sections.append(f"![{LIGHT_CAPTION}]({LIGHT_SHEET})\n")
@@ -214,6 +215,12 @@ def read_sets(path: Path) -> list[dict]:
             for row in csv.DictReader(file)
         ]
     return [with_current_names(row) for row in rows]
+
+
+def current_sets(statistics: Path, name: str) -> list[dict]:
+    """The rows of held_out.csv or breakdown.csv that go with the models' reports beside: none of earlier weights."""
+    weights = {summary["name"]: summary["weights"]["sha256"] for group in _groups(statistics) for summary in group}
+    return current_rows(read_sets(statistics / name), weights, others=True)
 
 
 @contextmanager
