@@ -347,7 +347,7 @@ def _measured(candidate, split, parts, baselines, cost) -> tuple[dict, dict[str,
     learnt = _learnt_from_validation(candidate.card, split)
     unseen = {part: pairs for part, pairs in parts.items() if part == "test" or not learnt}
     if not unseen:
-        raise UserError(f"{name} learnt from all pairs that could be measured. Received: no test pairs. Name other pairs.")
+        raise UserError(f"{name} learnt from all pairs that could be measured. Received: no test pairs.")
     of_model = _rows({name: enhancer}, unseen)
     of_all = {part: baselines[part] | of_model.get(part, {}) for part in parts}
     examples = [
