@@ -91,8 +91,20 @@ def test_pairs_that_a_model_learnt_from_are_not_measured_as_unseen(place, data, 
     others = {"name": "model_01", "data": {"name": "LOL v2"}, "training": {"minutes": 1.0}}
     card = others | {"name": "model_12", "stages": [{"part": "whole", "data": data}]}
     assert list(held_out.real_sets(unseen=[Path()], cards=[others])) == [f"{place}, unseen", f"{place}, left alone"]
-    with pytest.raises(UserError, match=r"Received: --unseen \., which model_12 learnt from, by its card"):
+    with pytest.raises(UserError, match=r"Received: --unseen \., of which model_12 learnt all, by its card"):
         held_out.real_sets(unseen=[Path()], cards=[others, card])
+
+
+def test_what_is_held_out_of_one_option_but_was_learnt_by_another_is_not_measured_on(also, tmp_path):
+    def card(name):
+        return {"name": "mine", "data": {"name": name, "also": [{"name": "pairs"}], "clean": [{"name": "high"}]}}
+
+    assert held_out.real_sets([also], cards=[card("LOL v1")])
+    assert held_out.degraded_sets([also / "high"], tmp_path, [card("synthetic")])
+    with pytest.raises(UserError, match="Received: --also .*pairs, of which mine learnt all"):
+        held_out.real_sets([also], cards=[card("own pairs, pairs")])
+    with pytest.raises(UserError, match="Received: --clean .*high, of which mine learnt all"):
+        held_out.degraded_sets([also / "high"], tmp_path, [card("synthetic, high")])
 
 
 @pytest.mark.parametrize("name", ["own pairs", "not known"])

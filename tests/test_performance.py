@@ -370,7 +370,7 @@ def test_sets_that_are_not_there_or_were_learnt_from_are_told_before_the_work(tm
         with pytest.raises(UserError, match="none"):
             measure_on_sets(tmp_path, pairs_folder, "mine", **missing)
     zoo.card |= {"data": zoo.card["data"] | {"name": "own pairs, pairs"}}
-    with pytest.raises(UserError, match="which mine learnt from, by its card"):
+    with pytest.raises(UserError, match="of which mine learnt all, by its card"):
         measure_on_sets(tmp_path, pairs_folder, "mine", unseen=(pairs_folder,))
 
 

@@ -69,6 +69,12 @@ def test_a_fifth_of_the_clean_photos_is_held_out(tmp_path):
     assert len(used) == 8
 
 
+def test_one_of_two_clean_photos_is_held_out(tmp_path):
+    for name in "ab":
+        Image.fromarray(ramp()).save(tmp_path / f"{name}.png")
+    assert clean_photos(tmp_path) == ([tmp_path / "b.png"], [tmp_path / "a.png"])
+
+
 @pytest.mark.parametrize("count", [None, 1])
 def test_too_few_clean_photos_are_refused(tmp_path, count):
     if count:
@@ -230,7 +236,9 @@ def test_pairs_made_of_one_source_stay_while_those_of_another_are_made_for_the_n
             write_pair(tmp_path / clean, clean[:3] + str(seed), scene(seed, 60, 60))
         high = tmp_path / clean / "high"
         settings = TrainingSettings(8, "synthetic", clean=(high,), output=tmp_path / "runs" / "run")
-        made.append(splits.load_pairs(settings)[0])
+        split, about = splits.load_pairs(settings)
+        assert about["name"] == "synthetic, high"
+        made.append(split)
     assert all(pair.low.is_file() for split in made for pair in split.train)
     assert made[0].train == made[2].train
     assert len(list((tmp_path / "runs").glob("synthetic_high_*"))) == 2

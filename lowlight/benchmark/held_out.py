@@ -21,7 +21,7 @@ from lowlight.data import camera
 from lowlight.data.camera import Camera
 from lowlight.data.noise import Residue
 from lowlight.data.pairs import Pair, load_all
-from lowlight.data.splits import LOL_V1, OWN_PAIRS, clean_photos, is_lol, listed_pairs, name_of, own_pairs
+from lowlight.data.splits import LOL_V1, OWN_PAIRS, clean_photos, is_lol, listed_pairs, made_of, name_of, own_pairs
 from lowlight.errors import UserError
 from lowlight.io.photo import read_rgb
 from lowlight.metrics.evaluate import BASELINES, UNTOUCHED, Method, evaluate, mean
@@ -113,16 +113,21 @@ def real_sets(
     Raises
     ------
     UserError
-        If a folder is not as it must be, two of one kind have the same name, or a model learnt from one of `unseen`, by
-        its card.
+        If a folder is not as it must be, two of one kind have the same name, or a model learnt from all pairs of one,
+        by its card.
     """
     _refuse_names_alike("--also", also)
     _refuse_names_alike("--unseen", unseen)
-    found = {f"{name_of(folder)}, held out": listed_pairs(folder)[1] for folder in also}
+    found: dict[str, list[Pair]] = {}
+    for folder in also:
+        learnt, found[f"{name_of(folder)}, held out"] = listed_pairs(folder)
+        _refuse_learnt("--also", folder, {_as_data(folder, learnt)}, cards)
     for folder in unseen:
         pairs = found[f"{name_of(folder)}, unseen"] = load_all(folder, skip_bad)
+        _refuse_learnt("--unseen", folder, {name_of(folder), _as_data(folder, pairs)}, cards)
         for card in cards:
-            _refuse_learnt(folder, pairs, card)
+            if any(one["name"] in WITHOUT_NAME for one in sets_of(card)):
+                LOG.warning("%s may have learnt from %s: its card does not name its pairs", card["name"], folder)
     targets: dict[str, set[Path]] = {}
     for name, pairs in found.items():
         targets.setdefault(name.rsplit(", ", 1)[0], set()).update(pair.high for pair in pairs)
@@ -132,7 +137,7 @@ def real_sets(
     }
 
 
-def degraded_sets(clean: Sequence[Path], folder: Path) -> dict[str, list[Pair]]:
+def degraded_sets(clean: Sequence[Path], folder: Path, cards: Sequence[dict] = ()) -> dict[str, list[Pair]]:
     """Clean photos that no model learnt from, degraded in each way of `DEGRADATIONS`.
 
     Parameters
@@ -141,12 +146,16 @@ def degraded_sets(clean: Sequence[Path], folder: Path) -> dict[str, list[Pair]]:
         Folders of clean photos as for training: what is held out of them.
     folder : Path
         Gets the degraded photos.
+    cards : sequence of dict
+        Of the models that are to be measured.
 
     Raises
     ------
     UserError
-        If a folder is not as it must be.
+        If a folder is not as it must be, or a model learnt from pairs that were made of one, by its card.
     """
+    for more in clean:
+        _refuse_learnt("--clean", more, {made_of(more)}, cards)
     photos = [photo for more in clean for photo in clean_photos(more)[1]]
     return {
         name: degrade_all(photos, degradation, folder / str(index))
@@ -223,17 +232,19 @@ def _refuse_names_alike(option, folders):
         by_name[name] = folder
 
 
-def _refuse_learnt(folder, pairs, card):
-    """A card names its sets as their folders are called; one of before it did, or of elsewhere, may have seen all."""
-    names = {name_of(folder), LOL_V1 if is_lol(pairs) else own_pairs(folder)}
-    for one in sets_of(card):
-        if one["name"] in names:
+def _as_data(folder, pairs) -> str:
+    """What a card calls pairs that were those of --data."""
+    return LOL_V1 if is_lol(pairs) else own_pairs(folder)
+
+
+def _refuse_learnt(option, folder, names, cards):
+    """A card names its sets as their folders are called."""
+    for card in cards:
+        if any(one["name"] in names for one in sets_of(card)):
             raise UserError(
-                f"Unseen are pairs that no model learnt from. Received: --unseen {folder}, which {card['name']} learnt "
-                "from, by its card. Leave it out, or rename the folder if it is another set."
+                f"What is measured on was never learnt from. Received: {option} {folder}, of which {card['name']} "
+                "learnt all, by its card. Leave it out, or rename the folder if it is another set."
             )
-        if one["name"] in WITHOUT_NAME:
-            LOG.warning("%s may have learnt from %s: its card does not name its pairs", card["name"], folder)
 
 
 def _names(photos) -> list[str]:

@@ -286,8 +286,9 @@ def _measure_trained(settings, generation) -> list[dict]:
     from lowlight.benchmark import held_out
 
     with tempfile.TemporaryDirectory() as folder:  # what is wrong with the sets is told before the long work
-        real = held_out.real_sets(settings.also, settings.unseen, settings.skip_bad_pairs, list(found.values()))
-        degraded = held_out.degraded_sets(clean, Path(folder))
+        cards = list(found.values())
+        real = held_out.real_sets(settings.also, settings.unseen, settings.skip_bad_pairs, cards)
+        degraded = held_out.degraded_sets(clean, Path(folder), cards)
         summaries = measure_models(models, split, settings.statistics)
         _measure_sets(settings, {card["name"]: (model, card) for model, card in found.items()}, split, real, degraded)
     return summaries

@@ -74,7 +74,9 @@ def load_pairs(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
         if folder == settings.run_folder:
             raise UserError(f"The pairs are made in that folder. Received: --output {folder}. Give another one.")
         synthetic.write_pairs(folder, next(iter(settings.clean), None))
-        return load_split(folder), {"name": "synthetic", "licence": OWN if settings.clean else SYNTHETIC}
+        if settings.clean:
+            return load_split(folder), {"name": made_of(settings.clean[0]), "licence": OWN}
+        return load_split(folder), {"name": "synthetic", "licence": SYNTHETIC}
     if not settings.data and not (settings.low and settings.high):
         raise UserError("No pairs were named. Give --data DIR, --data synthetic, or --low DIR and --high DIR.")
     folder = settings.run_folder
@@ -92,6 +94,11 @@ def load_pairs(settings: TrainingSettings) -> tuple[Split, dict[str, str]]:
 def own_pairs(folder: str | Path) -> str:
     """What a card calls the pairs of a folder of the user's own."""
     return f"{OWN_PAIRS}, {name_of(folder)}"
+
+
+def made_of(clean: Path) -> str:
+    """What a card calls the pairs that were made of a folder of clean photos."""
+    return f"synthetic, {name_of(clean)}"
 
 
 def is_lol(pairs: Sequence[Pair]) -> bool:
