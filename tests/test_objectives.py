@@ -1,5 +1,7 @@
 """What of a model is trained, in which precision, and what errors of its outputs cost."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,17 @@ def test_where_exposure_learns_the_map_behind_the_gate_and_that_before_it_cost_a
     cost = 0.5 * (0.1 + 0.02 * np.log(0.1**2 + 1e-4)) + 0.5 * 0.02 * np.log(1e-4)
     found = model.test_on_batch({"overview": overview}, truths, return_dict=True)["loss"]
     assert found == pytest.approx(cost, rel=1e-3)
+
+
+def test_the_base_is_judged_by_its_brightness_alone():
+    model = compiled(dataclasses.replace(RECIPES[11], loss="mae"), part_of(identities(), "restoration"), "restoration")
+    model.run_eagerly = True
+    photo = np.full((1, 16, 16, 3), 0.5, "f4")
+    grain = photo + np.float32(0.1) * np.where(np.indices((16, 16)).sum(0) % 2, 1, -1)[None, ..., None].astype("f4")
+    given = dict.fromkeys(model.input, photo)
+    for base, cost in ((grain, 0.0), (photo + np.float32(0.1), 0.2 * 0.1)):
+        truths = {"output": photo, "base": base}
+        assert model.test_on_batch(given, truths, return_dict=True)["loss"] == pytest.approx(cost, abs=1e-6)
 
 
 @pytest.mark.parametrize(("gpus", "half"), [(["gpu:0"], "mixed_float16"), ([], "mixed_bfloat16")])

@@ -129,6 +129,12 @@ def test_a_copy_of_low_as_high_is_refused(pairs_folder):
     assert "8 with the same picture on both sides: photo0, photo1, photo2 and 5 more" in message
 
 
+def test_a_low_that_is_just_as_bright_as_its_high_is_a_pair(pairs_folder):
+    high = scene(9)
+    write_pair(pairs_folder, "bright", high, np.concatenate([high[7::-1], high[8:]]))
+    assert len(everything(load(pairs_folder))) == 9
+
+
 def test_exchanged_sides_are_refused_with_a_hint(pairs_folder):
     message = refusal(None, low=pairs_folder / "high", high=pairs_folder / "low")
     assert "8 with a low that is brighter than its high" in message

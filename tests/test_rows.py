@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lowlight.benchmark import report
+from lowlight.benchmark.rows import current_rows
 from lowlight.errors import UserError
 
 ROWS = [
@@ -30,6 +31,15 @@ def test_rows_that_are_written_at_the_same_time_are_all_kept(tmp_path, monkeypat
         list(processes.map(add, "abcdefgh"))
     assert sorted(row["method"] for row in read(tmp_path / "statistics" / report.HELD_OUT)) == list("abcdefgh")
     assert [path.name for path in (tmp_path / "statistics").iterdir()] == [report.HELD_OUT]
+
+
+def test_rows_of_baselines_stay_where_those_of_other_models_do_not():
+    kept = [row["method"] for row in current_rows(ROWS, {"mine": "21" * 32}, others=False)]
+    assert kept == ["untouched input"]
+    others = [*ROWS, ROWS[1] | {"method": "theirs"}]
+    assert current_rows(others, {"mine": "12" + "0" * 62}, others=False) == ROWS[:1]
+    mine = ROWS[1] | {"weights": "120000000000"}
+    assert current_rows([*ROWS, mine], {"mine": "12" + "0" * 62}, others=True) == [ROWS[0], mine]
 
 
 def test_rows_that_windows_has_saved_are_read(tmp_path):

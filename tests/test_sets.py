@@ -106,13 +106,14 @@ def test_a_card_names_the_terms_of_the_clean_photos_that_it_knows(sets, tmp_path
     assert about["clean"][0]["licence"].startswith(licence)
 
 
-def test_what_validation_and_test_measure_is_in_no_set_either(sets):
+def test_what_validation_and_test_measure_is_in_no_set_either(sets, monkeypatch):
     data = Path(sets.data)
     rows = [f"low/data{seed}.png,high/data{seed}.png" for seed in range(4)]
     (data / "pairs.csv").write_text("\n".join(["low,high", *rows]))
     (data / "split.json").write_text('{"train": ["data1"], "val": ["data2"], "test": ["data3"]}')
+    monkeypatch.chdir(data)  # the same photos by another path
     settings, plan = (
-        dataclasses.replace(sets, also=(data,), clean=(data / "high",)),
+        dataclasses.replace(sets, also=(data,), clean=(Path("high"),)),
         dataclasses.replace(RECIPES[12], crop=16),
     )
     (_, own), (_, also), (_, clean) = splits.sources(settings, plan, load_split(data))[0]

@@ -71,3 +71,10 @@ def test_the_former_name_of_a_part_works_and_the_present_one_is_said(news):
     (stage,) = stages.adapted(plan, TrainingSettings(11, start="earlier", part="guess")).stages
     assert stage.part == "exposure"
     assert "--part exposure" in news.text
+
+
+def test_a_part_alone_has_all_of_the_budget_and_what_the_stage_of_that_part_changes():
+    stage = next(stage for stage in RECIPES[12].stages if stage.part == "exposure")
+    (alone,) = stages.adapted(RECIPES[12], TrainingSettings(12, start="earlier", part="exposure")).stages
+    assert stage.share < 1
+    assert alone == dataclasses.replace(stage, share=1.0)

@@ -69,6 +69,14 @@ def test_a_model_is_found_by_number_name_folder_card_and_weights_and_loads_as_it
         np.testing.assert_allclose(left, right, rtol=2**-11 if left.ndim > 1 else 0, atol=3e-8)
 
 
+@pytest.mark.parametrize("fastest", ["mixed_bfloat16", "float32"])
+def test_a_model_is_run_in_the_precision_that_is_fastest_here(fastest, models, monkeypatch):
+    save_model(models)
+    monkeypatch.setattr("lowlight.system.fastest_precision", lambda: fastest)
+    found = {layer.compute_dtype for layer in registry.load_network(10)[0].layers}
+    assert ("bfloat16" in found) == (fastest == "mixed_bfloat16")
+
+
 def test_what_was_loaded_is_saved_without_further_loss_and_no_other_file_is_left(models):
     save_model(models)
     loaded, card = registry.load_network(10)
