@@ -40,6 +40,21 @@ def test_seconds_are_counted_from_one_step_to_the_next_and_those_that_it_waited_
 
 
 @pytest.mark.parametrize(
+    ("warm_up", "looks"),
+    [(0, [3, 8, 16]), (2, [3, 4, 5, 8, 16])],
+)
+def test_the_rate_is_set_at_each_step_of_the_warm_up_of_a_stage_and_every_eight(warm_up, looks):
+    """Else the first steps of a later stage would be at the whole rate, and all of a brief one at that of its first."""
+    state = State({}, stage_began={"epoch": 1, "steps": 3, "seconds": 2.0})
+    asked = []
+    callback = callbacks.LearningRate(state, lambda: asked.append(state.total_steps), warm_up)
+    callback.set_model(SimpleNamespace(optimizer=SimpleNamespace()))
+    for state.total_steps in range(3, 20):
+        callback.on_train_batch_begin(state.total_steps)
+    assert asked == looks
+
+
+@pytest.mark.parametrize(
     ("steps", "kept"),
     [(7, 1), (8, 2 / 11), (80_000, 0.99**8)],
     ids=["between two looks", "at the first look", "later"],

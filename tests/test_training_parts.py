@@ -47,7 +47,7 @@ def test_exposure_is_trained_alone_and_the_rest_stays_as_it_was(pairs_folder, tm
         "model": 11,
         "start": str(whole),
         "part": "exposure",
-        "learning_rate": 0.1,
+        "learning_rate": 1e-3,
         "crop": None,
         "batch_size": 16,
     }

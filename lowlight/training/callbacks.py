@@ -37,14 +37,15 @@ class Clock(keras.callbacks.Callback):
 
 
 class LearningRate(keras.callbacks.Callback):
-    """Sets the learning rate to what `rate()` gives, every few steps."""
+    """Sets the learning rate to what `rate()` gives, at each step of a stage's warm-up and every few steps."""
 
-    def __init__(self, state: State, rate: Callable[[], float]):
+    def __init__(self, state: State, rate: Callable[[], float], warm_up: int):
         super().__init__()
-        self.state, self.rate = state, rate
+        self.state, self.rate, self.warm_up = state, rate, warm_up
 
     def on_train_batch_begin(self, batch, logs=None):
-        if self.state.total_steps % LOOK_EVERY == 0:
+        steps = self.state.total_steps - self.state.stage_began["steps"]
+        if steps <= self.warm_up or self.state.total_steps % LOOK_EVERY == 0:
             _sync(self.model)
             self.model.optimizer.learning_rate = self.rate()
 

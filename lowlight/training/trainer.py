@@ -250,7 +250,7 @@ class Trainer:
 
         return [
             Clock(state),
-            LearningRate(state, lambda: self.rate),
+            LearningRate(state, lambda: self.rate, self.plan.warm_up),
             Finite(state),
             *filter(None, [self.averages]),
             keras.callbacks.LambdaCallback(on_train_batch_end=show),
