@@ -140,8 +140,9 @@ def test_a_file_beside_the_weights_is_in_card_and_manifest_until_the_weights_cha
     assert "model_10.onnx" not in registry._listed("model_10")
 
 
-def test_a_file_beside_a_model_from_elsewhere_is_run_until_either_changes(tmp_path):
+def test_a_file_beside_a_model_from_elsewhere_is_run_until_either_changes(tmp_path, monkeypatch):
     needed("onnx")
+    monkeypatch.setattr(registry, "write_manifest", lambda: pytest.fail("it is of the models of the project"))
     own = tmp_path / "own.keras"
     photo = keras.Input((None, None, 3), name="photo")
     keras.Model(photo, keras.layers.Conv2D(3, 3, padding="same", activation="sigmoid")(photo)).save(own)

@@ -251,6 +251,12 @@ def test_a_run_that_was_begun_under_former_names_goes_on_under_the_new_ones(tmp_
     assert checkpoint.load(tmp_path).made_by == now
 
 
+def test_a_finished_run_that_is_gone_on_with_is_not_finished(tmp_path):
+    checkpoint.save(State({"seed": 0}, total_steps=9, finished=True), tmp_path)
+    state = checkpoint.open_run(tmp_path, {"seed": 0}, resume=True, overwrite=False)
+    assert (state.total_steps, state.finished) == (9, False)
+
+
 def flat(value):
     """Weights of `tiny` that are all one value."""
     return [np.full((1, 1, 3, 3), value, "f4"), np.full(3, value, "f4")]
