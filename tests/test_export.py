@@ -257,6 +257,14 @@ def test_values_beyond_what_a_file_computes_in_are_a_difference_without_end(monk
     assert check.largest_difference(endless, usual) == {"16x16": float("inf")}
 
 
+def test_the_size_that_is_told_is_that_of_all_files(tmp_path):
+    (tmp_path / "saved" / "variables").mkdir(parents=True)
+    sizes = {"saved/graph.pb": 3, "saved/variables/data": 4, "model.xml": 5, "model.bin": 6, "model.onnx": 7}
+    for name, size in sizes.items():
+        (tmp_path / name).write_bytes(bytes(size))
+    assert [run._size(tmp_path / name) for name in ("saved", "model.xml", "model.onnx")] == [7, 11, 7]
+
+
 def test_that_a_file_takes_the_place_of_another_runs_is_said(tmp_path, caplog):
     path = tmp_path / "model_08.onnx"
     run._warn_of_other_weights(path, "0123")
