@@ -49,6 +49,12 @@ def test_rows_that_windows_has_saved_are_read(tmp_path):
     assert report.read_sets(path) == ROWS
 
 
+def test_what_a_stage_of_a_training_has_not_measured_is_no_number(tmp_path):
+    (tmp_path / "history.csv").write_text("epoch,val_psnr_oracle\n1,21.5\n2,\n")
+    rows = report._keep_history(tmp_path / "model_12", {}, tmp_path / "history.csv")
+    assert [row["val_psnr_oracle"] for row in rows] == [21.5, pytest.approx(float("nan"), nan_ok=True)]
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
