@@ -161,6 +161,9 @@ class PerformanceSettings(TrainingSettings):
     unseen: tuple[Path, ...] = ()
     """With --all or --weights: a folder of pairs, as --data takes them, that no model learns from: all of it is
     measured on. May be given several times."""
+    noisy: tuple[Path, ...] = ()
+    """With --all or --weights: a folder of pairs, as --data takes them, of photos with real noise and the same ones
+    without, as bright. Models are measured on all of it beside non-local means. May be given several times."""
     weights: Path | None = None
     """With --evaluate-only: a weights file, its card, a run's folder, or a .keras or .h5 file; with --also and --clean,
     on what is held out of them, too. Default: models/."""

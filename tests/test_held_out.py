@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowlight.benchmark import held_out, report
+from lowlight.benchmark import held_out, report, tables
 from lowlight.data.pairs import read_pair
 from lowlight.errors import UserError
 from lowlight.io.photo import read_rgb
@@ -145,6 +145,24 @@ def test_noise_of_every_kind_is_cleaned_by_means_that_know_how_strong_it_is(clea
     by_name = {(row["set"], row["method"]): row for row in held_out.score_sets({}, identity, found)}
     assert by_name["blotches", "non-local means, known sigma"]["psnr"] > by_name["blotches", "untouched input"]["psnr"]
     assert ("well lit", "non-local means, known sigma") not in by_name
+
+
+def test_photos_with_real_noise_are_as_bright_as_without_and_are_cleaned_by_means_that_know_how_strong_it_is(tmp_path):
+    rng = np.random.default_rng(0)
+    for seed in range(4):
+        high = scene(seed)
+        noisy = np.clip(high + rng.normal(1 - seed % 2 * 2, 20, high.shape), 0, 255).astype(np.uint8)
+        write_pair(tmp_path / "shots", str(seed), high, noisy)  # of which half are a little brighter
+    with pytest.raises(UserError, match="with a low that is brighter than its high"):
+        held_out.real_sets(unseen=[tmp_path / "shots"])
+    found = held_out.noisy_sets([tmp_path / "shots"])
+    assert {name: len(pairs) for name, pairs in found.items()} == {"shots, real noise": 4}
+    rows = held_out.score_sets({}, identity, found)
+    psnr = {row["method"]: row["psnr"] for row in rows}
+    assert psnr["non-local means, known sigma"] > psnr["untouched input"] + 2
+    assert "Of photos with real noise the truth" in tables.held_out_section(rows)
+    with pytest.raises(UserError, match="Received: --noisy .*shots, of which mine learnt all"):
+        held_out.noisy_sets([tmp_path / "shots"], cards=[{"name": "mine", "data": {"name": "own pairs, shots"}}])
 
 
 def test_a_baseline_whose_package_is_missing_keeps_its_earlier_rows(clean, tmp_path, monkeypatch):

@@ -146,7 +146,7 @@ def test_commands_that_train_are_understood(line):
 def datasets(tmp_path_factory):
     """A folder with the datasets that pages speak of, each with few small photos."""
     folder = tmp_path_factory.mktemp("datasets")
-    for name in ("PAIRS", "LOL/our485", "LOL/eval15", "SICE/images", "BRACKETS/images", "OTHER_CAMERA"):
+    for name in ("PAIRS", "LOL/our485", "LOL/eval15", "SICE/images", "BRACKETS/images", "OTHER_CAMERA", "POLYU"):
         for seed in range(2 if "15" in name else 8):
             write_pair(folder / name, f"{name[:2]}{seed}", scene(seed + 10 * len(name)))
     for name in ("SICE", "BRACKETS"):

@@ -129,7 +129,7 @@ def test_what_all_models_share_is_drawn_once(tmp_path, split, zoo, monkeypatch):
 def test_pairs_that_were_trained_on_are_not_checked_again_to_measure(pairs_folder, tmp_path, zoo, monkeypatch):
     checked = []
     check = pairs.check
-    monkeypatch.setattr(pairs, "check", lambda found: checked.append(len(found)) or check(found))
+    monkeypatch.setattr(pairs, "check", lambda found, *how: checked.append(len(found)) or check(found, *how))
     trained = []
     trainer = SimpleNamespace(train=lambda settings, generation, pairs: trained.append(pairs[0]) or "model_10")
     monkeypatch.setitem(sys.modules, "lowlight.training.trainer", trainer)
@@ -309,8 +309,8 @@ def test_weights_that_are_named_are_measured_on_held_out_sets_and_what_is_known_
     both = measure_on_sets(tmp_path, held_out_of, "mine", also=(held_out_of,))
     assert {key: both[key] for key in first} == first
     assert both.keys() - first.keys() == {(name, "mine") for name, _ in first}
-    more = measure_on_sets(tmp_path, held_out_of, "mine", unseen=(held_out_of,))
-    assert more["pairs, unseen", "mine"]["photos"] == 8
+    more = measure_on_sets(tmp_path, held_out_of, "mine", unseen=(held_out_of,), noisy=(held_out_of,))
+    assert more["pairs, unseen", "mine"]["photos"] == more["pairs, real noise", "mine"]["photos"] == 8
     assert {key: more[key] for key in both if "left alone" not in key[0]} == {
         key: row for key, row in both.items() if "left alone" not in key[0]
     }
@@ -374,9 +374,10 @@ def test_sets_that_are_not_there_or_were_learnt_from_are_told_before_the_work(tm
         measure_on_sets(tmp_path, pairs_folder, "mine", unseen=(pairs_folder,))
 
 
-def test_unseen_sets_are_for_all_models_or_weights_that_are_named(zoo):
+@pytest.mark.parametrize("kind", ["unseen", "noisy"])
+def test_unseen_sets_are_for_all_models_or_weights_that_are_named(zoo, kind):
     with pytest.raises(UserError, match="Give --all or --weights with --unseen"):
-        perform(PerformanceSettings(model=10, evaluate_only=True, unseen=(Path("there"),)), "latest")
+        perform(PerformanceSettings(model=10, evaluate_only=True, **{kind: (Path("there"),)}), "latest")
 
 
 @pytest.mark.parametrize(

@@ -123,11 +123,7 @@ def real_sets(
         learnt, found[f"{name_of(folder)}, held out"] = listed_pairs(folder)
         _refuse_learnt("--also", folder, {_as_data(folder, learnt)}, cards)
     for folder in unseen:
-        pairs = found[f"{name_of(folder)}, unseen"] = load_all(folder, skip_bad)
-        _refuse_learnt("--unseen", folder, {name_of(folder), _as_data(folder, pairs)}, cards)
-        for card in cards:
-            if any(one["name"] in WITHOUT_NAME for one in sets_of(card)):
-                LOG.warning("%s may have learnt from %s: its card does not name its pairs", card["name"], folder)
+        found[f"{name_of(folder)}, unseen"] = _never_learnt("--unseen", folder, cards, load_all(folder, skip_bad))
     targets: dict[str, set[Path]] = {}
     for name, pairs in found.items():
         targets.setdefault(name.rsplit(", ", 1)[0], set()).update(pair.high for pair in pairs)
@@ -161,6 +157,28 @@ def degraded_sets(clean: Sequence[Path], folder: Path, cards: Sequence[dict] = (
         name: degrade_all(photos, degradation, folder / str(index))
         for index, (name, degradation) in enumerate(DEGRADATIONS.items())
         if photos
+    }
+
+
+def noisy_sets(folders: Sequence[Path], skip_bad: bool = False, cards: Sequence[dict] = ()) -> dict[str, list[Pair]]:
+    """Pairs of photos with real noise and the same ones without, as bright, by set.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Folders of pairs, as --data takes them, of which nothing is ever trained on: all of them.
+    skip_bad, cards
+        As for `real_sets`.
+
+    Raises
+    ------
+    UserError
+        As `real_sets`.
+    """
+    _refuse_names_alike("--noisy", folders)
+    return {
+        f"{name_of(folder)}{tables.NOISY}": _never_learnt("--noisy", folder, cards, load_all(folder, skip_bad, True))
+        for folder in folders
     }
 
 
@@ -237,6 +255,15 @@ def _as_data(folder, pairs) -> str:
     return LOL_V1 if is_lol(pairs) else own_pairs(folder)
 
 
+def _never_learnt(option, folder, cards, pairs) -> list[Pair]:
+    """These pairs, if no model learnt from them as far as its card tells."""
+    _refuse_learnt(option, folder, {name_of(folder), _as_data(folder, pairs)}, cards)
+    for card in cards:
+        if any(one["name"] in WITHOUT_NAME for one in sets_of(card)):
+            LOG.warning("%s may have learnt from %s: its card does not name its pairs", card["name"], folder)
+    return pairs
+
+
 def _refuse_learnt(option, folder, names, cards):
     """A card names its sets as their folders are called."""
     for card in cards:
@@ -269,7 +296,7 @@ def _baselines(name, untouched) -> Mapping[str, Method | None]:
         by_blocks = block_matching(sigma) if find_spec("bm3d") else None
         told = {"non-local means": non_local_means(sigma), "CBM3D": by_blocks}
         return methods | {method + tables.KNOWN_NOISE: run for method, run in told.items()}
-    if name in OTHER_NOISE:
+    if name in OTHER_NOISE or name.endswith(tables.NOISY):
         return methods | {f"non-local means{tables.KNOWN_NOISE}": non_local_means(untouched["mse"] ** 0.5)}
     return methods
 

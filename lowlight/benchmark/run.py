@@ -235,11 +235,9 @@ def refuse_what_would_be_ignored(settings: PerformanceSettings) -> None:
     """
     if settings.all and (not settings.evaluate_only or settings.model is not None or settings.weights):
         raise UserError("All models are only measured. Give --evaluate-only with --all, and no --model or --weights.")
-    if settings.unseen and not _takes_sets(settings):
-        raise UserError(
-            "Sets that no model learnt from are measured with all models, or with weights that are named. Give --all "
-            "or --weights with --unseen."
-        )
+    if (settings.unseen or settings.noisy) and not _takes_sets(settings):
+        sets = "Sets that no model learnt from are measured with all models, or with weights that are named."
+        raise UserError(f"{sets} Give --all or --weights with --unseen and --noisy.")
     if settings.weights and not settings.evaluate_only:
         raise UserError(f"Weights are measured only with --evaluate-only. Received: --weights {settings.weights}.")
     if not settings.evaluate_only:
@@ -264,7 +262,7 @@ def refuse_what_would_be_ignored(settings: PerformanceSettings) -> None:
 
 
 def _takes_sets(settings) -> bool:
-    """Whether what is held out of --also and --clean, and all of --unseen, is measured on."""
+    """Whether what is held out of --also and --clean, and all of --unseen and --noisy, is measured on."""
     return settings.all or bool(settings.weights)
 
 
@@ -281,7 +279,7 @@ def _measure_trained(settings, generation) -> list[dict]:
     if settings.data == "synthetic" and not settings.all:  # --clean names what these pairs are made of
         to_darken, clean = clean, to_darken
     split = splits.load_pairs(dataclasses.replace(settings, also=(), clean=to_darken))[0]
-    if not (settings.also or settings.unseen or clean):
+    if not (settings.also or settings.unseen or settings.noisy or clean):
         return measure_models(models, split, settings.statistics)
     from lowlight.benchmark import held_out
 
@@ -289,6 +287,7 @@ def _measure_trained(settings, generation) -> list[dict]:
         cards = list(found.values())
         real = held_out.real_sets(settings.also, settings.unseen, settings.skip_bad_pairs, cards)
         degraded = held_out.degraded_sets(clean, Path(folder), cards)
+        degraded |= held_out.noisy_sets(settings.noisy, settings.skip_bad_pairs, cards)
         summaries = measure_models(models, split, settings.statistics)
         _measure_sets(settings, {card["name"]: (model, card) for model, card in found.items()}, split, real, degraded)
     return summaries

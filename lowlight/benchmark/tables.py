@@ -12,7 +12,7 @@ from lowlight.zoo.recipes import RECIPES
 
 SPLIT_LABELS = {"val": "validation", "test": "test"}
 
-PAIRED, LEFT_ALONE = (", held out", ", unseen"), ", left alone"
+PAIRED, LEFT_ALONE, NOISY = (", held out", ", unseen"), ", left alone", ", real noise"
 """What the names of sets of real photos end in: of pairs, and of good photos."""
 
 KNOWN_NOISE = ", known sigma"
@@ -118,6 +118,8 @@ def legend(group: Sequence[dict]) -> str:
 def held_out_section(rows: Sequence[dict]) -> str:
     """The section of README.md on held_out.csv: methods against sets, PSNR / SSIM, the best of a set in bold."""
     real = [row for row in rows if row["set"].endswith((*PAIRED, LEFT_ALONE))]
+    noisy = any(row["set"].endswith(NOISY) for row in rows)
+    of_noise = " Of photos with real noise the truth is the same photo without." if noisy else ""
     made = [_held_out_table(some) for some in (real, [row for row in rows if row not in real]) if some]
     return (
         "## On other cameras and in other light\n\n"
@@ -125,7 +127,10 @@ def held_out_section(rows: Sequence[dict]) -> str:
         "other cameras, and their good photos, which should be left as they are. Then clean photos, degraded by "
         "`lowlight.data.camera`: as they are, with noise of several kinds, darkened with a sensor's noise, and dimmed "
         "by 3 stops only where the scene is dim; the truth is the clean photo. Last, made-up nights with many small "
-        "lights in their place, which should stay dark.\n\n" + "\n\n".join(made) + "\n" + _cleaning_section(rows)
+        f"lights in their place, which should stay dark.{of_noise}\n\n"
+        + "\n\n".join(made)
+        + "\n"
+        + _cleaning_section(rows)
     )
 
 

@@ -68,15 +68,17 @@ def load_split(
     return split
 
 
-def load_all(data: str | Path, skip_bad: bool = False) -> list[Pair]:
+def load_all(data: str | Path, skip_bad: bool = False, as_bright: bool = False) -> list[Pair]:
     """Find and check the pairs of a folder, whatever its split, and be it one scene; sorted by name.
 
-    Parameters and errors as of `load_split`.
+    Parameters and errors as of `load_split`; `as_bright` as of `lowlight.data.validate.check`.
     """
-    return sorted(_whole_pairs(data, None, None, skip_bad)[0], key=lambda pair: pair.name)
+    return sorted(_whole_pairs(data, None, None, skip_bad, as_bright)[0], key=lambda pair: pair.name)
 
 
-def _whole_pairs(data, low, high, skip_bad) -> tuple[dict[Pair, Look], dict[str, Pool], dict[str, list[str]] | None]:
+def _whole_pairs(
+    data, low, high, skip_bad, as_bright=False
+) -> tuple[dict[Pair, Look], dict[str, Pool], dict[str, list[str]] | None]:
     """What is kept of each whole pair, the pools that they are in, and what split.json lists if there is one."""
     reading = layouts.read(data, low, high)
     pools, listed, notes = reading.pools, None, [reading.said]
@@ -86,7 +88,7 @@ def _whole_pairs(data, low, high, skip_bad) -> tuple[dict[Pair, Look], dict[str,
         notes += _keep_listed(listed, pools)
     pairs = [pair for pool in pools.values() for pair in pool.pairs.values()]
     LOG.info("Checking %s of %s ...", counted(len(pairs), "pair"), data or f"{low} and {high}")
-    looks, problems = check(pairs)
+    looks, problems = check(pairs, as_bright)
     problems = [problem for pool in pools.values() for problem in pool.problems] + problems
     if reading.brighter_left_out:
         problems, left_out = _without_exposures_that_are_fine(problems)

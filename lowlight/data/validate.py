@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,8 +38,14 @@ class Look(NamedTuple):
     """By `lowlight.data.scenes.descriptor`."""
 
 
-def check(pairs: Sequence[Pair]) -> tuple[dict[Pair, Look], list[Problem]]:
+def check(pairs: Sequence[Pair], as_bright: bool = False) -> tuple[dict[Pair, Look], list[Problem]]:
     """Decode every photo, once, and compare the two sides of each pair, and each low with all highs.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    as_bright : bool
+        Both sides are of one brightness, so that either may be the brighter one by a little.
 
     Returns
     -------
@@ -49,7 +56,9 @@ def check(pairs: Sequence[Pair]) -> tuple[dict[Pair, Look], list[Problem]]:
     """
     looks, problems = {}, []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for pair, look in zip(tracked(pairs, "checking pairs"), threads.map(_look, pairs), strict=True):
+        for pair, look in zip(
+            tracked(pairs, "checking pairs"), threads.map(partial(_look, as_bright=as_bright), pairs), strict=True
+        ):
             if isinstance(look, Problem):
                 problems.append(look)
             else:
@@ -113,7 +122,7 @@ def _too_small(photos, side) -> Problem | None:
     return None
 
 
-def _look(pair) -> Look | Problem:
+def _look(pair, as_bright) -> Look | Problem:
     try:
         low, high = read_rgb(pair.low), read_rgb(pair.high)
     except ImageError as error:
@@ -124,7 +133,7 @@ def _look(pair) -> Look | Problem:
     if np.array_equal(low, high):
         return Problem(pair.name, SAME, pair.name)
     means = float(low.mean()), float(high.mean())
-    if means[0] > means[1]:
+    if means[0] > means[1] and not as_bright:
         return Problem(pair.name, BRIGHTER, f"{pair.name} (mean {means[0]:.0f} against {means[1]:.0f})")
     return Look((low.shape[1], low.shape[0]), means, scenes.descriptor(low), scenes.descriptor(high))
 
