@@ -152,11 +152,20 @@ def test_pictures_lie_beside_their_sound_in_the_file_also_of_a_long_clip(tmp_pat
 def trimmed(path, seconds):
     """As phones trim a clip: all stays in the file, and an edit list says where it begins (ISO/IEC 14496-12, 8.6.6)."""
     data = bytearray(path.read_bytes())
+    head = data.index(b"mvhd")
+    (units,) = struct.unpack_from(">I", data, head + 16)  # a second, of version 0 of the box, as below
+
+    def shorten(at):
+        struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] - units * seconds)
+
+    shorten(head + 20)
     for track in (data.index(b"trak"), data.rindex(b"trak")):
-        (scale,) = struct.unpack_from(">I", data, data.index(b"mdhd", track) + 16)  # of version 0 of the box
+        shorten(data.index(b"tkhd", track) + 24)
+        (scale,) = struct.unpack_from(">I", data, data.index(b"mdhd", track) + 16)
         at = data.index(b"elst", track) + 12
-        length, start = struct.unpack_from(">2i", data, at)
-        struct.pack_into(">2i", data, at, length - 1000 * seconds, start + seconds * scale)
+        shorten(at)
+        (start,) = struct.unpack_from(">i", data, at + 4)
+        struct.pack_into(">i", data, at + 4, start + seconds * scale)
     path.write_bytes(data)
 
 
