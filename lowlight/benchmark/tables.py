@@ -13,7 +13,7 @@ from lowlight.zoo.recipes import RECIPES
 SPLIT_LABELS = {"val": "validation", "test": "test"}
 
 PAIRED, LEFT_ALONE, NOISY = (", held out", ", unseen"), ", left alone", ", real noise"
-"""What the names of sets of real photos end in: of pairs, and of good photos."""
+"""What the names of sets of real photos end in: of pairs, of good photos, and of noisy ones beside clean ones."""
 
 KNOWN_NOISE = ", known sigma"
 """What the names of baselines end in that clean, and are told how strong the noise is."""
