@@ -161,6 +161,9 @@ def test_photos_with_real_noise_are_as_bright_as_without_and_are_cleaned_by_mean
     psnr = {row["method"]: row["psnr"] for row in rows}
     assert psnr["non-local means, known sigma"] > psnr["untouched input"] + 2
     assert "Of photos with real noise the truth" in tables.held_out_section(rows)
+    write_pair(tmp_path / "dark", "a", scene(0), scene(0) // 2)
+    with pytest.raises(UserError, match=r"with sides that are not equally bright: a \(mean"):
+        held_out.noisy_sets([tmp_path / "dark"])
     with pytest.raises(UserError, match="Received: --noisy .*shots, of which mine learnt all"):
         held_out.noisy_sets([tmp_path / "shots"], cards=[{"name": "mine", "data": {"name": "own pairs, shots"}}])
 
