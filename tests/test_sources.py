@@ -72,6 +72,8 @@ def test_two_clean_photos_of_five_are_shown_at_half_their_size_if_a_crop_fits_in
     """Columns of black and white are grey then."""
     Image.fromarray(np.tile(np.uint8([[[0] * 3, [255] * 3]]), (48, 24, 1))).save(tmp_path / "photo.png")
     monkeypatch.setattr(camera, "draw", lambda rng, kinds=None: camera.Camera())
+    for share_of_others in ("RECOLOURED", "FLAT", "SOFT"):
+        monkeypatch.setattr(samplers, share_of_others, 0)
     source, rng = CleanSource([[tmp_path / "photo.png"]]), np.random.default_rng(0)
     grey = [np.ptp(source.draw_crop(rng, crop).high) == 0 for _ in range(400)]
     assert np.mean(grey) == pytest.approx(share, abs=0.07 if share else 0)

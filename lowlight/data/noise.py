@@ -183,7 +183,7 @@ def _residue(rng, most) -> Residue:
     return Residue(
         luma=log_uniform(rng, 1.5, most),
         luma_blur=rng.uniform(0, 1.2),
-        chroma=log_uniform(rng, 1, 0.8 * most),
+        chroma=log_uniform(rng, 0.3, 0.8 * most),
         chroma_blur=rng.uniform(0.4, 2.6) if rng.random() < 0.8 else rng.uniform(2.6, 6),
         slope=rng.uniform(-0.8, 0.8),
         sharpening=rng.uniform(0, 1.5) if rng.random() < 0.3 else 0.0,

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from lowlight.data import camera
+from lowlight.data import camera, surfaces
 from lowlight.data.lights import shows_lit_subject
 from lowlight.data.pairs import Pair, read_pair
 from lowlight.imaging.exposure import THUMBNAIL, WHOLE, exposure_map, overview, thumbnail
@@ -26,6 +26,19 @@ DRAWS_PER_NEW_SAMPLE = 16
 
 SMALLEST_WHOLE = 16
 """Pixels of each side of the photo that an exposure sample shows, at least."""
+
+AT_HALF_SIZE = 0.4
+"""Share of the clean photos that are shown at half their size, where that is large enough."""
+
+RECOLOURED = 0.4
+"""Share of the crops of clean photos that are shown in other colours; all at half their size, for vivid colours make
+their own noise stronger, too."""
+
+FLAT = 0.12
+"""Share of them that show flat shapes in the photo's colours instead: grain on such is always noise."""
+
+SOFT = 0.12
+"""Share of them that lose their finest detail, as a photo of many pixels shows none."""
 
 DARK_FRAMES = 0.3
 """Share of the exposure samples of clean photos, not made a stop darker, that show the darkest part: dark by intent."""
@@ -138,11 +151,19 @@ class CleanSource:
         self.broken: set[Path] = set()
 
     def draw_crop(self, rng, crop):
-        clean = self._photo(rng, crop)
+        colours = surfaces.draw_colours(rng) if rng.random() < RECOLOURED else None
+        clean = self._photo(rng, crop, AT_HALF_SIZE if colours is None else 1)
+        surface = rng.random()
+        if surface < FLAT:
+            clean = surfaces.flat_shapes(clean, rng, max(surfaces.FLAT_SIDE, crop))
+        elif surface < FLAT + SOFT:
+            clean = surfaces.softened(clean)
         frame = framing(clean.shape, crop, rng)
         part, box = window(clean.shape, crop, frame, rng)
-        whole = camera.pixels_of(clean, frame)
-        low, high, low_small, high_small = camera.degrade_crop(clean[part], whole, box, camera.draw(rng), rng)
+        seen, whole = clean[part], camera.pixels_of(clean, frame)
+        if colours is not None:
+            seen, whole = surfaces.recoloured(seen, colours), surfaces.recoloured(whole, colours)
+        low, high, low_small, high_small = camera.degrade_crop(seen, whole, box, camera.draw(rng), rng)
         return CropSample(low, high, thumbnail(low_small), exposure_map(thumbnail(high_small)), box)
 
     def draw_exposure(self, rng):
@@ -171,10 +192,10 @@ class CleanSource:
                 return whole
         return None
 
-    def _photo(self, rng, crop):
-        """A photo, or, two times in five, one at half its size: that has lost its own noise."""
+    def _photo(self, rng, crop, at_half_size=AT_HALF_SIZE):
+        """A photo, or, in that share of the draws, one at half its size: that has lost its own noise."""
         whole, half, _ = self._read(rng)
-        return half if rng.random() < 0.4 and min(half.shape[:2]) > crop else whole
+        return half if rng.random() < at_half_size and min(half.shape[:2]) > crop else whole
 
     def _read(self, rng, shares=None):
         """A photo at random, of groups in these shares; if its header alone could be read, it is left out, and another
