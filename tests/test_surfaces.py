@@ -87,7 +87,7 @@ def test_so_many_crops_are_softened_or_show_flat_shapes(soft, flat, tmp_path, mo
 
 def test_flat_shapes_are_of_a_photos_colours_in_uneven_light_and_vary_at_edges_alone():
     photo = np.zeros((20, 20, 3), np.uint8)
-    photo[..., 0] = np.random.default_rng(1).integers(60, 200, (20, 20))
+    photo[..., 0] = np.linspace(60, 200, 20)
     for seed in range(10):
         picture = surfaces.flat_shapes(photo, np.random.default_rng(seed), 96)
         assert picture.shape == (96, 96, 3)
@@ -95,6 +95,15 @@ def test_flat_shapes_are_of_a_photos_colours_in_uneven_light_and_vary_at_edges_a
         steps = np.abs(np.diff(picture[..., 0].astype(int), axis=1))
         assert (steps <= 6).mean() > 0.7  # of noise a tenth
         assert np.ptp(picture[..., 0]) > 20
+
+
+def test_half_of_the_flat_shapes_lie_on_the_photo(monkeypatch):
+    monkeypatch.setattr(surfaces, "_add_shape", lambda *_: None)
+    photo = np.zeros((16, 16, 3), np.uint8)
+    photo[:, 8:] = 255
+    grounds = [surfaces.flat_shapes(photo, np.random.default_rng(seed), 16) for seed in range(300)]
+    on_photo = [ground[8, 0].max() < 10 and ground[8, 15].min() > 100 for ground in grounds]
+    assert np.mean(on_photo) == pytest.approx(0.5, abs=0.08)
 
 
 def test_flat_shapes_are_few_and_large_or_many_and_small():
@@ -109,3 +118,10 @@ def test_flat_shapes_are_few_and_large_or_many_and_small():
 def test_flat_shapes_are_as_large_as_a_crop_needs(tmp_path, monkeypatch):
     crop = source_of(random_photo(300, 300), tmp_path, monkeypatch, flat=1.0).draw_crop(np.random.default_rng(0), 256)
     assert crop.low.shape == (256, 256, 3)
+
+
+def test_flat_shapes_are_of_a_photo_at_half_its_size(tmp_path, monkeypatch):
+    source, shown = source_of(random_photo(60, 80), tmp_path, monkeypatch, flat=1.0), []
+    monkeypatch.setattr(surfaces, "flat_shapes", lambda photo, rng, side: shown.append(photo.shape) or random_photo())
+    source.draw_crop(np.random.default_rng(0), 16)
+    assert shown == [(30, 40, 3)]

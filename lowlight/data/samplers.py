@@ -31,11 +31,11 @@ AT_HALF_SIZE = 0.4
 """Share of the clean photos that are shown at half their size, where that is large enough."""
 
 RECOLOURED = 0.4
-"""Share of the crops of clean photos that are shown in other colours; all at half their size, for vivid colours make
-their own noise stronger, too."""
+"""Share of the crops of clean photos that are shown in other colours; at half their size, for vivid colours make their
+own noise stronger, too."""
 
-FLAT = 0.12
-"""Share of them that show flat shapes in the photo's colours instead: grain on such is always noise."""
+FLAT = 0.2
+"""Share of them that show flat shapes in the photo's colours, too, at half its size: grain on such is always noise."""
 
 SOFT = 0.12
 """Share of them that lose their finest detail, as a photo of many pixels shows none."""
@@ -151,9 +151,8 @@ class CleanSource:
         self.broken: set[Path] = set()
 
     def draw_crop(self, rng, crop):
-        colours = surfaces.draw_colours(rng) if rng.random() < RECOLOURED else None
-        clean = self._photo(rng, crop, AT_HALF_SIZE if colours is None else 1)
-        surface = rng.random()
+        colours, surface = surfaces.draw_colours(rng) if rng.random() < RECOLOURED else None, rng.random()
+        clean = self._photo(rng, crop, AT_HALF_SIZE if colours is None and surface >= FLAT else 1)
         if surface < FLAT:
             clean = surfaces.flat_shapes(clean, rng, max(surfaces.FLAT_SIDE, crop))
         elif surface < FLAT + SOFT:

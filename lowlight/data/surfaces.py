@@ -40,7 +40,8 @@ def flat_shapes(photo: np.ndarray, rng: np.random.Generator, side: int = FLAT_SI
     """Discs and polygons that cover one another, each of one colour, in uneven light: dead leaves (Lee et al. 2001).
 
     Such pictures teach denoising well (Achddou et al. 2021, "Synthetic images as a regularity prior for image
-    restoration neural networks"): what varies on a flat surface is noise.
+    restoration neural networks"): what varies on a flat surface is noise. One half of them lie on the photo itself:
+    the noise that they show is on its texture, too.
 
     Parameters
     ----------
@@ -57,7 +58,13 @@ def flat_shapes(photo: np.ndarray, rng: np.random.Generator, side: int = FLAT_SI
     count = int(log_uniform(rng, 8, 250))
     places = rng.integers(0, photo.shape[:2], (count + 1, 2))
     colours = photo[places[:, 0], places[:, 1]]
-    canvas = Image.new("RGB", (2 * side, 2 * side), tuple(map(int, colours[0])))  # twice as large, for smooth edges
+    size = 2 * side, 2 * side  # for smooth edges
+    if rng.random() < 0.5:
+        part = min(side, *photo.shape[:2])
+        top, left = (int(rng.integers(length - part + 1)) for length in photo.shape[:2])
+        canvas = Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC, (left, top, left + part, top + part))
+    else:
+        canvas = Image.new("RGB", size, tuple(map(int, colours[0])))
     draw = ImageDraw.Draw(canvas)
     for colour in colours[1:]:
         _add_shape(draw, tuple(map(int, colour)), 2 * side, rng)
