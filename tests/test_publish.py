@@ -65,6 +65,15 @@ def test_a_run_is_put_into_models_with_its_scores_and_a_manifest(models, run, tm
         publish.write_manifest("model_11")
 
 
+def test_what_was_exported_from_the_same_weights_stays_in_the_card(models, run):
+    publish.put_into_models(run)
+    card = json.loads((models / "model_10.json").read_text())
+    own = {"file": "model_10.onnx", "sha256": "a" * 64, "of": card["weights"]["sha256"]}
+    registry.write_card(models / "model_10.json", card | {"exports": {"onnx": own, "litert": own | {"of": "b" * 64}}})
+    publish.put_into_models(run)
+    assert json.loads((models / "model_10.json").read_text())["exports"] == {"onnx": own}
+
+
 def test_a_file_that_holds_a_whole_model_is_not_put_into_models(models, tmp_path):
     (tmp_path / "mine.keras").write_bytes(b"a model")
     with pytest.raises(UserError, match="mine.keras, a file without one"):

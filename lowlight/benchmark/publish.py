@@ -51,7 +51,7 @@ WIDTH = 330
 def put_into_models(run: str | Path) -> str:
     """Copy weights, card and history of a run into models/; gives the model's name.
 
-    Without a history, as of a mean, that of earlier weights goes.
+    Without a history, as of a mean, that of earlier weights goes. What was exported from these very weights stays.
 
     Raises
     ------
@@ -69,11 +69,21 @@ def put_into_models(run: str | Path) -> str:
             atomic.write(kept, history.read_bytes())
         else:
             kept.unlink(missing_ok=True)
-        card = card | {"weights": card["weights"] | {"file": target.name}}
-        registry.write_card(registry.MODELS / f"{name}.json", card)
+        place = registry.MODELS / f"{name}.json"
+        if exports := _exports_of(card["weights"]["sha256"], place):
+            card = card | {"exports": exports}
+        registry.write_card(place, card | {"weights": card["weights"] | {"file": target.name}})
     except OSError as error:
         raise UserError(f"Models cannot be written. Received: {registry.MODELS} ({error.strerror}).") from error
     return name
+
+
+def _exports_of(sha256, place) -> dict:
+    """What an earlier card there tells of files that were made of the weights of that hash."""
+    if not place.is_file():
+        return {}
+    exports = cards.read(place, cards.WholeCard).get("exports", {})
+    return {form: facts for form, facts in exports.items() if facts["of"] == sha256}
 
 
 def write_scores(model: str | Path, statistics: Path) -> bool:
