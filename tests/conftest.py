@@ -59,6 +59,16 @@ def write_pair(folder: Path, name: str, high: np.ndarray, low: np.ndarray | None
         Image.fromarray(pixels).save(folder / side / f"{name}.png")
 
 
+def write_shots(folder: Path) -> Path:
+    """Write eight pairs of scenes with noise and without, equally bright, into a folder, which is given back."""
+    rng = np.random.default_rng(0)
+    for seed in range(8):
+        clean = scene(seed)
+        noisy = np.clip(clean + rng.normal(0, 10, clean.shape), 0, 255).astype(np.uint8)
+        write_pair(folder, f"shot{seed}", clean, noisy)
+    return folder
+
+
 def make_pair(folder, name, low, high):
     """Write one pair of 12x16 photos: each side a level of grey, or an array."""
     paths = []

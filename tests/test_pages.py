@@ -21,7 +21,7 @@ from lowlight.cli.parse import parse
 from lowlight.settings import PerformanceSettings, TrainingSettings
 from lowlight.training import stages, trainer
 from lowlight.zoo import recipes, registry
-from tests.conftest import ROOT, scene, write_pair
+from tests.conftest import ROOT, scene, write_pair, write_shots
 from tests.test_video import write_clip
 
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -146,12 +146,13 @@ def test_commands_that_train_are_understood(line):
 def datasets(tmp_path_factory):
     """A folder with the datasets that pages speak of, each with few small photos."""
     folder = tmp_path_factory.mktemp("datasets")
-    for name in ("PAIRS", "LOL/our485", "LOL/eval15", "SICE/images", "BRACKETS/images", "OTHER_CAMERA", "POLYU"):
+    for name in ("PAIRS", "LOL/our485", "LOL/eval15", "SICE/images", "BRACKETS/images", "OTHER_CAMERA"):
         for seed in range(2 if "15" in name else 8):
             write_pair(folder / name, f"{name[:2]}{seed}", scene(seed + 10 * len(name)))
     for name in ("SICE", "BRACKETS"):
         rows = [f"low/{name[:2]}{seed}.png,high/{name[:2]}{seed}.png" for seed in range(8)]
         (folder / name / "pairs.csv").write_text("\n".join(["low,high", *rows]))
+    write_shots(folder / "POLYU")
     (folder / "BSDS").mkdir()
     for seed in range(5):
         Image.fromarray(scene(seed + 90)).save(folder / "BSDS" / f"{seed}.png")

@@ -18,7 +18,7 @@ from lowlight.errors import UserError
 from lowlight.metrics.evaluate import BASELINES, UNTOUCHED, evaluate
 from lowlight.settings import PerformanceSettings
 from lowlight.zoo import registry
-from tests.conftest import make_pair
+from tests.conftest import make_pair, write_shots
 
 
 def test_best_median_and_worst_are_chosen_by_psnr(grey_pairs):
@@ -309,7 +309,8 @@ def test_weights_that_are_named_are_measured_on_held_out_sets_and_what_is_known_
     both = measure_on_sets(tmp_path, held_out_of, "mine", also=(held_out_of,))
     assert {key: both[key] for key in first} == first
     assert both.keys() - first.keys() == {(name, "mine") for name, _ in first}
-    more = measure_on_sets(tmp_path, held_out_of, "mine", unseen=(held_out_of,), noisy=(held_out_of,))
+    shots = write_shots(tmp_path / "shots" / "pairs")
+    more = measure_on_sets(tmp_path, held_out_of, "mine", unseen=(held_out_of,), noisy=(shots,))
     assert more["pairs, unseen", "mine"]["photos"] == more["pairs, real noise", "mine"]["photos"] == 8
     assert {key: more[key] for key in both if "left alone" not in key[0]} == {
         key: row for key, row in both.items() if "left alone" not in key[0]
