@@ -152,7 +152,8 @@ def datasets(tmp_path_factory):
     for name in ("SICE", "BRACKETS"):
         rows = [f"low/{name[:2]}{seed}.png,high/{name[:2]}{seed}.png" for seed in range(8)]
         (folder / name / "pairs.csv").write_text("\n".join(["low,high", *rows]))
-    write_shots(folder / "POLYU")
+    for name in ("POLYU", "CC15"):
+        write_shots(folder / name)
     (folder / "BSDS").mkdir()
     for seed in range(5):
         Image.fromarray(scene(seed + 90)).save(folder / "BSDS" / f"{seed}.png")

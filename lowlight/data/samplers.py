@@ -151,7 +151,8 @@ class CleanSource:
         self.broken: set[Path] = set()
 
     def draw_crop(self, rng, crop):
-        colours, surface = surfaces.draw_colours(rng) if rng.random() < RECOLOURED else None, rng.random()
+        colours = surfaces.draw_colours(rng) if rng.random() < RECOLOURED else None
+        surface = rng.random()
         clean = self._photo(rng, crop, AT_HALF_SIZE if colours is None and surface >= FLAT else 1)
         if surface < FLAT:
             clean = surfaces.flat_shapes(clean, rng, max(surfaces.FLAT_SIDE, crop))

@@ -26,12 +26,33 @@ def draw_colours(rng: np.random.Generator) -> np.ndarray:
 
 
 def recoloured(photo: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """A photo, (H, W, 3) uint8, in other colours, (3, 3), by `draw_colours`."""
-    return np.rint(np.clip(photo.astype(np.float32) @ colours.T, 0, 255)).astype(np.uint8)
+    """A photo in other colours.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) uint8 array
+        sRGB.
+    colours : (3, 3) array
+        By `draw_colours`.
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+    """
+    return _levels(photo.astype(np.float32) @ colours.T)
 
 
 def softened(photo: np.ndarray) -> np.ndarray:
-    """A photo, (H, W, 3) uint8, without its finest detail, as cameras of many pixels show no such detail either."""
+    """A photo without its finest detail, as cameras of many pixels show no such detail either.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) uint8 array
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+    """
     height, width = photo.shape[:2]
     return np.asarray(Image.fromarray(photo).reduce(2).resize((width, height), Image.Resampling.BICUBIC))
 
@@ -72,7 +93,12 @@ def flat_shapes(photo: np.ndarray, rng: np.random.Generator, side: int = FLAT_SI
     light = np.asarray(few.resize((side, side), Image.Resampling.BICUBIC))
     picture = np.asarray(canvas.reduce(2)) * light[..., None]
     blur = rng.uniform(0, 1.2)
-    return np.rint(np.clip(gaussian_filter(picture, (blur, blur, 0)), 0, 255)).astype(np.uint8)
+    return _levels(gaussian_filter(picture, (blur, blur, 0)))
+
+
+def _levels(pixels) -> np.ndarray:
+    """uint8, of floats from 0 to 255; what lies outside is clipped."""
+    return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
 
 
 def _add_shape(draw, colour, size, rng) -> None:
