@@ -9,6 +9,7 @@ from lowlight.imaging.exposure import WHOLE, exposure_map, overview, thumbnail
 from lowlight.imaging.symmetry import apply_symmetry
 from lowlight.inference.enhancer import Enhancer
 from lowlight.networks import architectures
+from lowlight.networks.widening import widen
 
 SMALL = {"widths": (8, 8), "blocks": (1, 1)}
 
@@ -31,6 +32,13 @@ def trained():
 @pytest.fixture(scope="module")
 def enhance(trained):
     return Enhancer(trained)
+
+
+def with_coring(model, coring):
+    """The same weights in a graph with coring."""
+    cored = architectures.build("global_local", **SMALL, coring=coring)
+    widen(model, cored)
+    return cored
 
 
 def picture(height=96, width=128, seed=0):
@@ -117,10 +125,12 @@ def test_a_photo_between_black_bars_comes_out_as_it_does_alone(enhance):
     np.testing.assert_allclose(between[16:-16, 16:-16], alone[16:-16, 16:-16], atol=0.08)
 
 
-def test_tiles_agree_with_the_whole(trained, enhance):
+@pytest.mark.parametrize("coring", [0, 12.0])
+def test_tiles_agree_with_the_whole(trained, coring):
+    model = with_coring(trained, coring)
     photo = picture(300, 340)
-    tiled = Enhancer(trained, tile=256)(photo)
-    assert np.abs(tiled - enhance(photo)).max() <= 1 / 255
+    tiled = Enhancer(model, tile=256)(photo)
+    assert np.abs(tiled - Enhancer(model)(photo)).max() <= 1 / 255
 
 
 @pytest.mark.parametrize("name", ["exposure", "shadows", "highlights"])
@@ -237,3 +247,28 @@ def test_a_dark_photo_without_any_contrast_stays_finite(fresh):
         assert all(np.isfinite(array).all() for array in found.values())
         if 0 < value < 1:
             np.testing.assert_allclose(found["base"], 0.4, atol=0.02)
+
+
+def test_coring_keeps_little_of_a_weak_change_and_nearly_all_of_a_strong_one(trained):
+    """Where the change is the same all around, P / (P + coring^2) of it, with P its square."""
+    photo, exposure = np.full((96, 96, 3), 0.1, "f4"), np.full((8, 8, 1), -0.8, "f4")
+    plain = run(trained, photo, exposure)
+    whole = (plain["output"] - plain["base"])[32:64, 32:64]
+    power = np.mean(np.square(whole))
+    for share in (0.02, 0.5, 0.98):
+        coring = 255 * np.sqrt(power * (1 - share) / share)
+        found = run(with_coring(trained, coring), photo, exposure)
+        np.testing.assert_array_equal(found["base"], plain["base"])
+        np.testing.assert_allclose((found["output"] - found["base"])[32:64, 32:64], share * whole, rtol=0.1, atol=1e-6)
+
+
+def test_coring_counts_the_change_nearby_so_that_it_takes_no_pixel_alone(trained):
+    """Noise in one half: there the change is made as a whole, weak pixels of it, too."""
+    photo, exposure = np.full((96, 128, 3), 0.1, "f4"), np.full((8, 8, 1), -0.8, "f4")
+    photo[:, 64:] += np.random.default_rng(0).normal(0, 0.04, (96, 64, 1)).astype("f4")
+    plain = run(trained, photo, exposure)
+    change = plain["output"] - plain["base"]
+    level = 255 * np.sqrt(np.mean(np.square(change[32:64, 96:])))
+    found = run(with_coring(trained, level / 3), photo, exposure)
+    made = (found["output"] - found["base"])[32:64, 96:]
+    np.testing.assert_allclose(made, 0.9 * change[32:64, 96:], rtol=0.1, atol=1e-6)

@@ -187,7 +187,7 @@ def test_a_file_that_holds_a_whole_model_is_nothing_to_start_from(pairs_folder, 
 def test_a_wider_model_starts_from_a_narrower_one_and_its_card_tells_which(pairs_folder, tmp_path, monkeypatch):
     first = as_trained(11, tmp_path / "first")
     narrow, card_before = registry.load_network(first)
-    settings = RECIPES[11].settings | {"widths": [16, 8]}
+    settings = RECIPES[11].settings | {"widths": [16, 8], "coring": 1.0}
     plan = dataclasses.replace(RECIPES[12], settings=settings, stages=(Stage(),))
     monkeypatch.setitem(RECIPES, 12, plan)
     exposure = {"part": "exposure", "crop": None, "batch_size": 64}

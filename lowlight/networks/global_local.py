@@ -27,11 +27,14 @@ NOISE_FLOOR = 0.004
 SIDE = THUMBNAIL // CELLS
 """Of a cell in the thumbnail. Pools are given it twice: without strides Keras 3.15 pools wrongly by JAX."""
 
+CORED = 16
+"""Side in pixels of the squares over which coring measures how much denoising changes."""
+
 FEATURES = 64
 """Width of the features of the whole photo, per cell and in all."""
 
 
-def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2), black_point=False) -> keras.Model:
+def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2), black_point=False, coring=0.0) -> keras.Model:
     """Exposure from a thumbnail, denoising by a U-Net of residual blocks.
 
     Built for half precision, the U-Net alone computes so.
@@ -42,6 +45,8 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2), black_point=False
         Channels and residual blocks at 1/2, 1/4, 1/8 and 1/16 of the resolution.
     black_point : bool
         Take off the base what lifts the black of a dark photo: a wrong black level, flare, or noise that was clipped.
+    coring : float
+        Levels of 255: where denoising would change the base by less than this, it does so only in part; 0: no coring.
 
     Returns
     -------
@@ -73,6 +78,7 @@ def global_local(widths=(32, 48, 64, 96), blocks=(2, 1, 2, 2), black_point=False
         smooth = coarse(base)
         detail = layers.Multiply(name="kept_detail")([mask, layers.Subtract(name="detail")([base, smooth])])
         output = layers.Add(name="output")([smooth, detail, correction])
+        output = _cored(base, output, coring) if coring else output
     inputs = {"photo": photo, "thumbnail": thumbnail, "box": box, "level": level, "white_balance": white_balance}
     inputs["overview"] = overview
     return keras.Model(inputs, {"output": output, "base": base, "guess": guess, "right": right})
@@ -209,6 +215,17 @@ def _denoising(photos, whole, widths, blocks):
     )
     x = layers.Add(name="film")([levels[-1], layers.Multiply(name="scaled")([levels[-1], scale]), shift])
     return residual_decoder(x, levels, widths, blocks)
+
+
+def _cored(base, output, coring):
+    """The output, but the base where they differ by little: what is clean keeps what noise it has, pixel by pixel.
+
+    The difference times P / (P + coring^2), P being its power nearby, as by a Wiener filter.
+    """
+    change = output - base
+    power = ops.average_pool(ops.mean(ops.square(change), axis=-1, keepdims=True), CORED, CORED)
+    made = layers.UpSampling2D(CORED, interpolation="bilinear", name="made")(power / (power + (coring / 255) ** 2))
+    return base + made * change
 
 
 def _from_zero(units, name):

@@ -44,8 +44,9 @@ from lowlight.zoo.recipes import Recipe, recipe
 
 LOG = logging.getLogger(__name__)
 
-MORE = {"widths", "black_point"}
-"""Settings of a graph with which it can start from the weights of one that has fewer channels, or no black point."""
+MORE = {"widths", "black_point", "coring"}
+"""Settings of a graph with which it can start from the weights of one that has fewer channels, no black point, or no
+coring."""
 
 
 def train(
