@@ -220,11 +220,12 @@ def _denoising(photos, whole, widths, blocks):
 def _cored(base, output, coring):
     """The output, but the base where they differ by little: what is clean keeps what noise it has, pixel by pixel.
 
-    The difference times P / (P + coring^2), P being its power nearby, as by a Wiener filter.
+    The difference times P / (P + coring^2), as by a Wiener filter, P being its power in a square of pixels. Squares do
+    not show: where their shares differ, the difference is about as small as `coring`.
     """
     change = output - base
-    power = ops.average_pool(ops.mean(ops.square(change), axis=-1, keepdims=True), CORED, CORED)
-    made = layers.UpSampling2D(CORED, interpolation="bilinear", name="made")(power / (power + (coring / 255) ** 2))
+    power = ops.mean(ops.average_pool(ops.square(change), CORED, CORED), axis=-1, keepdims=True)
+    made = layers.UpSampling2D(CORED, name="made")(power / (power + (coring / 255) ** 2))
     return base + made * change
 
 
