@@ -164,7 +164,7 @@ class Enhancer:
     def _run_tile(self, tile, box, shared, denoise) -> np.ndarray:
         """Run a tile, in all the symmetries that are asked for."""
         symmetries = [index for index in self.symmetries if index < 4 or not any(self.fixed)]
-        result = np.zeros_like(tile)
+        result: Any = 0
         for index in symmetries:
             inputs = {
                 name: apply_symmetry(value[0], index)[None] if value.ndim == 4 else value
@@ -172,8 +172,8 @@ class Enhancer:
             }
             inputs |= {"photo": apply_symmetry(tile, index)[None], "box": apply_symmetry_to_box(box, index)[None]}
             inputs = {name: np.ascontiguousarray(inputs[name], np.float32) for name in self.inputs}
-            result += undo_symmetry(self._denoised(inputs, denoise), index)
-        return result / len(symmetries) if len(symmetries) > 1 else result
+            result = undo_symmetry(self._denoised(inputs, denoise), index) + result
+        return result / len(symmetries)
 
     def _denoised(self, inputs, denoise) -> np.ndarray:
         """The output; of what denoising changes, the fine part as far as `denoise` (0 to 1) says."""
