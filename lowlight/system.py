@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import faulthandler
 import gc
 import io
@@ -29,6 +30,9 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 NO_MEMORY = "there is not enough memory. Close other programs, or lift the limit on memory (ulimit -v)."
+
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""What systems answer when a disk, or the share of it that a user has, is full."""
 
 BY_SIGNAL = 128
 """Added to the number of the signal that ended a process, as shells do."""
@@ -207,6 +211,13 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError"):
         return True
     return any(words in str(error) for words in ("Failed to allocate memory", "std::bad_alloc"))
+
+
+def disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from or amid, says that a disk is full."""
+    while error is not None and getattr(error, "errno", None) not in FULL:
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def how_to_install(extra: str | None) -> str:

@@ -1,6 +1,7 @@
 """Words on the command line become settings, or one line that says what is wrong with them."""
 
 import dataclasses
+import errno
 import re
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from lowlight.cluster.settings import ClusterSettings
 from lowlight.controls import Controls
 from lowlight.errors import UserError
 from lowlight.settings import PREDICTED, Argument, EnhanceSettings, TrainingSettings
-from lowlight.system import run
+from lowlight.system import disk_full, run
 
 
 def settings_of(monkeypatch, *words, kind=EnhanceSettings):
@@ -78,6 +79,16 @@ def test_errors_become_a_line_and_an_exit_status(error, status, line, capsys):
 
     assert run(fail) == status
     assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(("number", "full"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EIO, False)])
+def test_a_full_disk_is_known_by_what_an_error_was_raised_from_or_amid(number, full):
+    """As when PyAV's call back into Python, or closing a file, fails for it."""
+    amid, told = ValueError("nor closed"), UserError("a.mp4 cannot be written")
+    amid.__context__ = OSError(number, "it cannot be written")
+    told.__cause__ = amid
+    assert disk_full(told) == full
+    assert not disk_full(None)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,13 +34,28 @@ sys.exit(system.run(lambda: batch.enhance_all(parse.parse(settings.EnhanceSettin
 """
 
 
+ON_A_SMALL_DISK = """
+import errno
+from lowlight.io import atomic
+
+def sync(file, files=[], sync=atomic._sync):
+    files.append(file.name)
+    if len(files) > 5:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    sync(file)
+
+atomic._sync = sync
+"""
+"""Which holds five results."""
+
 FULL = Path("/dev/full")
 
 needs_full_device = pytest.mark.skipif(not FULL.exists(), reason="by Linux' device that is always full")
 
 
-def start(*words, **pipes):
-    command = [sys.executable, "-c", WITHOUT_MODEL, *map(str, words)]
+def start(*words, before="", **pipes):
+    """A process that runs some code, and then main.py with these words, without a model."""
+    command = [sys.executable, "-c", before + WITHOUT_MODEL, *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | pipes
     return subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
 
@@ -163,6 +178,24 @@ def test_two_runs_on_one_folder_do_each_photo_once(folders):
     done = [record["out"] for record in map(json.loads, lines) if record["status"] == "done"]
     assert len(done) == len(set(done)) == 30
     assert len(results(target)) == len(list(target.iterdir())) == 30
+
+
+@pytest.mark.parametrize("how", ["", "--overwrite", "--in-place"])
+def test_a_full_disk_ends_the_run_in_a_line_and_the_same_command_goes_on(folders, how):
+    """Each photo after it would take its seconds, and fail."""
+    source, target = folders
+    words = [source, how] if how == "--in-place" else [source, "-o", target, *filter(None, [how])]
+    process = start(*words, before=ON_A_SMALL_DISK)
+    output, errors = process.communicate()
+    left = "makes all results anew" if how == "--overwrite" else "goes on with 5.png and 24 more"
+    place = source if how == "--in-place" else target
+    failed, ended = errors.splitlines()
+    assert failed == f"failed: {place / '5.png'} cannot be written: No space left on device."
+    assert ended == f"error: The disk is full. Make room: the same command {left}: {place}"
+    assert process.returncode == 1
+    assert output.startswith("5 done, 0 skipped, 1 failed")
+    done = 0 if how == "--overwrite" else 5
+    assert f"{30 - done} done, {done} skipped, 0 failed" in start(*words).communicate()[0]
 
 
 @needs_full_device

@@ -209,3 +209,21 @@ def test_what_goes_wrong_beside_the_photos_ends_it_all():
     steps = [line.step(name) for name in ("read", "run", "write")]
     with pytest.raises(ZeroDivisionError):
         overlap(line.jobs, lambda job: 10, *steps, lambda task: 1 / 0, line.budget)
+
+
+def test_what_cannot_be_reported_has_no_photo_after_it_run():
+    line, ran, read = Line(30), [], []
+
+    def run(task):
+        ran.append(task.job)
+        if len(ran) == 2:
+            line.budget.closed.wait(60)
+
+    def report(task):
+        while len(read) < 5:  # photos that wait for their turn
+            time.sleep(0.001)
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        overlap(line.jobs, lambda job: 10, read.append, run, line.step("write"), report, line.budget)
+    assert ran == line.jobs[:2]

@@ -1,5 +1,6 @@
 """Enhance many photos, and let no bad photo stop the rest."""
 
+import errno
 from collections.abc import Sequence
 from contextlib import closing, nullcontext, suppress
 from functools import partial
@@ -22,6 +23,7 @@ from lowlight.io.lock import holding
 from lowlight.io.photo import Photo, notes_on, write_photo
 from lowlight.io.worker import Worker, count_pixels, read_apart
 from lowlight.settings import EnhanceSettings
+from lowlight.system import disk_full
 from lowlight.zoo import registry
 
 MOST_MEMORY = 2**30
@@ -50,6 +52,8 @@ def enhance_all(settings: EnhanceSettings) -> int:
         Before any work: if an input is missing or holds no photo, results would get in each other's way or over their
         sources, the output folder or the file of records cannot be written, or there is no such model, tile, device or
         control.
+    OSError
+        Once the disk is full: what would be enhanced from then on could not be kept. Its message says how to go on.
     """
     jobs = plan(settings) if not settings.watch else check(settings)
     found = None
@@ -121,7 +125,7 @@ def _run(jobs: Sequence[Job], session, worker, settings, reporter):
         read=partial(_read, session=session, worker=worker, settings=settings),
         run=partial(_enhance, session=session, settings=settings, bar=reporter.bar),
         write=partial(_write, settings=settings),
-        report=reporter.finished,
+        report=partial(_report, jobs=jobs, settings=settings, reporter=reporter),
         budget=budget,
     )
 
@@ -196,3 +200,14 @@ def _write(task, settings):
             target.parent.mkdir(parents=True, exist_ok=True)
             write_photo(target, task.photo, settings.quality, settings.strip_metadata)
     task.facts["out_bytes"] = target.stat().st_size
+
+
+def _report(task, jobs, settings, reporter):
+    """Of a photo; if the disk is full, all ends, for those after it would be enhanced in vain."""
+    reporter.finished(task)
+    later = 0 if settings.watch else len(jobs) - jobs.index(task.job) - 1
+    if disk_full(task.error) and (later or settings.watch):
+        left = task.job.source.name + (f" and {later} more" if later else "")
+        again = "makes all results anew" if settings.overwrite else f"goes on with {left}"
+        words = f"The disk is full. Make room: the same command {again}"
+        raise OSError(errno.ENOSPC, words, str(task.job.target.parent))

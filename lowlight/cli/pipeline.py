@@ -104,7 +104,8 @@ def overlap(
         The steps. `run` is called in this thread alone. What a step raises becomes the task's error, and the steps
         after it are left out.
     report : callable
-        Called in the writer's thread with each task once it is written or has failed.
+        Called in the writer's thread with each task once it is written or has failed. What it raises ends all: no
+        photo after it is run.
     budget : MemoryBudget
         Is closed in the end. After Ctrl-C, what has been run is still written.
     """
@@ -140,7 +141,7 @@ def overlap(
     with _let_go(claims), ThreadPoolExecutor(2) as threads:
         try:
             reader, writer = threads.submit(reading), threads.submit(writing)
-            while task := _next(ready):
+            while (task := _next(ready)) and not budget.closed.is_set():
                 attempt(run, task)
                 finished.put(task)
         finally:

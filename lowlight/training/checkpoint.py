@@ -15,9 +15,7 @@ import numpy as np
 from lowlight.errors import UserError
 from lowlight.io import atomic
 from lowlight.io.lock import holding
-
-FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
-"""What systems answer when a disk, a share of it or a file is full."""
+from lowlight.system import disk_full
 
 STATE = "state.npz"
 """In a run's folder."""
@@ -146,7 +144,7 @@ def claimed(folder: Path, again: str = "the same command") -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            if error.errno not in FULL:
+            if not disk_full(error) and error.errno != errno.EFBIG:  # too large for what is left of a limit
                 raise
             words = f"The run cannot be saved ({error.strerror}). Make room: {again} goes on from there"
             raise OSError(error.errno, words, str(folder)) from error

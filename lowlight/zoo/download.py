@@ -1,6 +1,5 @@
 """Fetch files of known sha256 from an address: http(s), file, or a repository on the Hugging Face Hub."""
 
-import errno
 import hashlib
 import os
 import re
@@ -13,6 +12,7 @@ from urllib.request import url2pathname
 
 from lowlight.errors import UserError
 from lowlight.io import atomic
+from lowlight.system import disk_full
 
 TIMEOUT = 30.0
 """Seconds without a byte from the server after which a download counts as failed."""
@@ -77,7 +77,7 @@ def fetch(file: str, sha256: str, size: int, folder: Path, address: str) -> Path
             f"{sha256}. Name another address by --models-url."
         ) from error
     except OSError as error:  # as those of requests are, too
-        if error.errno == errno.ENOSPC:
+        if disk_full(error):
             raise UserError(f"The disk is full. Received: {file} of {size} bytes for {folder}. Make room.") from error
         raise UserError(
             f"The download failed. Received: {error} for {url}{file}. Try later, or name another address by "
