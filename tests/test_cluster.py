@@ -1,5 +1,6 @@
 """Many workers: two nodes of Ray on this machine, one of them killed, and a bucket of a local S3."""
 
+import errno
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet
@@ -20,9 +22,12 @@ pytest.importorskip("ray", reason="Ray is not installed")
 s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
 
 from lowlight import commands  # noqa: E402
+from lowlight.cli.pipeline import Task  # noqa: E402
 from lowlight.cluster import run  # noqa: E402
 from lowlight.cluster.run import enhance_all  # noqa: E402
 from lowlight.cluster.settings import ClusterSettings  # noqa: E402
+from lowlight.cluster.storage import Storage  # noqa: E402
+from lowlight.cluster.worker import Item, Worker  # noqa: E402
 from lowlight.controls import Controls  # noqa: E402
 from lowlight.errors import UserError  # noqa: E402
 
@@ -129,6 +134,15 @@ def test_results_are_those_of_one_machine_to_the_byte(nodes, tmp_path):
     for seed in range(4):
         name = f"{seed % 2}/{seed}.jpg"
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_what_the_system_refuses_is_told_with_the_photos_name(tmp_path):
+    worker = Worker.__new__(Worker)
+    worker.source, worker.goal, worker.name = Storage(f"{tmp_path}/in"), Storage(f"{tmp_path}/out"), "here"
+    worker.attempts = SimpleNamespace(end=SimpleNamespace(remote=id))
+    task = Task(Item("0.png", "0.png"), error=OSError(errno.ENOSPC, "No space left on device"))
+    record = worker._record(task)
+    assert (record["status"], record["reason"]) == ("failed", f"{tmp_path}/in/0.png: No space left on device.")
 
 
 @pytest.mark.slow

@@ -207,16 +207,16 @@ def _opened(name):
 def _outcome(task) -> tuple[str, str | None]:
     if isinstance(task.error, Skip):
         return SKIPPED, str(task.error)
-    return (DONE, None) if task.error is None else (FAILED, _reason(task))
+    return (DONE, None) if task.error is None else (FAILED, why_failed(task.error, task.job.source))
 
 
-def _reason(task) -> str:
-    error = task.error
+def why_failed(error: Exception, source: Path | str) -> str:
+    """Why a photo failed, in a line that names it."""
     if out_of_memory(error):
-        return f"{task.job.source}: {NO_MEMORY}"
+        return f"{source}: {NO_MEMORY}"
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
-        known = error.filename is None or str(error.filename) == str(task.job.source)
-        return f"{task.job.source}: {error.strerror}{'' if known else f' ({error.filename})'}."
-    return f"{task.job.source}: {type(error).__name__}: {error}"
+        known = error.filename is None or str(error.filename) == str(source)
+        return f"{source}: {error.strerror}{'' if known else f' ({error.filename})'}."
+    return f"{source}: {type(error).__name__}: {error}"

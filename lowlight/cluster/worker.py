@@ -14,7 +14,7 @@ import ray
 
 from lowlight.cli.batch import BYTES_PER_PIXEL, MOST_PHOTOS
 from lowlight.cli.pipeline import MemoryBudget, Task, overlap
-from lowlight.cli.progress import DONE, FAILED
+from lowlight.cli.progress import DONE, FAILED, why_failed
 from lowlight.cluster.settings import MODEL_GB, ClusterSettings
 from lowlight.cluster.storage import Storage
 from lowlight.controls import Controls
@@ -175,10 +175,11 @@ class Worker:
         self.attempts.end.remote(item.name)
         if isinstance(task.error, WrittenBefore):
             return self._told(item, DONE, "the result came meanwhile, from a worker that was lost or another run")
-        error = task.error
-        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}" if error else None
         seconds = round(sum(task.seconds), 4)
-        return self._told(item, FAILED if error else DONE, reason) | task.facts | {"seconds": seconds}
+        if task.error is None:
+            return self._told(item, DONE, None) | task.facts | {"seconds": seconds}
+        reason = why_failed(task.error, self.source.path(item.name))
+        return self._told(item, FAILED, reason) | task.facts | {"seconds": seconds}
 
     def _given_up(self, item) -> dict:
         return self._told(item, FAILED, f"{self.source.path(item.name)}: {TRIES} workers were lost at it.")
