@@ -223,8 +223,10 @@ def _kept(model, tile, device, best, engine) -> Model:
 
 def _refuse_other_kinds(function, **given):
     for name, value in given.items():
-        kind, words = KINDS[function.__annotations__[name]]
-        if value is not None and not isinstance(value, kind):
+        annotation = function.__annotations__[name]
+        kind, words = KINDS[annotation]
+        truth = isinstance(value, bool) and annotation is not bool  # which Python takes for 0 or 1
+        if value is not None and (truth or not isinstance(value, kind)):
             raise UserError(f"{name} must be {words}. Received: {value!r}.")
 
 

@@ -40,7 +40,8 @@ class Controls:
     def __post_init__(self):
         for name, (least, most) in RANGES.items():
             value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or not least <= float(value) <= most:
+            number = isinstance(value, numbers.Real) and not isinstance(value, bool)  # to Python True is 1
+            if not number or not least <= value <= most:
                 raise UserError(f"{name} must be a number from {least} to {most}. Received: {value}.")
         if self.white_balance not in (True, False):
             raise UserError(f"white_balance must be True or False. Received: {self.white_balance}.")

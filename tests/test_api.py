@@ -235,8 +235,10 @@ def test_what_a_model_is_loaded_with_must_be_of_its_kind(name, value, model, dar
         ("overwrite", "no"),
         ("quality", "90"),
         ("quality", 90.5),
+        ("quality", True),
         ("strip_metadata", "no"),
         ("max_megapixels", "9"),
+        ("max_megapixels", True),
         ("compare", "no"),
     ],
 )
@@ -247,12 +249,20 @@ def test_what_a_photo_is_enhanced_with_must_be_of_its_kind(name, value, model, d
     assert [path.name for path in tmp_path.iterdir()] == ["night.jpg"]
 
 
-def test_numbers_of_numpy_are_numbers(model, dark):
+def test_numbers_of_numpy_are_numbers(model, dark, tmp_path):
     loaded = lowlight.load_model(model, tile=np.int64(128), best=np.bool_(False))
     assert loaded.enhance(dark, compare=np.bool_(True)).shape == (30, 100, 3)
+    np.testing.assert_array_equal(loaded.enhance(dark, strength=np.float16(0.5)), loaded.enhance(dark, strength=0.5))
+    Image.fromarray(dark).save(tmp_path / "night.png")
+    for suffix in (".jpg", ".webp", ".avif", ".heic"):
+        written = loaded.enhance(tmp_path / "night.png", output=tmp_path / f"numpy{suffix}", quality=np.int64(40))
+        same = loaded.enhance(tmp_path / "night.png", output=tmp_path / f"python{suffix}", quality=40)
+        assert written.read_bytes() == same.read_bytes()
 
 
-@pytest.mark.parametrize("wrong", [{"exposure": "1"}, {"exposure": None}, {"white_balance": None}])
+@pytest.mark.parametrize(
+    "wrong", [{"exposure": "1"}, {"exposure": None}, {"exposure": True}, {"strength": 10**400}, {"white_balance": None}]
+)
 def test_controls_of_another_kind_are_refused(wrong, model, dark):
     with pytest.raises(UserError, match=f"{next(iter(wrong))} must be"):
         lowlight.enhance(dark, model, **wrong)

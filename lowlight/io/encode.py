@@ -65,6 +65,7 @@ def save(file: BinaryIO, photo: Photo, form: str, quality: int | None, strip_met
             f"{form} holds at most {most} pixels a side. Received: {width}x{height}. Write it as PNG or TIFF"
         )
     about = {} if strip_metadata else _about(photo)
+    quality = None if quality is None else int(quality)  # of NumPy's integers encoders take none
     if form == "TIFF":
         write_tiff(file, _levels(photo, photo.depth), photo.icc, **_some(about, "exif", "xmp", "iptc", "dpi"))
     elif form == "PNG":
