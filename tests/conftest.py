@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_configure(config):
     """Tests in several processes take a core each, as does what they start: more threads would be in their way."""
+    os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)  # else what processes say, which tests compare, would depend on it
     if hasattr(config, "workerinput"):
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ.setdefault(name, "1")
